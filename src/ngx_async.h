@@ -1,0 +1,462 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * ngx_async.h: the public header of nginx-async, and all that an app includes.
+ *
+ * An app is a shared object of handlers: linear C functions that nginx runs
+ * as coroutines on its event loop.  Compile it with util/async-cc, name it in
+ * nginx.conf with "async_app", declare its handlers with "async_route".
+ *
+ * The header needs neither nginx nor its headers.  All types are opaque, so
+ * one binary of an app runs on every nginx that the module was built for.
+ * It compiles as C11 and as C++17.
+ *
+ * Words used below.  "Suspends": other requests are served meanwhile; locals
+ * survive.  "Borrowed": the callee keeps the memory, the caller must not free
+ * it, and it lives as long as the request or task unless said otherwise.
+ * "Steals": the callee frees the value, also on failure.  "Copies": the
+ * caller may reuse its memory at once.  Times are in milliseconds.
+ *
+ * Threads: every call below is for the loop only, that is from within a
+ * handler or task, on its own stack.
+ */
+
+#ifndef _NGX_ASYNC_H_INCLUDED_
+#define _NGX_ASYNC_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+#include <jansson.h>
+
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+
+/* The binary interface: an app runs on modules of the same number. */
+#define ASYNC_ABI      1
+#define ASYNC_VERSION  "0.1.0"
+
+
+#define ASYNC_API      __attribute__((visibility("default")))
+#define ASYNC_AWAIT    ASYNC_API __attribute__((warn_unused_result))
+
+
+/* The running task, and the request that it answers. */
+typedef struct async_s      async_t;
+typedef struct async_req_s  async_req_t;
+
+
+typedef enum {
+    ASYNC_OK = 0,
+    ASYNC_ERROR = -1,          /* failed; async_error() says why */
+    ASYNC_TIMEOUT = -2,        /* a deadline passed */
+    ASYNC_CANCELLED = -3,      /* nobody wants the result any more */
+    ASYNC_CLOSED = -4,         /* the other side has gone */
+    ASYNC_BUSY = -5,           /* a bound is reached, or one waits already */
+    ASYNC_INVALID = -6         /* the input is not valid: 422 */
+} async_rc_t;
+
+
+/*
+ * A string with its length, zero-terminated too.  Absent: data is NULL.
+ */
+typedef struct {
+    const char  *data;
+    size_t       len;
+} async_str_t;
+
+
+/*
+ * Returns from the calling function with the code of the call unless it is
+ * ASYNC_OK.
+ */
+#define ASYNC_TRY(call)                                                      \
+    do {                                                                     \
+        async_rc_t  async_rc_ = (call);                                      \
+                                                                             \
+        if (async_rc_ != ASYNC_OK) {                                         \
+            return async_rc_;                                                \
+        }                                                                    \
+    } while (0)
+
+
+/*
+ * Kinds of functions.
+ *
+ *     ASYNC_HANDLER(hello)
+ *     {
+ *         ASYNC_TRY(await_sleep(co, 1000));
+ *
+ *         return async_text(req, 200, "Hello!");
+ *     }
+ *
+ * defines  async_rc_t hello(async_t *co, async_req_t *req)  and exports it
+ * by its name to nginx.conf.
+ *
+ * What a handler returns becomes the response:
+ *
+ *     ASYNC_OK         the response that it has set; none set: 500
+ *     ASYNC_INVALID    422 with every error that the accessors recorded
+ *     ASYNC_TIMEOUT    504
+ *     ASYNC_BUSY       503 with Retry-After
+ *     ASYNC_CANCELLED  503 at shutdown; otherwise nobody is left to read it
+ *     any other        500; the cause goes to the error log
+ *
+ * with the exception that after async_fail() the response of that is sent,
+ * whatever the code.
+ *
+ *     ASYNC_TASK(main_task) { ... }
+ *
+ * defines and exports  async_rc_t main_task(async_t *co, void *arg):  a
+ * coroutine without a request, for util/async-run.  Run so, arg points to a
+ * "const char *" that is NULL; a string left there is printed as the task's
+ * value.  ASYNC_MAIN { ... } is a task that is exported as "main", a name
+ * that C reserves; in C it is called async_main().
+ */
+#define ASYNC_HANDLER(name)                                                  \
+    static async_rc_t name(async_t *co, async_req_t *req);                   \
+    ASYNC_EXPORT(name, #name, ASYNC_KIND_HANDLER, name, NULL)                \
+    static async_rc_t name(ASYNC_UNUSED async_t *co,                         \
+        ASYNC_UNUSED async_req_t *req)
+
+#define ASYNC_TASK(name)                                                     \
+    static async_rc_t name(async_t *co, void *arg);                          \
+    ASYNC_EXPORT(name, #name, ASYNC_KIND_TASK, NULL, name)                   \
+    static async_rc_t name(ASYNC_UNUSED async_t *co, ASYNC_UNUSED void *arg)
+
+#define ASYNC_MAIN                                                           \
+    static async_rc_t async_main(async_t *co, void *arg);                    \
+    ASYNC_EXPORT(main, "main", ASYNC_KIND_TASK, NULL, async_main)            \
+    static async_rc_t async_main(ASYNC_UNUSED async_t *co,                   \
+        ASYNC_UNUSED void *arg)
+
+
+/* Awaits.  Each takes the running task first; none may be called elsewhere:
+ * that aborts with the name and the place of the call.  Each answers
+ *
+ *     ASYNC_TIMEOUT    when the deadline of the task has passed,
+ *     ASYNC_CANCELLED  when the client has gone (unless the directive
+ *                      async_ignore_client_abort is on) or the worker ends,
+ *
+ * and from then on every later await of the task answers the same at once,
+ * so that the function returns.
+ */
+
+/*
+ * Suspends for the given time, at the resolution of nginx's clock.  Zero or
+ * less: as await_yield().
+ */
+#define await_sleep(co, ms)  await_sleep_at(co, ASYNC_SITE, ms)
+
+/*
+ * Suspends until the loop has served every event that was ready: for long
+ * computations.
+ */
+#define await_yield(co)      await_yield_at(co, ASYNC_SITE)
+
+/*
+ * Suspends until the whole request body has been read (RFC 9110, 6.4), and
+ * gives it in one piece: borrowed, zero-terminated, of length zero when
+ * there is none.  Bounded by client_max_body_size (nginx answers 413) and
+ * client_body_timeout (408).  May be called again, at no cost.
+ *
+ * ASYNC_BUSY: another task of the request reads it already.
+ * ASYNC_ERROR: it could not be read or held.
+ */
+#define await_body(co, req, body)  await_body_at(co, ASYNC_SITE, req, body)
+
+/*
+ * Suspends as await_body(), and parses the body as JSON (RFC 8259).  *value
+ * is borrowed: take json_incref() to give it to a call that steals.
+ *
+ * ASYNC_INVALID, recorded for the 422: malformed (with the position of the
+ * error), empty or null, a Content-Type other than JSON, nested deeper than
+ * 100 levels, a name twice in an object, an integer beyond int64_t, a number
+ * beyond double, a zero character in a string.
+ * ASYNC_ERROR, with 400 set as by async_fail(): not UTF-8.
+ */
+#define await_json(co, req, value)  await_json_at(co, ASYNC_SITE, req, value)
+
+/*
+ * The cause of the last await or call of this task that failed, in words;
+ * never NULL.  Borrowed until the next failure.
+ */
+ASYNC_API const char *async_error(async_t *co);
+
+
+/* The request.  Strings are borrowed and live as long as the request. */
+
+/* The method as received: "GET". */
+ASYNC_API async_str_t async_method(async_req_t *req);
+
+/* The path, decoded and normalized as nginx's $uri. */
+ASYNC_API async_str_t async_uri(async_req_t *req);
+
+/* All after the "?", as received; absent without one. */
+ASYNC_API async_str_t async_query_string(async_req_t *req);
+
+/* A header field by name, in any case; the first one of several. */
+ASYNC_API async_str_t async_header(async_req_t *req, const char *name);
+
+/*
+ * The i-th header field, from 0, in the order received.  Returns 0 past the
+ * last one, else 1.
+ */
+ASYNC_API int async_header_at(async_req_t *req, size_t i, async_str_t *name,
+    async_str_t *value);
+
+/* A cookie by name (RFC 6265, 5.4), the last of several, without quotes. */
+ASYNC_API async_str_t async_cookie(async_req_t *req, const char *name);
+
+/* The address of the client in text, as nginx's $remote_addr. */
+ASYNC_API async_str_t async_client(async_req_t *req);
+
+/* The value of the directive async_param for this location; or absent. */
+ASYNC_API async_str_t async_param(async_req_t *req, const char *key);
+
+/* An nginx variable by name, without the "$"; absent if it has no value. */
+ASYNC_API async_str_t async_var(async_req_t *req, const char *name);
+
+/*
+ * Sets an nginx variable; copies.  ASYNC_ERROR: there is none of this name,
+ * or it cannot be set.
+ */
+ASYNC_API async_rc_t async_set_var(async_req_t *req, const char *name,
+    const char *value);
+
+/*
+ * Memory that lives as long as the request; not zeroed, aligned for any
+ * type.  NULL when there is none.
+ */
+ASYNC_API void *async_alloc(async_req_t *req, size_t size);
+
+
+/*
+ * Parameters of the path and the query, as the route's pattern names them.
+ *
+ * The plain accessors give the text, decoded.  The typed ones parse it by the
+ * rules of pydantic (FastAPI): they answer ASYNC_INVALID and record the error
+ * for the 422 when it is missing or does not fit, and set the value to zero.
+ * The "_or" ones give the default instead when it is missing.
+ *
+ * To report all errors of a request together, call them all, then
+ * ASYNC_TRY(async_valid(req)).
+ *
+ * Of a query parameter that is repeated the last one counts.  "+" is a space
+ * in the query, and itself in the path (WHATWG URL, application/x-www-form-
+ * urlencoded).
+ */
+ASYNC_API async_str_t async_path(async_req_t *req, const char *name);
+ASYNC_API async_rc_t async_path_str(async_req_t *req, const char *name,
+    async_str_t *value);
+ASYNC_API async_rc_t async_path_int(async_req_t *req, const char *name,
+    int64_t *value);
+ASYNC_API async_rc_t async_path_float(async_req_t *req, const char *name,
+    double *value);
+ASYNC_API async_rc_t async_path_bool(async_req_t *req, const char *name,
+    int *value);
+/* 36 characters in lower case, whatever form it came in */
+ASYNC_API async_rc_t async_path_uuid(async_req_t *req, const char *name,
+    async_str_t *value);
+
+ASYNC_API async_str_t async_query(async_req_t *req, const char *name);
+ASYNC_API async_rc_t async_query_str(async_req_t *req, const char *name,
+    async_str_t *value);
+ASYNC_API async_rc_t async_query_int(async_req_t *req, const char *name,
+    int64_t *value);
+ASYNC_API async_rc_t async_query_float(async_req_t *req, const char *name,
+    double *value);
+ASYNC_API async_rc_t async_query_bool(async_req_t *req, const char *name,
+    int *value);
+ASYNC_API async_rc_t async_query_uuid(async_req_t *req, const char *name,
+    async_str_t *value);
+
+ASYNC_API async_rc_t async_query_int_or(async_req_t *req, const char *name,
+    int64_t *value, int64_t value_or);
+ASYNC_API async_rc_t async_query_float_or(async_req_t *req, const char *name,
+    double *value, double value_or);
+ASYNC_API async_rc_t async_query_bool_or(async_req_t *req, const char *name,
+    int *value, int value_or);
+/* value_or is borrowed from the caller and may be NULL: absent */
+ASYNC_API async_rc_t async_query_str_or(async_req_t *req, const char *name,
+    async_str_t *value, const char *value_or);
+
+/*
+ * All values of a repeated query parameter, in their order.  Returns their
+ * number; *values is borrowed, and NULL for none or without memory.
+ */
+ASYNC_API size_t async_query_list(async_req_t *req, const char *name,
+    const async_str_t **values);
+
+/* ASYNC_INVALID when an accessor or await_json() has recorded an error. */
+ASYNC_API async_rc_t async_valid(async_req_t *req);
+
+
+/*
+ * The response.  The last call counts; it is sent when the handler returns.
+ * Each answers ASYNC_OK, or ASYNC_ERROR when the response cannot be made
+ * (the cause is logged, and the client gets 500), so that
+ * "return async_json(...)" says all.  A status is from 200 to 599; 204 and
+ * 304 have no body (RFC 9110, 15.3.5, 15.4.5).
+ */
+
+/*
+ * Compact UTF-8 JSON, application/json.  Steals the value.  NULL (as of a
+ * json_pack() that failed), NaN, infinity and nesting deeper than 1,000
+ * levels are errors.
+ */
+ASYNC_API async_rc_t async_json(async_req_t *req, int status, json_t *value);
+
+/* Zero-terminated text; copies.  text/plain and text/html, in UTF-8. */
+ASYNC_API async_rc_t async_text(async_req_t *req, int status,
+    const char *text);
+ASYNC_API async_rc_t async_html(async_req_t *req, int status,
+    const char *html);
+
+/* Any bytes of any media type (NULL: application/octet-stream); copies. */
+ASYNC_API async_rc_t async_bytes(async_req_t *req, int status,
+    const char *type, const void *data, size_t len);
+
+/* A response without a body. */
+ASYNC_API async_rc_t async_empty(async_req_t *req, int status);
+
+/*
+ * A file, opened by a thread after the handler has returned and sent with
+ * sendfile(): with ranges and conditional requests (RFC 9110, 13 and 14),
+ * and a media type by the "types" directive unless Content-Type is set.
+ * The path is relative to nginx's prefix; copies.  What is no regular file
+ * gives 404, what may not be read 403.  The caller answers for paths that
+ * come from users.
+ */
+ASYNC_API async_rc_t async_file(async_req_t *req, int status,
+    const char *path);
+
+/*
+ * A redirect (status 301, 302, 303, 307 or 308) with the Location as given:
+ * a relative one stays relative (RFC 9110, 10.2.2).
+ */
+ASYNC_API async_rc_t async_redirect(async_req_t *req, int status,
+    const char *location);
+
+/*
+ * Fails the request with a status of 400 to 599 and {"detail": ...}.
+ * Always answers ASYNC_ERROR, so that "return async_fail(...)" ends the
+ * handler and whoever called it.  The text is copied; the JSON form steals.
+ */
+ASYNC_API async_rc_t async_fail(async_req_t *req, int status,
+    const char *detail);
+ASYNC_API async_rc_t async_fail_json(async_req_t *req, int status,
+    json_t *detail);
+
+/*
+ * A header field of the response that the handler makes: "set" replaces
+ * those of the same name, "add" adds one.  Copies.  A NULL value removes.
+ *
+ * ASYNC_ERROR, with a log line that names the handler: the name is no token
+ * (RFC 9110, 5.1), the value has a CR, LF, NUL or other control character
+ * (5.5), or the field is one that nginx makes: Connection, Content-Length,
+ * Date, Keep-Alive, Trailer, Transfer-Encoding, Upgrade.
+ */
+ASYNC_API async_rc_t async_set_header(async_req_t *req, const char *name,
+    const char *value);
+ASYNC_API async_rc_t async_add_header(async_req_t *req, const char *name,
+    const char *value);
+
+/*
+ * Adds Set-Cookie (RFC 6265, 4.1).  The attributes are text such as
+ * "Path=/; Max-Age=3600; Secure; HttpOnly"; NULL: "Path=/; SameSite=Lax".
+ * ASYNC_ERROR as async_set_header(), also for a name or value that RFC 6265
+ * does not allow: encode it first.
+ */
+ASYNC_API async_rc_t async_set_cookie(async_req_t *req, const char *name,
+    const char *value, const char *attributes);
+
+
+/* What the macros above stand on; not for direct use. */
+
+#define ASYNC_UNUSED      __attribute__((unused))
+#define ASYNC_TEXT_(x)    #x
+#define ASYNC_LINE_(x)    ASYNC_TEXT_(x)
+#define ASYNC_SITE        __FILE__ ":" ASYNC_LINE_(__LINE__)
+
+ASYNC_AWAIT async_rc_t await_sleep_at(async_t *co, const char *site,
+    int64_t ms);
+ASYNC_AWAIT async_rc_t await_yield_at(async_t *co, const char *site);
+ASYNC_AWAIT async_rc_t await_body_at(async_t *co, const char *site,
+    async_req_t *req, async_str_t *body);
+ASYNC_AWAIT async_rc_t await_json_at(async_t *co, const char *site,
+    async_req_t *req, json_t **value);
+
+
+enum {
+    ASYNC_KIND_HANDLER = 1,
+    ASYNC_KIND_TASK = 2
+};
+
+
+typedef async_rc_t (*async_handler_pt)(async_t *co, async_req_t *req);
+typedef async_rc_t (*async_task_pt)(async_t *co, void *arg);
+
+
+typedef struct {
+    size_t                             size;
+    int                                kind;
+    const char                        *name;
+    const char                        *site;
+    async_handler_pt                   handler;
+    async_task_pt                      task;
+} async_export_t;
+
+
+typedef struct {
+    size_t                             size;
+    unsigned                           abi;
+    const char                        *version;
+    const async_export_t *const       *exports;
+    const async_export_t *const       *exports_end;
+} async_app_t;
+
+
+/*
+ * Each export is a symbol, so that the linker refuses a name that is defined
+ * twice, and a pointer in a section of its own, so that the module can list
+ * them.  The section's bounds are in the one symbol "async_app".
+ */
+#define ASYNC_EXPORT(symbol, text, kind, handler, task)                      \
+    ASYNC_EXTERN_C const async_export_t async_export_##symbol ASYNC_API;     \
+    const async_export_t async_export_##symbol = {                           \
+        sizeof(async_export_t), kind, text, ASYNC_SITE, handler, task        \
+    };                                                                       \
+    __attribute__((section("async_exports"), used))                          \
+    static const async_export_t *const async_exported_##symbol =             \
+        &async_export_##symbol;
+
+extern const async_export_t *const __start_async_exports[]
+    __attribute__((weak, visibility("hidden")));
+extern const async_export_t *const __stop_async_exports[]
+    __attribute__((weak, visibility("hidden")));
+
+#ifndef NGX_ASYNC_MODULE
+
+extern const async_app_t async_app ASYNC_API __attribute__((weak));
+const async_app_t async_app = {
+    sizeof(async_app_t), ASYNC_ABI, ASYNC_VERSION,
+    __start_async_exports, __stop_async_exports
+};
+
+#endif
+
+
+#ifdef __cplusplus
+}
+#define ASYNC_EXTERN_C  extern "C"
+#else
+#define ASYNC_EXTERN_C  extern
+#endif
+
+
+#endif /* _NGX_ASYNC_H_INCLUDED_ */

@@ -1,0 +1,792 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Tasks and the one place where coroutines are resumed and suspended.  A
+ * wake moves a task to the ready queue, which the loop drains through one
+ * posted event; nothing else runs the code of a user.  Knows events, not
+ * HTTP.
+ */
+
+#include <ngx_async_task.h>
+#include <stdarg.h>
+#include <sys/eventfd.h>
+
+
+/* how many resumes in one turn of the loop before it may serve events */
+#define NGX_ASYNC_TURN         1024
+
+/* of the runs of a function, the first few and then one in so many are
+ * measured for its high-water mark */
+#define NGX_ASYNC_MEASURED     8
+#define NGX_ASYNC_SAMPLE       256
+
+/* how often a cancelled task may ask again before it is slowed down */
+#define NGX_ASYNC_REFUSALS     1000
+#define NGX_ASYNC_SLOWDOWN     100
+
+#define NGX_ASYNC_LAST_CALL    1000
+
+
+typedef struct {
+    ngx_async_stack_pool_t    *stacks;
+    ngx_async_task_t          *current;
+    ngx_queue_t                ready;
+    ngx_queue_t                live;
+    ngx_uint_t                 ntasks;
+    uint64_t                   ticket;
+    size_t                     stack_size;
+    size_t                     task_size;
+    ngx_event_t                drain;
+
+    /* shutdown: see ngx_async_quit_handler() */
+    ngx_connection_t          *quit;
+    ngx_event_t                guard;
+    ngx_msec_t                 shutdown_timeout;
+    ngx_msec_t                 bound;
+    unsigned                   exiting:1;
+    unsigned                   last_call:1;
+    unsigned                   given_up:1;
+} ngx_async_worker_t;
+
+
+static void ngx_async_task_main(void *data);
+static void ngx_async_task_end(ngx_async_task_t *t);
+static void ngx_async_task_measure(ngx_async_task_t *t);
+static void ngx_async_set_state(ngx_async_task_t *t, ngx_async_state_e state);
+static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout);
+static void ngx_async_timer_handler(ngx_event_t *ev);
+static void ngx_async_drain_handler(ngx_event_t *ev);
+static async_rc_t ngx_async_refuse(ngx_async_task_t *t);
+static ngx_int_t ngx_async_quit_init(ngx_cycle_t *cycle);
+static void ngx_async_quit_handler(ngx_event_t *ev);
+static void ngx_async_guard(void);
+static void ngx_async_guard_handler(ngx_event_t *ev);
+static void ngx_async_give_up(ngx_log_t *log);
+static void ngx_async_cancel_all(ngx_async_reason_e reason);
+static void ngx_async_overflow(ngx_async_coro_t *coro);
+
+
+static ngx_async_worker_t   ngx_async;
+
+/* nginx's debug log reads ev->data as a connection */
+static ngx_connection_t     ngx_async_no_connection;
+
+
+ngx_int_t
+ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
+{
+    if (ngx_async.stacks) {
+        /* a reload without a master process */
+        return NGX_OK;
+    }
+
+    ngx_memzero(&ngx_async, sizeof(ngx_async_worker_t));
+
+    ngx_queue_init(&ngx_async.ready);
+    ngx_queue_init(&ngx_async.live);
+
+    ngx_async_no_connection.fd = (ngx_socket_t) -1;
+
+    ngx_async.drain.handler = ngx_async_drain_handler;
+    ngx_async.drain.data = &ngx_async_no_connection;
+    ngx_async.drain.log = cycle->log;
+
+    ngx_async.guard.handler = ngx_async_guard_handler;
+    ngx_async.guard.data = &ngx_async_no_connection;
+    ngx_async.guard.log = cycle->log;
+
+    ngx_async.shutdown_timeout = conf->shutdown_timeout;
+    ngx_async.stack_size = conf->stack_size;
+    ngx_async.task_size = conf->task_size;
+
+    ngx_async.stacks = ngx_async_stack_pool_create(conf->stack_size,
+                                                   conf->max_tasks);
+    if (ngx_async.stacks == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "async: no memory for a pool of %ui stacks of %uz "
+                      "bytes", conf->max_tasks, conf->stack_size);
+        return NGX_ERROR;
+    }
+
+    if (ngx_async_stack_pool_max(ngx_async.stacks) < conf->max_tasks) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "async: only %uz of the %ui tasks of "
+                      "\"async_max_tasks\" fit: raise vm.max_map_count",
+                      ngx_async_stack_pool_max(ngx_async.stacks),
+                      conf->max_tasks);
+    }
+
+    if (ngx_async_coro_overflow_install(ngx_async_overflow) != 0) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
+                      "async: stack overflows will not be diagnosed");
+    }
+
+    return ngx_async_quit_init(cycle);
+}
+
+
+void
+ngx_async_exit(void)
+{
+    if (ngx_async.stacks && ngx_async.ntasks == 0) {
+        ngx_async_stack_pool_destroy(ngx_async.stacks);
+        ngx_async.stacks = NULL;
+    }
+}
+
+
+ngx_uint_t
+ngx_async_tasks(void)
+{
+    return ngx_async.ntasks;
+}
+
+
+void *
+ngx_async_task_create(ngx_async_body_pt body, ngx_async_done_pt done,
+    ngx_async_profile_t *profile, ngx_log_t *log)
+{
+    ngx_async_coro_t  *coro;
+    ngx_async_task_t  *t;
+
+    coro = ngx_async_coro_create(ngx_async.stacks, ngx_async_task_main,
+                                 ngx_async.task_size);
+
+    if (coro == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "async: no task for \"%s\": %ui run already, of at most "
+                      "%uz by \"async_max_tasks\" and the kernel's limits",
+                      profile->name, ngx_async.ntasks,
+                      ngx_async_stack_pool_max(ngx_async.stacks));
+        return NULL;
+    }
+
+    t = ngx_async_coro_data(coro);
+
+    t->coro = coro;
+    t->body = body;
+    t->done = done;
+    t->profile = profile;
+    t->log = log;
+
+    t->timer.handler = ngx_async_timer_handler;
+    t->timer.data = &ngx_async_no_connection;
+    t->timer.log = log;
+    t->timer.cancelable = ngx_async.given_up;
+
+    ngx_queue_insert_tail(&ngx_async.live, &t->live);
+    ngx_async.ntasks++;
+
+    if (ngx_async.exiting && !ngx_async.guard.timer_set) {
+        ngx_async_guard();
+    }
+
+    if (profile->runs++ < NGX_ASYNC_MEASURED
+        || profile->runs % NGX_ASYNC_SAMPLE == 0)
+    {
+        ngx_async_coro_measure(coro);
+        t->measured = 1;
+    }
+
+    return t;
+}
+
+
+static void
+ngx_async_task_main(void *data)
+{
+    ngx_async_task_t  *t = data;
+
+    t->body(t);
+}
+
+
+ngx_int_t
+ngx_async_task_run(ngx_async_task_t *t)
+{
+    ngx_async_call_pt  call;
+    ngx_async_task_t  *outer;
+
+    /* another task may be in ngx_async_on_loop() */
+    outer = ngx_async.current;
+
+    ngx_async_set_state(t, NGX_ASYNC_RUNNING);
+    ngx_async.current = t;
+
+    for ( ;; ) {
+        ngx_async_coro_resume(t->coro);
+
+        call = t->call;
+
+        if (call == NULL) {
+            break;
+        }
+
+        t->call = NULL;
+        call(t->call_data);
+    }
+
+    ngx_async.current = outer;
+
+    if (!ngx_async_coro_done(t->coro)) {
+        return NGX_AGAIN;
+    }
+
+    ngx_async_task_end(t);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_async_task_end(ngx_async_task_t *t)
+{
+    ngx_async_coro_t  *coro;
+
+    ngx_async_set_state(t, NGX_ASYNC_DONE);
+
+    t->ticket = 0;
+
+    if (t->timer.timer_set) {
+        ngx_del_timer(&t->timer);
+    }
+
+    if (t->measured) {
+        ngx_async_task_measure(t);
+    }
+
+    ngx_queue_remove(&t->live);
+    ngx_async.ntasks--;
+
+    if (ngx_async.ntasks == 0 && ngx_async.guard.timer_set) {
+        ngx_del_timer(&ngx_async.guard);
+    }
+
+    t->done(t);
+
+    coro = t->coro;
+    ngx_async_coro_destroy(coro);
+}
+
+
+static void
+ngx_async_task_measure(ngx_async_task_t *t)
+{
+    size_t                used;
+    ngx_async_profile_t  *profile;
+
+    profile = t->profile;
+    used = ngx_async_coro_high_water(t->coro);
+
+    if (used <= profile->stack_used) {
+        return;
+    }
+
+    profile->stack_used = used;
+
+    ngx_log_debug2(NGX_LOG_DEBUG_CORE, t->log, 0,
+                   "async high water of \"%s\": %uz", profile->name, used);
+
+    if (used > ngx_async.stack_size / 4 * 3) {
+        ngx_log_error(NGX_LOG_WARN, t->log, 0,
+                      "async handler \"%s\" has used %uz of the %uz bytes of "
+                      "its stack: raise \"async_stack_size\"",
+                      profile->name, used, ngx_async.stack_size);
+    }
+}
+
+
+/*
+ * The life of a task, as a table: NEW may run; RUNNING may wait or end;
+ * WAITING may become ready; READY may run.
+ */
+
+static void
+ngx_async_set_state(ngx_async_task_t *t, ngx_async_state_e state)
+{
+    static const u_char  legal[] = {
+        /* from NEW */      1 << NGX_ASYNC_RUNNING,
+        /* from RUNNING */  1 << NGX_ASYNC_WAITING | 1 << NGX_ASYNC_DONE,
+        /* from WAITING */  1 << NGX_ASYNC_READY,
+        /* from READY */    1 << NGX_ASYNC_RUNNING,
+        /* from DONE */     0
+    };
+
+    if (!(legal[t->state] & 1 << state)) {
+        ngx_log_error(NGX_LOG_ALERT, t->log, 0,
+                      "async task \"%s\" cannot go from state %d to %d",
+                      t->profile->name, t->state, state);
+        ngx_abort();
+    }
+
+    t->state = state;
+}
+
+
+async_rc_t
+ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
+{
+    if (t != ngx_async.current || ngx_async_coro_self() != t->coro) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "%s() at %s was called outside of the coroutine that "
+                      "its first argument names", await, site);
+        ngx_abort();
+    }
+
+    t->await = await;
+    t->site = site;
+
+    if (t->reason != NGX_ASYNC_KEEP) {
+        return ngx_async_refuse(t);
+    }
+
+    /* nginx's own timer fires a turn of the loop later at best */
+
+    if (t->deadline && (ngx_msec_int_t) (t->deadline - ngx_current_msec) <= 0)
+    {
+        t->reason = NGX_ASYNC_DEADLINE;
+        return ngx_async_refuse(t);
+    }
+
+    return ASYNC_OK;
+}
+
+
+/*
+ * A cancelled task is expected to return.  One that asks for ever would block
+ * the loop, so it is made to wait after a while.
+ */
+
+static async_rc_t
+ngx_async_refuse(ngx_async_task_t *t)
+{
+    t->refused++;
+
+    if (t->refused >= NGX_ASYNC_REFUSALS) {
+
+        if (t->refused == NGX_ASYNC_REFUSALS) {
+            ngx_log_error(NGX_LOG_ERR, t->log, 0,
+                          "async handler \"%s\" awaits on after it has been "
+                          "cancelled, at %s", t->profile->name, t->site);
+        }
+
+        (void) ngx_async_waker(t);
+        (void) ngx_async_wait(t, NGX_ASYNC_SLOWDOWN);
+    }
+
+    if (t->reason == NGX_ASYNC_DEADLINE) {
+        return ngx_async_set_error(t, ASYNC_TIMEOUT, "the deadline of the "
+                                   "request has passed");
+    }
+
+    return ngx_async_set_error(t, ASYNC_CANCELLED, "%s",
+                        (t->reason == NGX_ASYNC_CLIENT)
+                            ? "the client has gone"
+                        : (t->reason == NGX_ASYNC_SHUTDOWN)
+                            ? "the worker is shutting down"
+                            : "the request has been answered by nginx");
+}
+
+
+ngx_async_waker_t
+ngx_async_waker(ngx_async_task_t *t)
+{
+    ngx_async_waker_t  w;
+
+    t->ticket = ++ngx_async.ticket;
+
+    w.task = t;
+    w.ticket = t->ticket;
+
+    return w;
+}
+
+
+ngx_int_t
+ngx_async_wait(ngx_async_task_t *t, ngx_msec_t timeout)
+{
+    if (t->ticket) {
+        ngx_async_set_timer(t, timeout);
+        ngx_async_set_state(t, NGX_ASYNC_WAITING);
+
+        ngx_async_coro_suspend();
+
+        /* the timer of a deadline stays: the next wait will want it too */
+
+        if (t->timer.timer_set && !t->timer_is_deadline) {
+            ngx_del_timer(&t->timer);
+        }
+
+        if (t->timer.posted) {
+            ngx_delete_posted_event(&t->timer);
+        }
+    }
+
+    if (t->outcome == ASYNC_TIMEOUT || t->outcome == ASYNC_CANCELLED) {
+        if (t->reason != NGX_ASYNC_KEEP) {
+            return ngx_async_refuse(t);
+        }
+    }
+
+    return t->outcome;
+}
+
+
+static void
+ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout)
+{
+    ngx_uint_t      is_deadline;
+    ngx_msec_int_t  left;
+
+    if (timeout == 0) {
+        ngx_post_event(&t->timer, &ngx_posted_next_events);
+        return;
+    }
+
+    is_deadline = 0;
+
+    if (timeout != NGX_ASYNC_FOREVER) {
+        /* the code before the await may have taken its time */
+        ngx_time_update();
+    }
+
+    if (t->deadline && t->reason == NGX_ASYNC_KEEP) {
+        left = (ngx_msec_int_t) (t->deadline - ngx_current_msec);
+
+        if (timeout == NGX_ASYNC_FOREVER || left <= (ngx_msec_int_t) timeout) {
+            is_deadline = 1;
+            timeout = ngx_max(left, 0);
+        }
+    }
+
+    if (t->timer.timer_set) {
+        if (is_deadline && t->timer_is_deadline) {
+            return;
+        }
+
+        ngx_del_timer(&t->timer);
+    }
+
+    t->timer_is_deadline = is_deadline;
+
+    if (timeout != NGX_ASYNC_FOREVER) {
+        ngx_add_timer(&t->timer, timeout);
+    }
+}
+
+
+static void
+ngx_async_timer_handler(ngx_event_t *ev)
+{
+    ngx_async_task_t   *t;
+    ngx_async_waker_t   w;
+
+    t = (ngx_async_task_t *) ((u_char *) ev
+                              - offsetof(ngx_async_task_t, timer));
+
+    if (ev->timedout) {
+        ev->timedout = 0;
+
+        if (t->timer_is_deadline) {
+            ngx_async_task_cancel(t, NGX_ASYNC_DEADLINE);
+            return;
+        }
+    }
+
+    w.task = t;
+    w.ticket = t->ticket;
+
+    (void) ngx_async_wake(&w, NGX_ASYNC_ELAPSED);
+}
+
+
+ngx_uint_t
+ngx_async_wake(ngx_async_waker_t *w, ngx_int_t outcome)
+{
+    ngx_async_task_t  *t;
+
+    t = w->task;
+
+    if (w->ticket == 0 || t->ticket != w->ticket) {
+        return 0;
+    }
+
+    t->ticket = 0;
+    t->outcome = outcome;
+
+    /* a task may be woken before it waits: then it does not suspend */
+
+    if (t->state == NGX_ASYNC_WAITING) {
+        ngx_async_set_state(t, NGX_ASYNC_READY);
+        ngx_queue_insert_tail(&ngx_async.ready, &t->ready);
+        ngx_post_event(&ngx_async.drain, &ngx_posted_events);
+    }
+
+    return 1;
+}
+
+
+void
+ngx_async_task_cancel(ngx_async_task_t *t, ngx_async_reason_e reason)
+{
+    ngx_async_waker_t  w;
+
+    if (t->reason != NGX_ASYNC_KEEP || t->state == NGX_ASYNC_DONE) {
+        return;
+    }
+
+    t->reason = reason;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_CORE, t->log, 0,
+                   "async cancel \"%s\" at %s, reason:%d",
+                   t->profile->name, t->site ? t->site : "-", reason);
+
+    w.task = t;
+    w.ticket = t->ticket;
+
+    (void) ngx_async_wake(&w, (reason == NGX_ASYNC_DEADLINE) ? ASYNC_TIMEOUT
+                                                             : ASYNC_CANCELLED);
+}
+
+
+static void
+ngx_async_drain_handler(ngx_event_t *ev)
+{
+    ngx_uint_t         n;
+    ngx_queue_t       *q;
+    ngx_async_task_t  *t;
+
+    for (n = 0; !ngx_queue_empty(&ngx_async.ready); n++) {
+
+        if (n == NGX_ASYNC_TURN) {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        q = ngx_queue_head(&ngx_async.ready);
+        ngx_queue_remove(q);
+
+        t = ngx_queue_data(q, ngx_async_task_t, ready);
+
+        (void) ngx_async_task_run(t);
+    }
+}
+
+
+void
+ngx_async_on_loop(ngx_async_task_t *t, ngx_async_call_pt call, void *data)
+{
+    if (ngx_async_coro_self() != t->coro) {
+        call(data);
+        return;
+    }
+
+    t->call = call;
+    t->call_data = data;
+
+    ngx_async_coro_suspend();
+}
+
+
+/*
+ * Shutdown.  nginx has no hook for the start of a graceful one, but it tells
+ * each idle connection; so the worker has one that is always idle.  From then
+ * on a guard timer keeps the worker alive while tasks live, since nginx exits
+ * as soon as no timer is left, and bounds that.
+ */
+
+static ngx_int_t
+ngx_async_quit_init(ngx_cycle_t *cycle)
+{
+    int                fd;
+    ngx_connection_t  *c;
+
+    fd = eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
+    if (fd == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(fd, cycle->log);
+    if (c == NULL) {
+        (void) close(fd);
+        return NGX_ERROR;
+    }
+
+    c->idle = 1;
+    c->log = cycle->log;
+    c->read->log = cycle->log;
+    c->write->log = cycle->log;
+    c->read->handler = ngx_async_quit_handler;
+
+    ngx_async.quit = c;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_quit_handler(ngx_event_t *ev)
+{
+    ngx_connection_t  *c;
+
+    c = ev->data;
+
+    if (!c->close) {
+        return;
+    }
+
+    ngx_async.exiting = 1;
+    ngx_async.bound = ngx_current_msec + ngx_async.shutdown_timeout;
+
+    ngx_close_connection(c);
+    ngx_async.quit = NULL;
+
+    if (ngx_async.ntasks) {
+        ngx_async_guard();
+    }
+}
+
+
+static void
+ngx_async_guard(void)
+{
+    ngx_msec_int_t  left;
+
+    if (ngx_async.given_up) {
+        return;
+    }
+
+    left = (ngx_msec_int_t) (ngx_async.bound - ngx_current_msec);
+
+    ngx_add_timer(&ngx_async.guard, (ngx_msec_t) ngx_max(left, 0));
+}
+
+
+/*
+ * At the bound every task is cancelled; those that have not ended soon after
+ * are named and left to the end of the process.
+ */
+
+static void
+ngx_async_guard_handler(ngx_event_t *ev)
+{
+    if (ngx_async.last_call) {
+        ngx_async_give_up(ev->log);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ev->log, 0,
+                  "async: %ui tasks are cancelled after "
+                  "\"async_shutdown_timeout\"", ngx_async.ntasks);
+
+    ngx_async.last_call = 1;
+    ngx_async.bound = ngx_current_msec + NGX_ASYNC_LAST_CALL;
+    ngx_async_guard();
+
+    ngx_async_cancel_all(NGX_ASYNC_SHUTDOWN);
+}
+
+
+static void
+ngx_async_give_up(ngx_log_t *log)
+{
+    ngx_queue_t       *q;
+    ngx_async_task_t  *t;
+
+    ngx_async.given_up = 1;
+
+    for (q = ngx_queue_head(&ngx_async.live);
+         q != ngx_queue_sentinel(&ngx_async.live);
+         q = ngx_queue_next(q))
+    {
+        t = ngx_queue_data(q, ngx_async_task_t, live);
+        t->timer.cancelable = 1;
+
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "async handler \"%s\" does not end after it has been "
+                      "cancelled, in %s at %s", t->profile->name,
+                      t->await ? t->await : "no await",
+                      t->site ? t->site : "-");
+    }
+}
+
+
+static void
+ngx_async_cancel_all(ngx_async_reason_e reason)
+{
+    ngx_queue_t  *q;
+
+    for (q = ngx_queue_head(&ngx_async.live);
+         q != ngx_queue_sentinel(&ngx_async.live);
+         q = ngx_queue_next(q))
+    {
+        ngx_async_task_cancel(ngx_queue_data(q, ngx_async_task_t, live),
+                              reason);
+    }
+}
+
+
+async_rc_t
+ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(t->error, t->error + NGX_ASYNC_ERROR_LEN - 1, fmt, args);
+    va_end(args);
+
+    *p = '\0';
+
+    return rc;
+}
+
+
+const char *
+async_error(async_t *co)
+{
+    return (const char *) co->error;
+}
+
+
+const char *
+ngx_async_rc_name(ngx_int_t rc)
+{
+    static const char  *names[] = {
+        "ASYNC_OK", "ASYNC_ERROR", "ASYNC_TIMEOUT", "ASYNC_CANCELLED",
+        "ASYNC_CLOSED", "ASYNC_BUSY", "ASYNC_INVALID"
+    };
+
+    if (rc > 0 || rc < ASYNC_INVALID) {
+        return "a code that is none of async_rc_t";
+    }
+
+    return names[-rc];
+}
+
+
+/* Runs on the signal stack: only what is async-signal-safe. */
+
+static void
+ngx_async_overflow(ngx_async_coro_t *coro)
+{
+    u_char            *p, buf[512];
+    ngx_async_task_t  *t;
+
+    t = ngx_async_coro_data(coro);
+
+    p = ngx_slprintf(buf, buf + sizeof(buf) - 1,
+                     "%V [alert] %P#" NGX_TID_T_FMT ": async handler "
+                     "\"%s\" overflowed its stack of %uz bytes; its last "
+                     "await is %s at %s; raise \"async_stack_size\" or keep "
+                     "large arrays off the stack",
+                     &ngx_cached_err_log_time, ngx_pid, ngx_log_tid,
+                     t->profile->name, ngx_async.stack_size,
+                     t->await ? t->await : "none", t->site ? t->site : "-");
+    *p++ = LF;
+
+    (void) ngx_write_fd(ngx_cycle->log->file->fd, buf, p - buf);
+}

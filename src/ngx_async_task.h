@@ -1,0 +1,190 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Tasks, and THE suspend point: everything that waits goes through
+ * ngx_async_wait().  An awaitable is written as
+ *
+ *     rc = ngx_async_enter(co, "await_sleep", site);
+ *     if (rc != ASYNC_OK) {
+ *         return rc;
+ *     }
+ *
+ *     ... start what is to be awaited, with ngx_async_waker(co) in it ...
+ *
+ *     rc = ngx_async_wait(co, timeout);
+ *
+ *     ... undo or collect, return ...
+ *
+ * and the event handler of what was started calls ngx_async_wake() with that
+ * waker.  A waker is good for one wake: later ones, and those of a wait that
+ * has ended otherwise, are ignored, also when the task is gone.
+ */
+
+#ifndef _NGX_ASYNC_TASK_H_INCLUDED_
+#define _NGX_ASYNC_TASK_H_INCLUDED_
+
+
+#define NGX_ASYNC_MODULE  1
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_async.h>
+#include <ngx_async_coro.h>
+
+
+/* what ngx_async_wait() gives beside the codes of async_rc_t */
+#define NGX_ASYNC_ELAPSED   1
+
+#define NGX_ASYNC_FOREVER   ((ngx_msec_t) -1)
+
+#define NGX_ASYNC_ERROR_LEN 160
+
+
+typedef struct async_s  ngx_async_task_t;
+
+/* the body of a task runs on its coroutine, the rest on the loop's stack */
+typedef void (*ngx_async_body_pt)(ngx_async_task_t *t);
+typedef void (*ngx_async_done_pt)(ngx_async_task_t *t);
+typedef void (*ngx_async_call_pt)(void *data);
+
+
+typedef enum {
+    NGX_ASYNC_NEW = 0,
+    NGX_ASYNC_RUNNING,
+    NGX_ASYNC_WAITING,
+    NGX_ASYNC_READY,
+    NGX_ASYNC_DONE
+} ngx_async_state_e;
+
+
+typedef enum {
+    NGX_ASYNC_KEEP = 0,
+    NGX_ASYNC_DEADLINE,        /* async_timeout has passed */
+    NGX_ASYNC_CLIENT,          /* the client has gone */
+    NGX_ASYNC_ANSWERED,        /* nginx has answered the request itself */
+    NGX_ASYNC_SHUTDOWN         /* async_shutdown_timeout has passed */
+} ngx_async_reason_e;
+
+
+/* What is known of a function over all its runs in this worker. */
+
+typedef struct {
+    const char                *name;          /* "app:function" */
+    ngx_uint_t                 runs;
+    size_t                     stack_used;    /* high-water mark, bytes */
+} ngx_async_profile_t;
+
+
+typedef struct {
+    ngx_async_task_t          *task;
+    uint64_t                   ticket;
+} ngx_async_waker_t;
+
+
+struct async_s {
+    /* in the list of live tasks; in the ready queue while NGX_ASYNC_READY */
+    ngx_queue_t                live;
+    ngx_queue_t                ready;
+
+    ngx_async_coro_t          *coro;
+    ngx_async_body_pt          body;
+    ngx_async_done_pt          done;
+    ngx_async_profile_t       *profile;
+    ngx_log_t                 *log;
+
+    ngx_async_state_e          state;
+    ngx_async_reason_e         reason;
+
+    /* of the wait in progress: zero once it has been decided */
+    uint64_t                   ticket;
+    ngx_int_t                  outcome;
+
+    /* the last await, for messages: its name, and "file:line" of its call */
+    const char                *await;
+    const char                *site;
+
+    /* absolute, as ngx_current_msec; zero: none */
+    ngx_msec_t                 deadline;
+    ngx_event_t                timer;
+
+    /* what the loop's stack is asked to run, see ngx_async_on_loop() */
+    ngx_async_call_pt          call;
+    void                      *call_data;
+
+    ngx_uint_t                 refused;
+    u_char                     error[NGX_ASYNC_ERROR_LEN];
+
+    unsigned                   measured:1;
+    unsigned                   timer_is_deadline:1;
+};
+
+
+typedef struct {
+    size_t                     stack_size;
+    ngx_uint_t                 max_tasks;
+    ngx_msec_t                 shutdown_timeout;
+    size_t                     task_size;
+} ngx_async_conf_t;
+
+
+ngx_int_t ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf);
+void ngx_async_exit(void);
+ngx_uint_t ngx_async_tasks(void);
+
+/*
+ * A task, as the first member of something of conf->task_size bytes, the rest
+ * of which is zero.  All tasks have one size, so that a stale waker always
+ * finds a ticket where it looks for one.  It lives at the top of its own stack
+ * until "done" has returned.  NULL: too many tasks, or no memory; logged.
+ */
+void *ngx_async_task_create(ngx_async_body_pt body,
+    ngx_async_done_pt done, ngx_async_profile_t *profile, ngx_log_t *log);
+
+/*
+ * Runs a task until it suspends or ends.  Only for starting it: a suspended
+ * one is resumed by the ready queue.  Returns NGX_AGAIN when it has suspended,
+ * NGX_DONE when it has ended, "done" has been called and it is gone.
+ */
+ngx_int_t ngx_async_task_run(ngx_async_task_t *t);
+
+/*
+ * Ends the wait of the task with ASYNC_CANCELLED (ASYNC_TIMEOUT if the reason
+ * is the deadline), and every later one at its start.  The first reason
+ * counts.
+ */
+void ngx_async_task_cancel(ngx_async_task_t *t, ngx_async_reason_e reason);
+
+/* Opens an await: checks the stack, notes the place, answers a cancel. */
+async_rc_t ngx_async_enter(ngx_async_task_t *t, const char *await,
+    const char *site);
+
+/* The waker of the coming wait; a second call makes the first one stale. */
+ngx_async_waker_t ngx_async_waker(ngx_async_task_t *t);
+
+/*
+ * Suspends until the wake, the timeout (zero: the next turn of the loop), the
+ * deadline or a cancel.  Gives the code of the wake, NGX_ASYNC_ELAPSED,
+ * ASYNC_TIMEOUT or ASYNC_CANCELLED.
+ */
+ngx_int_t ngx_async_wait(ngx_async_task_t *t, ngx_msec_t timeout);
+
+/* Returns 1 if the waker was still good. */
+ngx_uint_t ngx_async_wake(ngx_async_waker_t *w, ngx_int_t outcome);
+
+/*
+ * Runs a function on the loop's stack: for nginx's own code, which may take
+ * more stack than a coroutine has.
+ */
+void ngx_async_on_loop(ngx_async_task_t *t, ngx_async_call_pt call,
+    void *data);
+
+/* Notes the cause for async_error(), in nginx's format; returns the code. */
+async_rc_t ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc,
+    const char *fmt, ...);
+
+const char *ngx_async_rc_name(ngx_int_t rc);
+
+
+#endif /* _NGX_ASYNC_TASK_H_INCLUDED_ */

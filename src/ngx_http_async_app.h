@@ -1,0 +1,63 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Apps: shared objects of handlers.
+ *
+ * The configuration reads an app's file once, into a private copy in memory,
+ * so that replacing or overwriting the file touches nobody, and each
+ * configuration runs its own code.  What the app exports is asked of a child
+ * process without privileges, since loading runs its constructors; only
+ * workers load the copy themselves.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_APP_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_APP_H_INCLUDED_
+
+
+#include <ngx_http_async_request.h>
+
+
+struct ngx_http_async_app_s {
+    ngx_str_t                   path;
+    ngx_str_t                   name;
+    u_char                     *conf_file;
+    ngx_uint_t                  conf_line;
+    ngx_fd_t                    fd;           /* of the private copy */
+    ngx_array_t                 fns;          /* of ngx_http_async_fn_t */
+    void                       *loaded;
+};
+
+
+typedef struct {
+    ngx_array_t                 apps;         /* of ngx_http_async_app_t */
+    ngx_array_t                 refs;         /* of ngx_http_async_ref_t * */
+
+    size_t                      stack_size;
+    ngx_uint_t                  max_tasks;
+    ngx_msec_t                  shutdown_timeout;
+
+    ngx_http_async_ref_t       *run;
+} ngx_http_async_main_conf_t;
+
+
+/* The directive async_app. */
+char *ngx_http_async_app(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* A function named by a directive; found by ngx_http_async_app_resolve(). */
+ngx_http_async_ref_t *ngx_http_async_app_ref(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_int_t kind);
+
+/* Asks every app what it exports, and finds what the directives name. */
+ngx_int_t ngx_http_async_app_resolve(ngx_conf_t *cf,
+    ngx_http_async_main_conf_t *mcf);
+
+/*
+ * In a worker: loads the apps.  One that fails is logged, and the functions
+ * of it stay without their pointers.
+ */
+void ngx_http_async_app_load(ngx_cycle_t *cycle,
+    ngx_http_async_main_conf_t *mcf);
+
+
+#endif /* _NGX_HTTP_ASYNC_APP_H_INCLUDED_ */

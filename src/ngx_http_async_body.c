@@ -1,0 +1,488 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * await_body() and await_json(): nginx reads the body, in its own way; what
+ * it put into a temporary file is read back by a thread.
+ */
+
+#include <ngx_http_async_request.h>
+#include <ngx_http_async_param.h>
+#include <ngx_http_async_json.h>
+
+
+typedef struct {
+    int          fd;
+    int          err;
+    off_t        pos;
+    size_t       len;
+    u_char       data[];
+} ngx_http_async_pread_t;
+
+
+typedef struct {
+    async_req_t                    *req;
+    json_t                         *value;
+    ngx_http_async_json_error_t     error;
+    ngx_int_t                       rc;
+} ngx_http_async_load_t;
+
+
+static async_rc_t ngx_http_async_body_whole(async_req_t *req);
+static async_rc_t ngx_http_async_body_read(async_req_t *req);
+static void ngx_http_async_body_start(void *data);
+static void ngx_http_async_body_handler(ngx_http_request_t *r);
+static void ngx_http_async_body_stop(void *data);
+static async_rc_t ngx_http_async_body_join(async_req_t *req);
+static async_rc_t ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b,
+    u_char *p);
+static void ngx_http_async_pread_run(void *data);
+static void ngx_http_async_pread_drop(void *data);
+static ngx_uint_t ngx_http_async_is_json(async_req_t *req);
+static void ngx_http_async_json_parse(void *data);
+static async_rc_t ngx_http_async_json_refused(ngx_http_async_load_t *load);
+static async_rc_t ngx_http_async_body_missing(async_req_t *req);
+
+
+async_rc_t
+await_body_at(async_t *co, const char *site, async_req_t *req,
+    async_str_t *body)
+{
+    async_rc_t  rc;
+
+    body->data = NULL;
+    body->len = 0;
+
+    rc = ngx_async_enter(co, "await_body", site);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_async_body_whole(req);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    *body = req->body;
+
+    return ASYNC_OK;
+}
+
+
+static async_rc_t
+ngx_http_async_body_whole(async_req_t *req)
+{
+    async_rc_t  rc;
+
+    switch (req->body_state) {
+
+    case NGX_HTTP_ASYNC_BODY_WHOLE:
+        return ASYNC_OK;
+
+    case NGX_HTTP_ASYNC_BODY_READING:
+        return ngx_async_set_error(&req->task, ASYNC_BUSY,
+                                   "the body is being read already");
+
+    case NGX_HTTP_ASYNC_BODY_UNREAD:
+        rc = ngx_http_async_body_read(req);
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+
+        /* fall through */
+
+    default: /* NGX_HTTP_ASYNC_BODY_READ */
+        return ngx_http_async_body_join(req);
+    }
+}
+
+
+static async_rc_t
+ngx_http_async_body_read(async_req_t *req)
+{
+    ngx_int_t  rc;
+
+    req->body_state = NGX_HTTP_ASYNC_BODY_READING;
+    req->body_waker = ngx_async_waker(&req->task);
+
+    ngx_async_on_loop(&req->task, ngx_http_async_body_start, req);
+
+    rc = ngx_async_wait(&req->task, NGX_ASYNC_FOREVER);
+
+    if (req->body_state == NGX_HTTP_ASYNC_BODY_READING) {
+        ngx_async_on_loop(&req->task, ngx_http_async_body_stop, req);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_async_body_start(void *data)
+{
+    ngx_int_t     rc;
+    async_req_t  *req = data;
+
+    rc = ngx_http_read_client_request_body(req->r,
+                                           ngx_http_async_body_handler);
+
+    if (rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        req->body_state = NGX_HTTP_ASYNC_BODY_UNREAD;
+        req->nginx_rc = (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR
+                                          : rc;
+
+        (void) ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "nginx refused the body with %i",
+                                   req->nginx_rc);
+        (void) ngx_async_wake(&req->body_waker, ASYNC_ERROR);
+    }
+}
+
+
+static void
+ngx_http_async_body_handler(ngx_http_request_t *r)
+{
+    async_req_t  *req;
+
+    /* the reference of the reader; the handler holds its own */
+    r->main->count--;
+
+    req = ngx_http_get_module_ctx(r, ngx_http_async_module);
+
+    req->body_state = NGX_HTTP_ASYNC_BODY_READ;
+
+    if (req->result == NULL) {
+        ngx_http_async_watch_client(req);
+    }
+
+    (void) ngx_async_wake(&req->body_waker, ASYNC_OK);
+}
+
+
+/* The handler has stopped waiting: nginx is to stop reading, too. */
+
+static void
+ngx_http_async_body_stop(void *data)
+{
+    ngx_event_t         *rev;
+    async_req_t         *req = data;
+    ngx_http_request_t  *r;
+
+    r = req->r;
+    rev = r->connection->read;
+
+    req->body_state = NGX_HTTP_ASYNC_BODY_UNREAD;
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+
+    if (req->task.reason != NGX_ASYNC_ANSWERED) {
+        /* nginx has not used up the reader's reference */
+        r->main->count--;
+    }
+}
+
+
+static async_rc_t
+ngx_http_async_body_join(async_req_t *req)
+{
+    off_t         len;
+    u_char       *p, *start;
+    async_rc_t    rc;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *bufs;
+
+    bufs = req->r->request_body ? req->r->request_body->bufs : NULL;
+    len = 0;
+
+    for (cl = bufs; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    start = ngx_pnalloc(req->r->pool, len + 1);
+    if (start == NULL) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "no memory for a body of %O bytes", len);
+    }
+
+    p = start;
+
+    for (cl = bufs; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            p = ngx_cpymem(p, b->pos, b->last - b->pos);
+
+        } else if (b->in_file) {
+            rc = ngx_http_async_body_pread(req, b, p);
+            if (rc != ASYNC_OK) {
+                return rc;
+            }
+
+            p += b->file_last - b->file_pos;
+        }
+    }
+
+    *p = '\0';
+
+    req->body.data = (char *) start;
+    req->body.len = p - start;
+    req->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
+
+    return ASYNC_OK;
+}
+
+
+static async_rc_t
+ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b, u_char *p)
+{
+    size_t                   len;
+    async_rc_t               rc;
+    ngx_http_async_pread_t  *job;
+
+    len = b->file_last - b->file_pos;
+
+    job = ngx_async_thread_job(sizeof(ngx_http_async_pread_t) + len,
+                               ngx_http_async_pread_run,
+                               ngx_http_async_pread_drop, req->task.log);
+    if (job == NULL) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "no memory for a body of %uz bytes", len);
+    }
+
+    job->pos = b->file_pos;
+    job->len = len;
+
+    /* of its own, since the thread may outlive the request */
+
+    job->fd = fcntl(b->file->fd, F_DUPFD_CLOEXEC, 0);
+
+    if (job->fd == -1) {
+        ngx_async_thread_free(job);
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "no descriptor for the body's file");
+    }
+
+    rc = ngx_async_thread_await(&req->task, req->conf->thread_pool, job);
+
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    if (job->err) {
+        ngx_log_error(NGX_LOG_CRIT, req->task.log, job->err,
+                      "reading the body back from \"%V\" failed",
+                      &b->file->name);
+        rc = ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                 "the body could not be read back");
+
+    } else {
+        ngx_memcpy(p, job->data, len);
+    }
+
+    ngx_http_async_pread_drop(job);
+    ngx_async_thread_free(job);
+
+    return rc;
+}
+
+
+static void
+ngx_http_async_pread_run(void *data)
+{
+    size_t                   done;
+    ssize_t                  n;
+    ngx_http_async_pread_t  *job = data;
+
+    for (done = 0; done < job->len; done += n) {
+
+        n = pread(job->fd, job->data + done, job->len - done,
+                  job->pos + (off_t) done);
+
+        if (n > 0) {
+            continue;
+        }
+
+        if (n == -1 && errno == EINTR) {
+            n = 0;
+            continue;
+        }
+
+        job->err = (n == 0) ? EIO : errno;
+        return;
+    }
+}
+
+
+static void
+ngx_http_async_pread_drop(void *data)
+{
+    ngx_http_async_pread_t  *job = data;
+
+    (void) close(job->fd);
+}
+
+
+async_rc_t
+await_json_at(async_t *co, const char *site, async_req_t *req, json_t **value)
+{
+    async_rc_t             rc;
+    ngx_http_async_load_t  load;
+
+    *value = NULL;
+
+    rc = ngx_async_enter(co, "await_json", site);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    if (req->json == NULL) {
+
+        rc = ngx_http_async_body_whole(req);
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+
+        if (req->body.len == 0) {
+            return ngx_http_async_body_missing(req);
+        }
+
+        load.req = req;
+
+        if (!ngx_http_async_is_json(req)) {
+            load.rc = NGX_ABORT;
+            return ngx_http_async_json_refused(&load);
+        }
+
+        /* the parser recurses */
+
+        ngx_async_on_loop(co, ngx_http_async_json_parse, &load);
+
+        if (load.rc != NGX_OK) {
+            return ngx_http_async_json_refused(&load);
+        }
+
+        req->json = load.value;
+    }
+
+    if (json_is_null(req->json)) {
+        return ngx_http_async_body_missing(req);
+    }
+
+    *value = req->json;
+
+    return ASYNC_OK;
+}
+
+
+/* application/json, or a subtype with the suffix +json (RFC 6839, 3.1) */
+
+static ngx_uint_t
+ngx_http_async_is_json(async_req_t *req)
+{
+    size_t            len;
+    u_char           *p;
+    ngx_table_elt_t  *h;
+
+    h = req->r->headers_in.content_type;
+
+    if (h == NULL) {
+        return 0;
+    }
+
+    p = h->value.data;
+
+    for (len = 0; len < h->value.len; len++) {
+        if (p[len] == ';' || p[len] == ' ' || p[len] == '\t') {
+            break;
+        }
+    }
+
+    if (len < sizeof("application/") - 1
+        || ngx_strncasecmp(p, (u_char *) "application/",
+                           sizeof("application/") - 1) != 0)
+    {
+        return 0;
+    }
+
+    p += sizeof("application/") - 1;
+    len -= sizeof("application/") - 1;
+
+    return (len == 4 && ngx_strncasecmp(p, (u_char *) "json", 4) == 0)
+           || (len > 5 && ngx_strncasecmp(p + len - 5, (u_char *) "+json", 5)
+                          == 0);
+}
+
+
+static void
+ngx_http_async_json_parse(void *data)
+{
+    ngx_http_async_load_t  *load = data;
+
+    load->rc = ngx_http_async_json_load((u_char *) load->req->body.data,
+                                        load->req->body.len,
+                                        NGX_HTTP_ASYNC_JSON_DEPTH,
+                                        &load->value, &load->error);
+}
+
+
+static async_rc_t
+ngx_http_async_json_refused(ngx_http_async_load_t *load)
+{
+    json_t       *loc, *input, *ctx;
+    ngx_str_t     type, msg;
+    async_req_t  *req;
+
+    req = load->req;
+
+    if (load->rc == NGX_ERROR) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "no memory for the JSON of the body");
+    }
+
+    if (load->rc == NGX_ABORT) {
+        ngx_str_set(&type, "content_type");
+        ngx_str_set(&msg, "Content-Type should be application/json");
+
+        input = json_string(async_header(req, "Content-Type").data);
+
+        return ngx_http_async_invalid_input(req, &type, &msg,
+                                            json_pack("[s]", "body"),
+                                            input ? input : json_null(), NULL);
+    }
+
+    switch (load->error.kind) {
+
+    case NGX_HTTP_ASYNC_JSON_EMPTY:
+        return ngx_http_async_body_missing(req);
+
+    case NGX_HTTP_ASYNC_JSON_UTF8:
+        return async_fail(req, 400, "There was an error parsing the body");
+
+    default:
+        ngx_str_set(&type, "json_invalid");
+        ngx_str_set(&msg, "JSON decode error");
+
+        loc = json_pack("[s, I]", "body",
+                        (json_int_t) load->error.position);
+        ctx = json_pack("{s:s}", "error", load->error.text);
+
+        return ngx_http_async_invalid_input(req, &type, &msg, loc,
+                                            json_object(), ctx);
+    }
+}
+
+
+static async_rc_t
+ngx_http_async_body_missing(async_req_t *req)
+{
+    static ngx_str_t  type = ngx_string("missing");
+    static ngx_str_t  msg = ngx_string("Field required");
+
+    return ngx_http_async_invalid_input(req, &type, &msg,
+                                        json_pack("[s]", "body"),
+                                        json_null(), NULL);
+}

@@ -1,0 +1,413 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * What a handler reads of its request, beside parameters and body: method,
+ * URI, header fields, cookies, client, settings, nginx variables; and memory.
+ */
+
+#include <ngx_http_async_request.h>
+
+
+typedef struct {
+    async_req_t  *req;
+    ngx_str_t     name;
+    ngx_str_t     value;
+    ngx_int_t     rc;
+} ngx_http_async_variable_t;
+
+
+static async_str_t ngx_http_async_str(async_req_t *req, ngx_str_t *value);
+static ngx_table_elt_t *ngx_http_async_next_header(ngx_http_request_t *r,
+    ngx_list_part_t **part, ngx_uint_t *i);
+static ngx_uint_t ngx_http_async_find_cookie(ngx_str_t *line,
+    ngx_str_t *name, ngx_str_t *value);
+static void ngx_http_async_get_variable(void *data);
+static void ngx_http_async_set_variable(void *data);
+
+
+static const async_str_t  ngx_http_async_absent = { NULL, 0 };
+
+
+async_str_t
+async_method(async_req_t *req)
+{
+    return ngx_http_async_str(req, &req->r->method_name);
+}
+
+
+async_str_t
+async_uri(async_req_t *req)
+{
+    return ngx_http_async_str(req, &req->r->uri);
+}
+
+
+async_str_t
+async_query_string(async_req_t *req)
+{
+    return ngx_http_async_str(req, &req->r->args);
+}
+
+
+async_str_t
+async_client(async_req_t *req)
+{
+    return ngx_http_async_str(req, &req->r->connection->addr_text);
+}
+
+
+async_str_t
+async_header(async_req_t *req, const char *name)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+    part = &req->r->headers_in.headers.part;
+    i = 0;
+
+    while ((h = ngx_http_async_next_header(req->r, &part, &i)) != NULL) {
+
+        if (h->key.len == len
+            && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0)
+        {
+            return ngx_http_async_str(req, &h->value);
+        }
+    }
+
+    return ngx_http_async_absent;
+}
+
+
+int
+async_header_at(async_req_t *req, size_t i, async_str_t *name,
+    async_str_t *value)
+{
+    ngx_uint_t        n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &req->r->headers_in.headers.part;
+    n = 0;
+
+    do {
+        h = ngx_http_async_next_header(req->r, &part, &n);
+
+        if (h == NULL) {
+            *name = ngx_http_async_absent;
+            *value = ngx_http_async_absent;
+            return 0;
+        }
+
+    } while (i--);
+
+    *name = ngx_http_async_str(req, &h->key);
+    *value = ngx_http_async_str(req, &h->value);
+
+    return 1;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_async_next_header(ngx_http_request_t *r, ngx_list_part_t **part,
+    ngx_uint_t *i)
+{
+    while (*i >= (*part)->nelts) {
+
+        if ((*part)->next == NULL) {
+            return NULL;
+        }
+
+        *part = (*part)->next;
+        *i = 0;
+    }
+
+    return (ngx_table_elt_t *) (*part)->elts + (*i)++;
+}
+
+
+async_str_t
+async_cookie(async_req_t *req, const char *name)
+{
+    ngx_str_t         key, value;
+    ngx_uint_t        i, found;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    key.data = (u_char *) name;
+    key.len = ngx_strlen(name);
+    ngx_str_null(&value);
+
+    part = &req->r->headers_in.headers.part;
+    found = 0;
+    i = 0;
+
+    while ((h = ngx_http_async_next_header(req->r, &part, &i)) != NULL) {
+
+        if (h->key.len == sizeof("Cookie") - 1
+            && ngx_strncasecmp(h->key.data, (u_char *) "Cookie", h->key.len)
+               == 0)
+        {
+            found |= ngx_http_async_find_cookie(&h->value, &key, &value);
+        }
+    }
+
+    return found ? ngx_http_async_str(req, &value) : ngx_http_async_absent;
+}
+
+
+/* The last cookie of the name in a line of "a=1; b=2" */
+
+static ngx_uint_t
+ngx_http_async_find_cookie(ngx_str_t *line, ngx_str_t *name, ngx_str_t *value)
+{
+    u_char      *p, *end, *next, *eq, *last;
+    ngx_uint_t   found;
+
+    found = 0;
+    end = line->data + line->len;
+
+    for (p = line->data; p < end; p = next + 1) {
+
+        next = ngx_strlchr(p, end, ';');
+        if (next == NULL) {
+            next = end;
+        }
+
+        while (p < next && *p == ' ') {
+            p++;
+        }
+
+        eq = ngx_strlchr(p, next, '=');
+
+        if (eq == NULL || (size_t) (eq - p) != name->len
+            || ngx_memcmp(p, name->data, name->len) != 0)
+        {
+            continue;
+        }
+
+        eq++;
+        last = next;
+
+        while (last > eq && last[-1] == ' ') {
+            last--;
+        }
+
+        if (last - eq >= 2 && *eq == '"' && last[-1] == '"') {
+            eq++;
+            last--;
+        }
+
+        value->data = eq;
+        value->len = last - eq;
+        found = 1;
+    }
+
+    return found;
+}
+
+
+async_str_t
+async_param(async_req_t *req, const char *key)
+{
+    ngx_uint_t     i;
+    ngx_keyval_t  *kv;
+
+    if (req->conf->params) {
+        kv = req->conf->params->elts;
+
+        for (i = 0; i < req->conf->params->nelts; i++) {
+            if (ngx_strcmp(kv[i].key.data, key) == 0) {
+                return ngx_http_async_str(req, &kv[i].value);
+            }
+        }
+    }
+
+    return ngx_http_async_absent;
+}
+
+
+async_str_t
+async_var(async_req_t *req, const char *name)
+{
+    ngx_http_async_variable_t  v;
+
+    v.req = req;
+    v.name.data = (u_char *) name;
+    v.name.len = ngx_strlen(name);
+
+    /* whatever computes it runs on the loop's stack */
+
+    ngx_async_on_loop(&req->task, ngx_http_async_get_variable, &v);
+
+    return (v.rc == NGX_OK) ? ngx_http_async_str(req, &v.value)
+                            : ngx_http_async_absent;
+}
+
+
+static void
+ngx_http_async_get_variable(void *data)
+{
+    ngx_http_async_variable_t  *v = data;
+
+    u_char                     *low;
+    ngx_str_t                   name;
+    ngx_uint_t                  hash;
+    ngx_http_request_t         *r;
+    ngx_http_variable_value_t  *vv;
+
+    r = v->req->r;
+    v->rc = NGX_ERROR;
+
+    low = ngx_pnalloc(r->pool, v->name.len);
+    if (low == NULL) {
+        return;
+    }
+
+    hash = ngx_hash_strlow(low, v->name.data, v->name.len);
+
+    name.data = low;
+    name.len = v->name.len;
+
+    vv = ngx_http_get_variable(r, &name, hash);
+
+    if (vv == NULL || vv->not_found || !vv->valid) {
+        return;
+    }
+
+    v->value.data = vv->data;
+    v->value.len = vv->len;
+    v->rc = NGX_OK;
+}
+
+
+async_rc_t
+async_set_var(async_req_t *req, const char *name, const char *value)
+{
+    ngx_http_async_variable_t  v;
+
+    v.req = req;
+    v.name.data = (u_char *) name;
+    v.name.len = ngx_strlen(name);
+    v.value.len = ngx_strlen(value);
+    v.value.data = ngx_pnalloc(req->r->pool, v.value.len + 1);
+
+    if (v.value.data == NULL) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+
+    ngx_memcpy(v.value.data, value, v.value.len + 1);
+
+    ngx_async_on_loop(&req->task, ngx_http_async_set_variable, &v);
+
+    if (v.rc == NGX_DECLINED) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "there is no variable \"%s\"", name);
+    }
+
+    if (v.rc != NGX_OK) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "the variable \"%s\" cannot be set", name);
+    }
+
+    return ASYNC_OK;
+}
+
+
+static void
+ngx_http_async_set_variable(void *data)
+{
+    ngx_http_async_variable_t  *v = data;
+
+    u_char                     *low;
+    ngx_uint_t                  hash;
+    ngx_http_request_t         *r;
+    ngx_http_variable_t        *var;
+    ngx_http_variable_value_t   vv, *indexed;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    r = v->req->r;
+    v->rc = NGX_ERROR;
+
+    low = ngx_pnalloc(r->pool, v->name.len);
+    if (low == NULL) {
+        return;
+    }
+
+    hash = ngx_hash_strlow(low, v->name.data, v->name.len);
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    var = ngx_hash_find(&cmcf->variables_hash, hash, low, v->name.len);
+
+    if (var == NULL) {
+        v->rc = NGX_DECLINED;
+        return;
+    }
+
+    if (!(var->flags & NGX_HTTP_VAR_CHANGEABLE)) {
+        return;
+    }
+
+    if (var->set_handler) {
+        ngx_memzero(&vv, sizeof(ngx_http_variable_value_t));
+
+        vv.len = v->value.len;
+        vv.data = v->value.data;
+        vv.valid = 1;
+
+        var->set_handler(r, &vv, var->data);
+        v->rc = NGX_OK;
+        return;
+    }
+
+    if (!(var->flags & NGX_HTTP_VAR_INDEXED)) {
+        return;
+    }
+
+    indexed = &r->variables[var->index];
+
+    indexed->len = v->value.len;
+    indexed->data = v->value.data;
+    indexed->valid = 1;
+    indexed->not_found = 0;
+    indexed->no_cacheable = 0;
+
+    v->rc = NGX_OK;
+}
+
+
+void *
+async_alloc(async_req_t *req, size_t size)
+{
+    return ngx_palloc(req->r->pool, size);
+}
+
+
+/* Zero-terminated: in place where nginx has it so, else a copy */
+
+static async_str_t
+ngx_http_async_str(async_req_t *req, ngx_str_t *value)
+{
+    u_char       *p;
+    async_str_t   str;
+
+    if (value->data == NULL) {
+        return ngx_http_async_absent;
+    }
+
+    p = ngx_pnalloc(req->r->pool, value->len + 1);
+    if (p == NULL) {
+        return ngx_http_async_absent;
+    }
+
+    ngx_memcpy(p, value->data, value->len);
+    p[value->len] = '\0';
+
+    str.data = (char *) p;
+    str.len = value->len;
+
+    return str;
+}

@@ -1,0 +1,419 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Loading an app runs its constructors, so the master process never does it:
+ * a child with the rights of a worker loads it and tells through a pipe, a
+ * line an export ("1 hello notes.c:12"), then "." or "!" and what is wrong.
+ */
+
+#include <ngx_http_async_inspect.h>
+#include <dlfcn.h>
+#include <poll.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/wait.h>
+
+
+/* for constructors that hang */
+#define NGX_HTTP_ASYNC_INSPECT_TIME  10000
+
+#define NGX_HTTP_ASYNC_INSPECT_SIZE  (1024 * 1024)
+
+
+static ngx_int_t ngx_http_async_inspect_child(ngx_conf_t *cf,
+    ngx_http_async_app_t *app, ngx_str_t *told);
+static ngx_int_t ngx_http_async_inspect_read(int fd, ngx_str_t *told);
+static void ngx_http_async_inspect_main(ngx_cycle_t *cycle, int app, int out);
+static const char *ngx_http_async_inspect_user(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_async_inspect_told(ngx_conf_t *cf,
+    ngx_http_async_app_t *app, ngx_str_t *told);
+static ngx_int_t ngx_http_async_inspect_fn(ngx_conf_t *cf,
+    ngx_http_async_app_t *app, u_char *line, u_char *end);
+static void ngx_http_async_inspect_failed(ngx_conf_t *cf,
+    ngx_http_async_app_t *app, const char *why);
+static void ngx_http_async_why_undefined(char *why, const char *error);
+
+
+const char *
+ngx_http_async_kind_name(ngx_int_t kind)
+{
+    switch (kind) {
+
+    case ASYNC_KIND_HANDLER:
+        return "handler";
+
+    case ASYNC_KIND_TASK:
+        return "task";
+
+    default:
+        return "function of a kind that this module does not know";
+    }
+}
+
+
+ngx_int_t
+ngx_http_async_inspect(ngx_conf_t *cf, ngx_http_async_app_t *app)
+{
+    ngx_str_t  told;
+
+    told.len = 0;
+    told.data = ngx_palloc(cf->temp_pool, NGX_HTTP_ASYNC_INSPECT_SIZE);
+
+    if (told.data == NULL
+        || ngx_array_init(&app->fns, cf->pool, 8, sizeof(ngx_http_async_fn_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_async_inspect_child(cf, app, &told) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_async_inspect_told(cf, app, &told);
+}
+
+
+static ngx_int_t
+ngx_http_async_inspect_child(ngx_conf_t *cf, ngx_http_async_app_t *app,
+    ngx_str_t *told)
+{
+    int        fds[2], status;
+    char       why[64];
+    pid_t      pid;
+    ngx_int_t  rc;
+
+    if (pipe(fds) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno, "pipe() failed");
+        return NGX_ERROR;
+    }
+
+    pid = fork();
+
+    if (pid == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno, "fork() failed");
+        (void) close(fds[0]);
+        (void) close(fds[1]);
+        return NGX_ERROR;
+    }
+
+    if (pid == 0) {
+        (void) close(fds[0]);
+        ngx_http_async_inspect_main(cf->cycle, app->fd, fds[1]);
+        _exit(0);
+    }
+
+    (void) close(fds[1]);
+
+    rc = ngx_http_async_inspect_read(fds[0], told);
+
+    (void) close(fds[0]);
+
+    if (rc != NGX_OK) {
+        (void) kill(pid, SIGKILL);
+    }
+
+    /* the master process has its signals blocked here, or not yet set up, so
+     * that nobody else waits for this child */
+
+    while (waitpid(pid, &status, 0) == -1 && ngx_errno == NGX_EINTR) {
+        /* void */
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_async_inspect_failed(cf, app, (rc == NGX_AGAIN)
+                               ? "its constructors do not return"
+                               : "it exports too much");
+        return NGX_ERROR;
+    }
+
+    if (WIFSIGNALED(status)) {
+        ngx_sprintf((u_char *) why, "its constructors die by signal %d%Z",
+                    WTERMSIG(status));
+        ngx_http_async_inspect_failed(cf, app, why);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_AGAIN: it takes too long; NGX_DECLINED: it is too much */
+
+static ngx_int_t
+ngx_http_async_inspect_read(int fd, ngx_str_t *told)
+{
+    ssize_t        n;
+    struct pollfd  pfd;
+
+    pfd.fd = fd;
+    pfd.events = POLLIN;
+
+    for ( ;; ) {
+        n = poll(&pfd, 1, NGX_HTTP_ASYNC_INSPECT_TIME);
+
+        if (n == 0) {
+            return NGX_AGAIN;
+        }
+
+        if (told->len == NGX_HTTP_ASYNC_INSPECT_SIZE) {
+            return NGX_DECLINED;
+        }
+
+        n = read(fd, told->data + told->len,
+                 NGX_HTTP_ASYNC_INSPECT_SIZE - told->len);
+
+        if (n == 0) {
+            return NGX_OK;
+        }
+
+        if (n > 0) {
+            told->len += n;
+        }
+    }
+}
+
+
+static void
+ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
+{
+    void                         *loaded;
+    char                          why[NGX_HTTP_ASYNC_WHY_LEN];
+    const char                   *wrong;
+    const async_app_t            *app;
+    const async_export_t *const  *exported;
+
+    wrong = ngx_http_async_inspect_user(cycle);
+
+    if (wrong) {
+        dprintf(out, "!%s\n", wrong);
+        return;
+    }
+
+    app = ngx_http_async_open_app(fd, &loaded, why);
+
+    if (app == NULL) {
+        dprintf(out, "!%s\n", why);
+        return;
+    }
+
+    for (exported = app->exports; exported < app->exports_end; exported++) {
+        dprintf(out, "%d %s %s\n", (*exported)->kind, (*exported)->name,
+                (*exported)->site);
+    }
+
+    dprintf(out, ".\n");
+}
+
+
+/* The rights of a worker, as ngx_worker_process_init() takes them. */
+
+static const char *
+ngx_http_async_inspect_user(ngx_cycle_t *cycle)
+{
+    uid_t             uid;
+    gid_t             gid;
+    const char       *name;
+    struct passwd    *pwd;
+    ngx_core_conf_t  *ccf;
+
+    if (geteuid() != 0) {
+        return NULL;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    name = ccf->username;
+    uid = (uid_t) ccf->user;
+    gid = (gid_t) ccf->group;
+
+    if (ccf->user == (ngx_uid_t) NGX_CONF_UNSET_UINT) {
+        /* the directive "user" is absent, or stands below "http" */
+
+        name = NGX_USER;
+        pwd = getpwnam(name);
+
+        if (pwd == NULL) {
+            return "the user that nginx was built for does not exist: set "
+                   "\"user\" above \"http\"";
+        }
+
+        uid = pwd->pw_uid;
+        gid = pwd->pw_gid;
+    }
+
+    if (setgid(gid) == -1 || (name && initgroups(name, gid) == -1)
+        || setuid(uid) == -1)
+    {
+        return "a worker's rights cannot be taken: setgid(), initgroups() or "
+               "setuid() failed";
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_async_inspect_told(ngx_conf_t *cf, ngx_http_async_app_t *app,
+    ngx_str_t *told)
+{
+    u_char  *p, *end, *line;
+
+    end = told->data + told->len;
+
+    for (p = told->data; p < end; p = line + 1) {
+
+        line = ngx_strlchr(p, end, '\n');
+        if (line == NULL) {
+            break;
+        }
+
+        *line = '\0';
+
+        if (*p == '!') {
+            ngx_http_async_inspect_failed(cf, app, (char *) p + 1);
+            return NGX_ERROR;
+        }
+
+        if (*p == '.') {
+            return NGX_OK;
+        }
+
+        if (ngx_http_async_inspect_fn(cf, app, p, line) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_async_inspect_failed(cf, app, "its constructors end the process");
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_async_inspect_fn(ngx_conf_t *cf, ngx_http_async_app_t *app,
+    u_char *line, u_char *end)
+{
+    u_char               *p, *name, *site;
+    ngx_http_async_fn_t  *fn;
+
+    name = ngx_strlchr(line, end, ' ');
+    site = name ? ngx_strlchr(name + 1, end, ' ') : NULL;
+
+    if (site == NULL) {
+        /* something else was printed to the pipe */
+        ngx_http_async_inspect_failed(cf, app, "its description is garbled");
+        return NGX_ERROR;
+    }
+
+    name++;
+
+    fn = ngx_array_push(&app->fns);
+    if (fn == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(fn, sizeof(ngx_http_async_fn_t));
+
+    fn->app = app;
+    fn->kind = ngx_atoi(line, name - 1 - line);
+    fn->name.len = app->name.len + 1 + (site - name);
+    fn->name.data = ngx_pnalloc(cf->pool, fn->name.len + 1);
+
+    if (fn->name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(fn->name.data, app->name.data, app->name.len);
+    *p++ = ':';
+    p = ngx_cpymem(p, name, site - name);
+    *p = '\0';
+
+    fn->profile.name = (char *) fn->name.data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_async_inspect_failed(ngx_conf_t *cf, ngx_http_async_app_t *app,
+    const char *why)
+{
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "async app \"%V\": %s in %s:%ui", &app->path, why,
+                  app->conf_file, app->conf_line);
+}
+
+
+const async_app_t *
+ngx_http_async_open_app(int fd, void **loaded,
+    char why[NGX_HTTP_ASYNC_WHY_LEN])
+{
+    char                path[sizeof("/proc/self/fd/") + NGX_INT_T_LEN];
+    const char         *error;
+    const async_app_t  *app;
+
+    ngx_sprintf((u_char *) path, "/proc/self/fd/%d%Z", fd);
+
+    *loaded = dlopen(path, RTLD_NOW|RTLD_LOCAL);
+
+    if (*loaded == NULL) {
+        error = dlerror();
+
+        if (ngx_strncmp(error, path, ngx_strlen(path)) == 0) {
+            error += ngx_strlen(path);
+            error += (*error == ':') ? 2 : 0;
+        }
+
+        ngx_http_async_why_undefined(why, error);
+        return NULL;
+    }
+
+    app = dlsym(*loaded, "async_app");
+
+    if (app && app->abi != ASYNC_ABI) {
+        snprintf(why, NGX_HTTP_ASYNC_WHY_LEN,
+                 "it was compiled for ABI %u of nginx-async (version %.20s), "
+                 "this module has ABI %d (version %s): compile it again with "
+                 "util/async-cc", app->abi, app->version, ASYNC_ABI,
+                 ASYNC_VERSION);
+        return NULL;
+    }
+
+    if (app == NULL || app->exports == app->exports_end) {
+        snprintf(why, NGX_HTTP_ASYNC_WHY_LEN,
+                 "it exports nothing: an app includes <ngx_async.h> and has "
+                 "at least one ASYNC_HANDLER");
+        return NULL;
+    }
+
+    return app;
+}
+
+
+static void
+ngx_http_async_why_undefined(char *why, const char *error)
+{
+    const char  *symbol;
+
+    static const char  undefined[] = "undefined symbol: ";
+
+    symbol = strstr(error, undefined);
+
+    if (symbol) {
+        symbol += sizeof(undefined) - 1;
+
+        if (ngx_strncmp(symbol, "async_", 6) == 0
+            || ngx_strncmp(symbol, "await_", 6) == 0)
+        {
+            snprintf(why, NGX_HTTP_ASYNC_WHY_LEN,
+                     "it calls %.100s(), which this module of version %s does "
+                     "not have: it needs a newer one, or the name is misspelt",
+                     symbol, ASYNC_VERSION);
+            return;
+        }
+    }
+
+    snprintf(why, NGX_HTTP_ASYNC_WHY_LEN, "%s", error);
+}

@@ -1,0 +1,562 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * The module: directives, configuration, the hooks of nginx.  What a request
+ * goes through is ngx_http_async_content_handler(), below.
+ */
+
+#include <ngx_http_async_app.h>
+#include <ngx_http_async_file.h>
+#include <ngx_http_async_request.h>
+#include <ngx_http_async_response.h>
+#include <ngx_http_async_route.h>
+#include <ngx_http_async_run.h>
+
+
+#define NGX_HTTP_ASYNC_STACK_SIZE  (64 * 1024)
+#define NGX_HTTP_ASYNC_STACK_MIN   (16 * 1024)
+#define NGX_HTTP_ASYNC_STACK_MAX   (64 * 1024 * 1024)
+#define NGX_HTTP_ASYNC_MAX_TASKS   65536
+
+
+static ngx_int_t ngx_http_async_content_handler(ngx_http_request_t *r);
+static async_rc_t ngx_http_async_call(async_req_t *req);
+static ngx_int_t ngx_http_async_header_filter(ngx_http_request_t *r);
+
+static void *ngx_http_async_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_async_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_async_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_async_merge_params(ngx_conf_t *cf,
+    ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
+static char *ngx_http_async_merge_content(ngx_conf_t *cf,
+    ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
+static char *ngx_http_async_param(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_async_check_time(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_async_check_stack(ngx_conf_t *cf, void *post,
+    void *data);
+static ngx_int_t ngx_http_async_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_async_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_async_init_process(ngx_cycle_t *cycle);
+static void ngx_http_async_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_async_exit_master(ngx_cycle_t *cycle);
+
+
+static ngx_conf_post_t  ngx_http_async_time_post = {
+    ngx_http_async_check_time
+};
+
+static ngx_conf_post_t  ngx_http_async_stack_post = {
+    ngx_http_async_check_stack
+};
+
+static ngx_conf_num_bounds_t  ngx_http_async_tasks_bounds = {
+    ngx_conf_check_num_bounds, 1, 10000000
+};
+
+
+static ngx_command_t  ngx_http_async_commands[] = {
+
+    { ngx_string("async_app"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_async_app,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_route"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE3,
+      ngx_http_async_route,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_handler"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_async_route_all,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_run"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_async_run,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_param"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_async_param,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, timeout),
+      &ngx_http_async_time_post },
+
+    { ngx_string("async_ignore_client_abort"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, ignore_client_abort),
+      NULL },
+
+    { ngx_string("async_intercept_errors"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, intercept_errors),
+      NULL },
+
+    { ngx_string("async_stack_size"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_async_main_conf_t, stack_size),
+      &ngx_http_async_stack_post },
+
+    { ngx_string("async_max_tasks"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_async_main_conf_t, max_tasks),
+      &ngx_http_async_tasks_bounds },
+
+    { ngx_string("async_shutdown_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_async_main_conf_t, shutdown_timeout),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_async_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_async_init,                   /* postconfiguration */
+
+    ngx_http_async_create_main_conf,       /* create main configuration */
+    ngx_http_async_init_main_conf,         /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_async_create_loc_conf,        /* create location configuration */
+    ngx_http_async_merge_loc_conf          /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_async_module = {
+    NGX_MODULE_V1,
+    &ngx_http_async_module_ctx,            /* module context */
+    ngx_http_async_commands,               /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_async_init_module,            /* init module */
+    ngx_http_async_init_process,           /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_async_exit_process,           /* exit process */
+    ngx_http_async_exit_master,            /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+static ngx_int_t
+ngx_http_async_content_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    async_req_t                   *req;
+    ngx_http_async_fn_t           *fn;
+    ngx_http_async_loc_conf_t     *conf;
+    ngx_http_async_route_match_t   match;
+    ngx_http_async_route_param_t  *params;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_async_module);
+
+    rc = ngx_http_async_route_find(r, conf, &fn, &match);
+
+    if (fn == NULL) {
+        return rc;
+    }
+
+    params = NULL;
+
+    if (match.nparams) {
+        params = ngx_http_async_route_params(r->pool, &match);
+        if (params == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    req = NULL;
+
+    if (fn->exported) {
+        req = ngx_http_async_create(r, conf, fn, ngx_http_async_call,
+                                    ngx_http_async_finish);
+    }
+
+    if (req == NULL) {
+        return ngx_http_async_send_error(r, conf,
+                                         NGX_HTTP_SERVICE_UNAVAILABLE, NULL);
+    }
+
+    req->params = params;
+    req->nparams = match.nparams;
+
+    return ngx_http_async_start(req);
+}
+
+
+/* On the coroutine */
+
+static async_rc_t
+ngx_http_async_call(async_req_t *req)
+{
+    async_rc_t  rc;
+
+    rc = req->fn->exported->handler(&req->task, req);
+
+    if (rc == ASYNC_OK && req->out.path.len) {
+        rc = ngx_http_async_file_open(req);
+    }
+
+    return rc;
+}
+
+
+/* nginx may answer a request whose handler still waits, as for its body */
+
+static ngx_int_t
+ngx_http_async_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_async_answered(r);
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static void *
+ngx_http_async_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_async_main_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_async_main_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&mcf->apps, cf->pool, 4, sizeof(ngx_http_async_app_t))
+        != NGX_OK
+        || ngx_array_init(&mcf->refs, cf->pool, 16,
+                          sizeof(ngx_http_async_ref_t *)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    mcf->stack_size = NGX_CONF_UNSET_SIZE;
+    mcf->max_tasks = NGX_CONF_UNSET_UINT;
+    mcf->shutdown_timeout = NGX_CONF_UNSET_MSEC;
+
+    return mcf;
+}
+
+
+static char *
+ngx_http_async_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_async_main_conf_t  *mcf = conf;
+
+    ngx_conf_init_size_value(mcf->stack_size, NGX_HTTP_ASYNC_STACK_SIZE);
+    ngx_conf_init_uint_value(mcf->max_tasks, NGX_HTTP_ASYNC_MAX_TASKS);
+    ngx_conf_init_msec_value(mcf->shutdown_timeout, 30000);
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_async_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_async_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_async_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->ignore_client_abort = NGX_CONF_UNSET;
+    conf->intercept_errors = NGX_CONF_UNSET;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_async_loc_conf_t  *prev = parent;
+    ngx_http_async_loc_conf_t  *conf = child;
+
+    char  *rv;
+
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
+    ngx_conf_merge_value(conf->ignore_client_abort, prev->ignore_client_abort,
+                         0);
+    ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+
+    rv = ngx_http_async_merge_params(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_async_merge_content(cf, prev, conf);
+}
+
+
+static char *
+ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
+    ngx_http_async_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && clcf->handler == NULL) {
+        /* the blocks of "if" and "limit_except" */
+        conf->routes = prev->routes;
+        conf->handler = prev->handler;
+    }
+
+    if (conf->routes == NULL && conf->handler == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (clcf->handler) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" stands beside another directive that answers "
+                      "the requests of location \"%V\"",
+                      conf->routes ? "async_route" : "async_handler",
+                      &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->handler = ngx_http_async_content_handler;
+
+    /* the pool "default" comes into being when it is first named */
+
+    conf->thread_pool = ngx_thread_pool_add(cf, NULL);
+
+    return conf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* The settings of outer blocks hold, but for keys that are set again. */
+
+static char *
+ngx_http_async_merge_params(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
+    ngx_http_async_loc_conf_t *conf)
+{
+    ngx_uint_t     i, n, own;
+    ngx_keyval_t  *outer, *inner, *kv;
+
+    if (prev->params == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->params == NULL) {
+        conf->params = prev->params;
+        return NGX_CONF_OK;
+    }
+
+    own = conf->params->nelts;
+    outer = prev->params->elts;
+
+    for (i = 0; i < prev->params->nelts; i++) {
+        inner = conf->params->elts;
+
+        for (n = 0; n < own; n++) {
+            if (ngx_strcmp(inner[n].key.data, outer[i].key.data) == 0) {
+                break;
+            }
+        }
+
+        if (n < own) {
+            continue;
+        }
+
+        kv = ngx_array_push(conf->params);
+        if (kv == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *kv = outer[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_async_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_async_loc_conf_t  *lcf = conf;
+
+    ngx_str_t     *value;
+    ngx_uint_t     i;
+    ngx_keyval_t  *kv;
+
+    value = cf->args->elts;
+
+    if (lcf->params == NULL) {
+        lcf->params = ngx_array_create(cf->pool, 4, sizeof(ngx_keyval_t));
+        if (lcf->params == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    kv = lcf->params->elts;
+
+    for (i = 0; i < lcf->params->nelts; i++) {
+        if (ngx_strcmp(kv[i].key.data, value[1].data) == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" is set twice in the same block",
+                               &value[1]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    kv = ngx_array_push(lcf->params);
+    if (kv == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    kv->key = value[1];
+    kv->value = value[2];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_async_check_time(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t  *time = data;
+
+    return *time ? NGX_CONF_OK : "must be greater than zero";
+}
+
+
+static char *
+ngx_http_async_check_stack(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t  *size = data;
+
+    if (*size < NGX_HTTP_ASYNC_STACK_MIN || *size > NGX_HTTP_ASYNC_STACK_MAX) {
+        return "must be from 16k to 64m";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_init(ngx_conf_t *cf)
+{
+    ngx_http_async_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_module);
+
+    if (ngx_http_async_app_resolve(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (mcf->refs.nelts) {
+        ngx_http_next_header_filter = ngx_http_top_header_filter;
+        ngx_http_top_header_filter = ngx_http_async_header_filter;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_init_module(ngx_cycle_t *cycle)
+{
+    /* a reload without a master process makes no new worker */
+
+    if (ngx_process == NGX_PROCESS_SINGLE
+        && !ngx_is_init_cycle(cycle->old_cycle)
+        && !ngx_test_config)
+    {
+        return ngx_http_async_init_process(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_init_process(ngx_cycle_t *cycle)
+{
+    ngx_async_conf_t             conf;
+    ngx_http_async_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_async_module);
+
+    /* cache manager and loader come here, too, with another process type */
+
+    if (mcf == NULL || mcf->refs.nelts == 0
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    conf.stack_size = mcf->stack_size;
+    conf.max_tasks = mcf->max_tasks;
+    conf.shutdown_timeout = mcf->shutdown_timeout;
+    conf.task_size = sizeof(async_req_t);
+
+    if (ngx_async_init(cycle, &conf) != NGX_OK) {
+        /* a worker that fails here never comes back; this one answers 503 */
+        return NGX_OK;
+    }
+
+    ngx_http_async_app_load(cycle, mcf);
+
+    if (mcf->run) {
+        return ngx_http_async_run_start(cycle, mcf);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_async_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_async_exit();
+}
+
+
+static void
+ngx_http_async_exit_master(ngx_cycle_t *cycle)
+{
+    ngx_http_async_run_exit();
+}

@@ -1,0 +1,624 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Parameters of path and query for handlers: plain and typed accessors.  The
+ * rules of parsing are in ngx_http_async_value.c; here are the sources, what
+ * is missing, and the errors for the 422.
+ */
+
+#include <ngx_http_async_param.h>
+#include <ngx_http_async_value.h>
+
+
+typedef struct {
+    ngx_str_t     name;
+    async_str_t   value;
+} ngx_http_async_query_t;
+
+
+typedef ngx_int_t (*ngx_http_async_parse_pt)(async_req_t *req,
+    ngx_str_t *text, void *value, ngx_http_async_value_error_t *error);
+
+
+static async_rc_t ngx_http_async_typed(async_req_t *req, const char *source,
+    const char *name, ngx_http_async_parse_pt parse, void *value,
+    ngx_uint_t required);
+static ngx_int_t ngx_http_async_parse_str(async_req_t *req, ngx_str_t *text,
+    void *value, ngx_http_async_value_error_t *error);
+static ngx_int_t ngx_http_async_parse_int(async_req_t *req, ngx_str_t *text,
+    void *value, ngx_http_async_value_error_t *error);
+static ngx_int_t ngx_http_async_parse_float(async_req_t *req,
+    ngx_str_t *text, void *value, ngx_http_async_value_error_t *error);
+static ngx_int_t ngx_http_async_parse_bool(async_req_t *req, ngx_str_t *text,
+    void *value, ngx_http_async_value_error_t *error);
+static ngx_int_t ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text,
+    void *value, ngx_http_async_value_error_t *error);
+static ngx_array_t *ngx_http_async_query(async_req_t *req);
+static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
+    u_char *end);
+static ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to,
+    u_char *p, u_char *end);
+static json_t *ngx_http_async_json_text(ngx_str_t *text);
+static ngx_uint_t ngx_http_async_rank(json_t *error);
+
+
+async_str_t
+async_path(async_req_t *req, const char *name)
+{
+    async_str_t                    str;
+    ngx_uint_t                     i;
+    ngx_http_async_route_param_t  *param;
+
+    str.data = NULL;
+    str.len = 0;
+
+    for (i = 0; i < req->nparams; i++) {
+        param = &req->params[i];
+
+        if (ngx_strncmp(param->name.data, name, param->name.len) == 0
+            && name[param->name.len] == '\0')
+        {
+            str.data = (char *) param->value.data;
+            str.len = param->value.len;
+            break;
+        }
+    }
+
+    return str;
+}
+
+
+async_str_t
+async_query(async_req_t *req, const char *name)
+{
+    size_t              n;
+    async_str_t         none;
+    const async_str_t  *values;
+
+    n = async_query_list(req, name, &values);
+
+    if (n) {
+        return values[n - 1];
+    }
+
+    none.data = NULL;
+    none.len = 0;
+
+    return none;
+}
+
+
+size_t
+async_query_list(async_req_t *req, const char *name,
+    const async_str_t **values)
+{
+    size_t                   len;
+    ngx_uint_t               i;
+    ngx_array_t             *query, list;
+    async_str_t             *value;
+    ngx_http_async_query_t  *q;
+
+    *values = NULL;
+
+    query = ngx_http_async_query(req);
+
+    if (query == NULL
+        || ngx_array_init(&list, req->r->pool, 1, sizeof(async_str_t))
+           != NGX_OK)
+    {
+        return 0;
+    }
+
+    len = ngx_strlen(name);
+    q = query->elts;
+
+    for (i = 0; i < query->nelts; i++) {
+
+        if (q[i].name.len != len
+            || ngx_memcmp(q[i].name.data, name, len) != 0)
+        {
+            continue;
+        }
+
+        value = ngx_array_push(&list);
+        if (value == NULL) {
+            return 0;
+        }
+
+        *value = q[i].value;
+    }
+
+    if (list.nelts) {
+        *values = list.elts;
+    }
+
+    return list.nelts;
+}
+
+
+async_rc_t
+async_path_str(async_req_t *req, const char *name, async_str_t *value)
+{
+    return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_str,
+                                value, 1);
+}
+
+
+async_rc_t
+async_path_int(async_req_t *req, const char *name, int64_t *value)
+{
+    return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_int,
+                                value, 1);
+}
+
+
+async_rc_t
+async_path_float(async_req_t *req, const char *name, double *value)
+{
+    return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_float,
+                                value, 1);
+}
+
+
+async_rc_t
+async_path_bool(async_req_t *req, const char *name, int *value)
+{
+    return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_bool,
+                                value, 1);
+}
+
+
+async_rc_t
+async_path_uuid(async_req_t *req, const char *name, async_str_t *value)
+{
+    return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_uuid,
+                                value, 1);
+}
+
+
+async_rc_t
+async_query_str(async_req_t *req, const char *name, async_str_t *value)
+{
+    return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_str,
+                                value, 1);
+}
+
+
+async_rc_t
+async_query_int(async_req_t *req, const char *name, int64_t *value)
+{
+    return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_int,
+                                value, 1);
+}
+
+
+async_rc_t
+async_query_float(async_req_t *req, const char *name, double *value)
+{
+    return ngx_http_async_typed(req, "query", name,
+                                ngx_http_async_parse_float, value, 1);
+}
+
+
+async_rc_t
+async_query_bool(async_req_t *req, const char *name, int *value)
+{
+    return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_bool,
+                                value, 1);
+}
+
+
+async_rc_t
+async_query_uuid(async_req_t *req, const char *name, async_str_t *value)
+{
+    return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_uuid,
+                                value, 1);
+}
+
+
+async_rc_t
+async_query_str_or(async_req_t *req, const char *name, async_str_t *value,
+    const char *value_or)
+{
+    value->data = value_or;
+    value->len = value_or ? ngx_strlen(value_or) : 0;
+
+    return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_str,
+                                value, 0);
+}
+
+
+async_rc_t
+async_query_int_or(async_req_t *req, const char *name, int64_t *value,
+    int64_t value_or)
+{
+    *value = value_or;
+
+    return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_int,
+                                value, 0);
+}
+
+
+async_rc_t
+async_query_float_or(async_req_t *req, const char *name, double *value,
+    double value_or)
+{
+    *value = value_or;
+
+    return ngx_http_async_typed(req, "query", name,
+                                ngx_http_async_parse_float, value, 0);
+}
+
+
+async_rc_t
+async_query_bool_or(async_req_t *req, const char *name, int *value,
+    int value_or)
+{
+    *value = value_or;
+
+    return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_bool,
+                                value, 0);
+}
+
+
+async_rc_t
+async_valid(async_req_t *req)
+{
+    if (req->errors && req->errors->nelts) {
+        return ngx_async_set_error(&req->task, ASYNC_INVALID,
+                                   "the input is not valid");
+    }
+
+    return ASYNC_OK;
+}
+
+
+static async_rc_t
+ngx_http_async_typed(async_req_t *req, const char *source, const char *name,
+    ngx_http_async_parse_pt parse, void *value, ngx_uint_t required)
+{
+    json_t                        *loc, *ctx;
+    ngx_str_t                      text;
+    async_str_t                    str;
+    ngx_http_async_value_error_t   error;
+
+    static ngx_str_t  missing = ngx_string("missing");
+    static ngx_str_t  required_msg = ngx_string("Field required");
+
+    str = (*source == 'p') ? async_path(req, name) : async_query(req, name);
+
+    text.data = (u_char *) str.data;
+    text.len = str.len;
+
+    if (text.data == NULL && !required) {
+        return ASYNC_OK;
+    }
+
+    if (text.data && parse(req, &text, value, &error) == NGX_OK) {
+        return ASYNC_OK;
+    }
+
+    if (text.data == NULL) {
+        (void) parse(req, &text, value, NULL);
+
+        if (*source == 'p') {
+            return ngx_async_set_error(&req->task, ASYNC_ERROR, "the pattern "
+                                       "of the route has no parameter \"%s\"",
+                                       name);
+        }
+
+        return ngx_http_async_invalid_input(req, &missing, &required_msg,
+                                            json_pack("[s, s]", source, name),
+                                            json_null(), NULL);
+    }
+
+    loc = json_pack("[s, s]", source, name);
+    ctx = NULL;
+
+    if (error.ctx.len) {
+        ctx = json_pack("{s:s%}", "error", error.ctx.data, error.ctx.len);
+    }
+
+    return ngx_http_async_invalid_input(req, &error.type, &error.msg, loc,
+                                        ngx_http_async_json_text(&text), ctx);
+}
+
+
+/* Each parses, or sets the value to zero; without an error, only the latter */
+
+static ngx_int_t
+ngx_http_async_parse_str(async_req_t *req, ngx_str_t *text, void *value,
+    ngx_http_async_value_error_t *error)
+{
+    async_str_t  *str = value;
+
+    str->data = (char *) text->data;
+    str->len = text->len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_parse_int(async_req_t *req, ngx_str_t *text, void *value,
+    ngx_http_async_value_error_t *error)
+{
+    int64_t  *n = value;
+
+    *n = 0;
+
+    return error ? ngx_http_async_value_int(text, n, error) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_parse_float(async_req_t *req, ngx_str_t *text, void *value,
+    ngx_http_async_value_error_t *error)
+{
+    double  *d = value;
+
+    *d = 0;
+
+    return error ? ngx_http_async_value_float(text, d, error) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_parse_bool(async_req_t *req, ngx_str_t *text, void *value,
+    ngx_http_async_value_error_t *error)
+{
+    int         *b = value;
+    ngx_int_t    rc;
+    ngx_uint_t   yes;
+
+    yes = 0;
+    rc = error ? ngx_http_async_value_bool(text, &yes, error) : NGX_OK;
+
+    *b = (rc == NGX_OK) ? (int) yes : 0;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text, void *value,
+    ngx_http_async_value_error_t *error)
+{
+    u_char       *uuid;
+    async_str_t  *str = value;
+
+    str->data = NULL;
+    str->len = 0;
+
+    if (error == NULL) {
+        return NGX_OK;
+    }
+
+    uuid = ngx_pcalloc(req->r->pool, NGX_HTTP_ASYNC_UUID_LEN + 1);
+
+    if (uuid == NULL) {
+        ngx_str_set(&error->type, "uuid_parsing");
+        ngx_str_set(&error->msg, "no memory");
+        ngx_str_null(&error->ctx);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_async_value_uuid(text, uuid, error) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    str->data = (char *) uuid;
+    str->len = NGX_HTTP_ASYNC_UUID_LEN;
+
+    return NGX_OK;
+}
+
+
+/* The query string, split and decoded once */
+
+static ngx_array_t *
+ngx_http_async_query(async_req_t *req)
+{
+    u_char     *p, *end, *next;
+    ngx_str_t  *args;
+
+    if (req->query) {
+        return req->query;
+    }
+
+    req->query = ngx_array_create(req->r->pool, 4,
+                                  sizeof(ngx_http_async_query_t));
+    if (req->query == NULL) {
+        return NULL;
+    }
+
+    args = &req->r->args;
+    end = args->data + args->len;
+
+    for (p = args->data; p < end; p = next + 1) {
+
+        next = ngx_strlchr(p, end, '&');
+        if (next == NULL) {
+            next = end;
+        }
+
+        if (next > p && ngx_http_async_query_add(req, p, next) != NGX_OK) {
+            return NULL;
+        }
+    }
+
+    return req->query;
+}
+
+
+static ngx_int_t
+ngx_http_async_query_add(async_req_t *req, u_char *p, u_char *end)
+{
+    u_char                  *eq;
+    ngx_str_t                value;
+    ngx_http_async_query_t  *q;
+
+    q = ngx_array_push(req->query);
+    if (q == NULL) {
+        return NGX_ERROR;
+    }
+
+    eq = ngx_strlchr(p, end, '=');
+    if (eq == NULL) {
+        eq = end;
+    }
+
+    if (ngx_http_async_decode(req->r->pool, &q->name, p, eq) != NGX_OK
+        || ngx_http_async_decode(req->r->pool, &value,
+                                 (eq < end) ? eq + 1 : end, end) != NGX_OK)
+    {
+        req->query->nelts--;
+        return NGX_ERROR;
+    }
+
+    q->value.data = (char *) value.data;
+    q->value.len = value.len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
+{
+    u_char     *d;
+    ngx_int_t   high, low;
+
+    d = ngx_pnalloc(pool, end - p + 1);
+    if (d == NULL) {
+        return NGX_ERROR;
+    }
+
+    to->data = d;
+
+    for ( /* void */ ; p < end; p++) {
+
+        if (*p == '+') {
+            *d++ = ' ';
+            continue;
+        }
+
+        if (*p == '%' && end - p > 2) {
+            high = ngx_hextoi(p + 1, 1);
+            low = ngx_hextoi(p + 2, 1);
+
+            if (high != NGX_ERROR && low != NGX_ERROR) {
+                *d++ = (u_char) (high << 4 | low);
+                p += 2;
+                continue;
+            }
+        }
+
+        *d++ = *p;
+    }
+
+    *d = '\0';
+    to->len = d - to->data;
+
+    return NGX_OK;
+}
+
+
+async_rc_t
+ngx_http_async_invalid_input(async_req_t *req, ngx_str_t *type,
+    ngx_str_t *msg, json_t *loc, json_t *input, json_t *ctx)
+{
+    json_t      *error, **errors, *moved;
+    ngx_uint_t   i;
+
+    error = json_pack("{s:s%, s:o, s:s%, s:o, s:o*}",
+                      "type", type->data, type->len, "loc", loc,
+                      "msg", msg->data, msg->len, "input", input, "ctx", ctx);
+
+    if (req->errors == NULL) {
+        req->errors = ngx_array_create(req->r->pool, 4, sizeof(json_t *));
+    }
+
+    if (error == NULL || req->errors == NULL
+        || ngx_array_push(req->errors) == NULL)
+    {
+        json_decref(error);
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+
+    /* path, query, header, cookie, body; within each as they came */
+
+    errors = req->errors->elts;
+    i = req->errors->nelts - 1;
+    errors[i] = error;
+
+    while (i && ngx_http_async_rank(errors[i - 1])
+                > ngx_http_async_rank(error))
+    {
+        moved = errors[i - 1];
+        errors[i - 1] = error;
+        errors[i] = moved;
+        i--;
+    }
+
+    return ngx_async_set_error(&req->task, ASYNC_INVALID, "%V", msg);
+}
+
+
+static ngx_uint_t
+ngx_http_async_rank(json_t *error)
+{
+    ngx_uint_t           i;
+    const char          *source;
+    static const char    order[] = "pqhcb";
+
+    source = json_string_value(json_array_get(json_object_get(error, "loc"),
+                                              0));
+    for (i = 0; source && order[i] && order[i] != *source; i++) {
+        /* void */
+    }
+
+    return i;
+}
+
+
+/* as Python decodes with errors="replace": what is not UTF-8 becomes U+FFFD */
+
+static json_t *
+ngx_http_async_json_text(ngx_str_t *text)
+{
+    u_char  *p, *end, *start, *dst, *copy;
+    json_t  *value;
+
+    value = json_stringn((char *) text->data, text->len);
+    if (value) {
+        return value;
+    }
+
+    copy = ngx_alloc(text->len * 3, ngx_cycle->log);
+    if (copy == NULL) {
+        return json_null();
+    }
+
+    p = text->data;
+    end = p + text->len;
+
+    for (dst = copy; p < end; /* void */ ) {
+        start = p;
+
+        if (ngx_utf8_decode(&p, end - p) <= 0x10ffff) {
+            dst = ngx_cpymem(dst, start, p - start);
+            continue;
+        }
+
+        p = start + 1;
+        dst = ngx_cpymem(dst, "\xef\xbf\xbd", 3);
+    }
+
+    value = json_stringn((char *) copy, dst - copy);
+
+    ngx_free(copy);
+
+    return value ? value : json_null();
+}

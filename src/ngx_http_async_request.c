@@ -1,0 +1,312 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * The life of a handler's request: start, suspension, end, and the client or
+ * nginx itself ending it before.
+ *
+ * While handlers of a request, or of its subrequests, are suspended
+ *
+ *   - each holds a reference in r->main->count, as nginx's asynchronous
+ *     content handlers do;
+ *   - together they hold one in r->main->blocked.  ngx_http_terminate_request()
+ *     frees a request whatever its count, but not a blocked one: it runs the
+ *     cleanups, ours cancels the handlers, and the request is finalized again
+ *     by the last of them.  (One for all, since the field has eight bits.)
+ *
+ * So "r" may be used as long as the handler runs.
+ */
+
+#include <ngx_http_async_request.h>
+
+
+/* One a main request, from the first handler on; owned by its cleanup. */
+
+struct ngx_http_async_main_s {
+    ngx_http_cleanup_t          cleanup;
+    ngx_http_request_t         *r;
+    ngx_queue_t                 suspended;    /* of async_req_t */
+    unsigned                    terminated:1;
+};
+
+
+static ngx_http_async_main_t *ngx_http_async_find_main(ngx_http_request_t *r);
+static ngx_http_async_main_t *ngx_http_async_get_main(ngx_http_request_t *r);
+static void ngx_http_async_cancel(ngx_http_async_main_t *main,
+    ngx_http_request_t *r, ngx_async_reason_e reason);
+static void ngx_http_async_suspended(async_req_t *req);
+static void ngx_http_async_body(ngx_async_task_t *t);
+static void ngx_http_async_done(ngx_async_task_t *t);
+static void ngx_http_async_cleanup(void *data);
+
+
+/* of this worker: the header filter has work only if there are some */
+static ngx_uint_t  ngx_http_async_nsuspended;
+
+
+async_req_t *
+ngx_http_async_create(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
+    ngx_http_async_fn_t *fn, ngx_http_async_run_pt run,
+    ngx_http_async_finish_pt finish)
+{
+    async_req_t            *req;
+    ngx_http_async_main_t  *main;
+
+    main = ngx_http_async_get_main(r);
+    if (main == NULL) {
+        return NULL;
+    }
+
+    if (!ngx_queue_empty(&main->suspended)) {
+        /* an internal redirect has left the handler that ran for r before */
+        ngx_http_async_cancel(main, r, NGX_ASYNC_ANSWERED);
+    }
+
+    req = ngx_async_task_create(ngx_http_async_body, ngx_http_async_done,
+                                &fn->profile, r->connection->log);
+    if (req == NULL) {
+        return NULL;
+    }
+
+    req->r = r;
+    req->conf = conf;
+    req->fn = fn;
+    req->run = run;
+    req->finish = finish;
+    req->main = main;
+    req->out.fd = NGX_INVALID_FILE;
+
+    req->task.deadline = ngx_current_msec + conf->timeout;
+
+    ngx_http_set_ctx(r, req, ngx_http_async_module);
+
+    return req;
+}
+
+
+ngx_int_t
+ngx_http_async_start(async_req_t *req)
+{
+    ngx_int_t  rc;
+
+    /* set by ngx_http_async_done() if the handler ends without suspending */
+    rc = NGX_DONE;
+    req->result = &rc;
+
+    if (ngx_async_task_run(&req->task) == NGX_DONE) {
+        return rc;
+    }
+
+    req->result = NULL;
+    ngx_http_async_suspended(req);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_async_suspended(async_req_t *req)
+{
+    ngx_http_request_t     *r;
+    ngx_http_async_main_t  *main;
+
+    r = req->r;
+    main = req->main;
+
+    if (ngx_queue_empty(&main->suspended)) {
+        r->main->blocked++;
+    }
+
+    ngx_queue_insert_tail(&main->suspended, &req->queue);
+    ngx_http_async_nsuspended++;
+
+    r->main->count++;
+
+    if (req->body_state != NGX_HTTP_ASYNC_BODY_READING) {
+        ngx_http_async_watch_client(req);
+    }
+}
+
+
+void
+ngx_http_async_watch_client(async_req_t *req)
+{
+    ngx_event_t         *rev;
+    ngx_http_request_t  *r;
+
+    r = req->r;
+
+    if (req->conf->ignore_client_abort) {
+        r->read_event_handler = ngx_http_block_reading;
+        return;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    /* what has come before is not told again */
+
+    rev = r->connection->read;
+
+    if (rev->ready || rev->pending_eof || r->connection->error) {
+        ngx_post_event(rev, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_async_body(ngx_async_task_t *t)
+{
+    async_req_t  *req = (async_req_t *) t;
+
+    req->rc = req->run(req);
+}
+
+
+/* On the loop's stack; the task is freed when this returns. */
+
+static void
+ngx_http_async_done(ngx_async_task_t *t)
+{
+    ngx_int_t               rc;
+    async_req_t            *req;
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_http_async_main_t  *main;
+
+    req = (async_req_t *) t;
+
+    r = req->r;
+
+    if (ngx_http_get_module_ctx(r, ngx_http_async_module) == req) {
+        ngx_http_set_ctx(r, NULL, ngx_http_async_module);
+    }
+
+    if (req->result) {
+        *req->result = req->finish(req);
+        return;
+    }
+
+    c = r->connection;
+    main = req->main;
+
+    ngx_queue_remove(&req->queue);
+    ngx_http_async_nsuspended--;
+
+    if (ngx_queue_empty(&main->suspended)) {
+        r->main->blocked--;
+    }
+
+    req->gone = main->terminated || t->reason == NGX_ASYNC_ANSWERED;
+
+    rc = req->finish(req);
+
+    if (req->gone) {
+        /* an error ends a terminated request; otherwise nginx goes on */
+        rc = main->terminated ? NGX_ERROR : NGX_DONE;
+    }
+
+    ngx_http_finalize_request(r, rc);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_async_answered(ngx_http_request_t *r)
+{
+    ngx_http_async_main_t  *main;
+
+    if (ngx_http_async_nsuspended == 0) {
+        return;
+    }
+
+    main = ngx_http_async_find_main(r);
+
+    if (main) {
+        ngx_http_async_cancel(main, r, NGX_ASYNC_ANSWERED);
+    }
+}
+
+
+/* r: of this request only; NULL: of all that belong to the main request. */
+
+static void
+ngx_http_async_cancel(ngx_http_async_main_t *main, ngx_http_request_t *r,
+    ngx_async_reason_e reason)
+{
+    async_req_t  *req;
+    ngx_queue_t  *q;
+
+    for (q = ngx_queue_head(&main->suspended);
+         q != ngx_queue_sentinel(&main->suspended);
+         q = ngx_queue_next(q))
+    {
+        req = ngx_queue_data(q, async_req_t, queue);
+
+        if (r == NULL || req->r == r) {
+            ngx_async_task_cancel(&req->task, reason);
+        }
+    }
+}
+
+
+static ngx_http_async_main_t *
+ngx_http_async_find_main(ngx_http_request_t *r)
+{
+    ngx_http_cleanup_t  *cln;
+
+    /* not the module's context: nginx clears that on internal redirects */
+
+    for (cln = r->main->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_async_cleanup) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_async_main_t *
+ngx_http_async_get_main(ngx_http_request_t *r)
+{
+    ngx_http_async_main_t  *main;
+
+    main = ngx_http_async_find_main(r);
+
+    if (main) {
+        return main;
+    }
+
+    main = ngx_palloc(r->pool, sizeof(ngx_http_async_main_t));
+    if (main == NULL) {
+        return NULL;
+    }
+
+    main->r = r->main;
+    main->terminated = 0;
+    ngx_queue_init(&main->suspended);
+
+    main->cleanup.handler = ngx_http_async_cleanup;
+    main->cleanup.data = main;
+    main->cleanup.next = r->main->cleanup;
+    r->main->cleanup = &main->cleanup;
+
+    return main;
+}
+
+
+/*
+ * Run by ngx_http_terminate_request(), and, when no handler is suspended any
+ * more, by ngx_http_free_request().
+ */
+
+static void
+ngx_http_async_cleanup(void *data)
+{
+    ngx_http_async_main_t  *main = data;
+
+    main->terminated = 1;
+
+    ngx_http_async_cancel(main, NULL, NGX_ASYNC_CLIENT);
+}

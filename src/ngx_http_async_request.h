@@ -1,0 +1,148 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * A task bound to an nginx request: what async_req_t is.  Here a handler is
+ * started, and here ends what happens to its request while it is suspended.
+ *
+ * The struct and the location's settings are here since every layer above
+ * reads them; each group of fields names the file that writes it.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_REQUEST_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_REQUEST_H_INCLUDED_
+
+
+#include <ngx_async_task.h>
+#include <ngx_async_thread.h>
+#include <ngx_http.h>
+#include <ngx_http_async_route_tree.h>
+
+
+typedef struct ngx_http_async_main_s  ngx_http_async_main_t;
+typedef struct ngx_http_async_app_s   ngx_http_async_app_t;
+
+typedef async_rc_t (*ngx_http_async_run_pt)(async_req_t *req);
+typedef ngx_int_t (*ngx_http_async_finish_pt)(async_req_t *req);
+
+
+/* An exported function of an app; its pointer is known in workers only. */
+
+typedef struct {
+    ngx_str_t                   name;         /* zero-terminated */
+    ngx_http_async_app_t       *app;
+    ngx_int_t                   kind;         /* ASYNC_KIND_… */
+    ngx_async_profile_t         profile;
+    const async_export_t       *exported;
+} ngx_http_async_fn_t;
+
+
+/* A function as the configuration names it, found once all apps are known. */
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_int_t                   kind;
+    const char                 *directive;
+    u_char                     *file;
+    ngx_uint_t                  line;
+    ngx_http_async_fn_t        *fn;
+} ngx_http_async_ref_t;
+
+
+typedef struct {
+    ngx_array_t                *params;       /* of ngx_keyval_t */
+    ngx_msec_t                  timeout;
+    ngx_flag_t                  ignore_client_abort;
+    ngx_flag_t                  intercept_errors;
+    ngx_thread_pool_t          *thread_pool;
+
+    /* of this location alone */
+    ngx_http_async_route_tree_t  *routes;     /* of ngx_http_async_ref_t */
+    ngx_http_async_ref_t       *handler;
+} ngx_http_async_loc_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_ASYNC_BODY_UNREAD = 0,
+    NGX_HTTP_ASYNC_BODY_READING,
+    NGX_HTTP_ASYNC_BODY_READ,
+    NGX_HTTP_ASYNC_BODY_WHOLE                 /* in one piece, in "body" */
+} ngx_http_async_body_e;
+
+
+/* The response as the handler has set it, ngx_http_async_response.c. */
+
+typedef struct {
+    ngx_uint_t                  status;       /* zero: none yet */
+    ngx_str_t                   type;
+    ngx_str_t                   body;
+    ngx_array_t                *headers;      /* of ngx_table_elt_t */
+
+    /* async_file(): the path, then the file as opened */
+    ngx_str_t                   path;
+    ngx_fd_t                    fd;
+    off_t                       size;
+    time_t                      mtime;
+
+    unsigned                    failed:1;     /* by async_fail() */
+} ngx_http_async_out_t;
+
+
+struct async_req_s {
+    ngx_async_task_t            task;
+
+    ngx_http_request_t         *r;
+    ngx_http_async_loc_conf_t  *conf;
+    ngx_http_async_fn_t        *fn;
+    ngx_http_async_run_pt       run;
+    ngx_http_async_finish_pt    finish;
+    async_rc_t                  rc;
+
+    /* ngx_http_async_request.c: see there */
+    ngx_http_async_main_t      *main;
+    ngx_queue_t                 queue;
+    ngx_int_t                  *result;
+    ngx_uint_t                  gone;         /* nobody is to be answered */
+
+    /* ngx_http_async_route.c */
+    ngx_http_async_route_param_t  *params;    /* zero-terminated */
+    ngx_uint_t                  nparams;
+
+    /* ngx_http_async_param.c: parsed query; errors for the 422 */
+    ngx_array_t                *query;
+    ngx_array_t                *errors;       /* of json_t *, owned */
+
+    /* ngx_http_async_body.c */
+    ngx_http_async_body_e       body_state;
+    ngx_async_waker_t           body_waker;
+    async_str_t                 body;
+    json_t                     *json;
+    ngx_int_t                   nginx_rc;     /* the answer of nginx to it */
+
+    ngx_http_async_out_t        out;
+};
+
+
+extern ngx_module_t  ngx_http_async_module;
+
+
+/*
+ * Runs a handler for the request: the caller fills what "req" needs between
+ * the two.  _start() gives what a content handler returns.
+ */
+async_req_t *ngx_http_async_create(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t *fn,
+    ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
+ngx_int_t ngx_http_async_start(async_req_t *req);
+
+/* Lets the client's going be seen: after whoever has set read handlers. */
+void ngx_http_async_watch_client(async_req_t *req);
+
+/*
+ * For the header filter: nginx answers a request itself while a handler of
+ * it is suspended, which is to end then.
+ */
+void ngx_http_async_answered(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_ASYNC_REQUEST_H_INCLUDED_ */

@@ -1,0 +1,706 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Sends responses: headers, framing, bodies in memory and files, and the
+ * errors that a handler's code stands for.  Runs on the loop's stack when a
+ * handler has ended; never suspends.
+ */
+
+#include <ngx_http_async_response.h>
+
+
+typedef struct {
+    ngx_str_t     name;
+    ngx_int_t   (*set)(ngx_http_request_t *r, ngx_table_elt_t *h,
+        ngx_uint_t offset);
+    ngx_uint_t    offset;
+} ngx_http_async_known_t;
+
+
+static ngx_int_t ngx_http_async_outcome(async_req_t *req);
+static ngx_int_t ngx_http_async_invalid(async_req_t *req);
+static ngx_int_t ngx_http_async_failed(async_req_t *req);
+static void ngx_http_async_own(ngx_http_request_t *r,
+    ngx_http_async_out_t *out, ngx_uint_t status);
+static ngx_int_t ngx_http_async_retry_after(ngx_http_request_t *r,
+    ngx_http_async_out_t *out);
+static ngx_int_t ngx_http_async_push(ngx_http_request_t *r,
+    ngx_http_async_out_t *out, ngx_str_t *name, ngx_str_t *value);
+static ngx_int_t ngx_http_async_send(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_out_t *out);
+static ngx_uint_t ngx_http_async_intercepted(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_out_t *out);
+static ngx_int_t ngx_http_async_headers(ngx_http_request_t *r,
+    ngx_http_async_out_t *out);
+static void ngx_http_async_media_type(ngx_http_request_t *r, ngx_str_t *type);
+static ngx_int_t ngx_http_async_file_headers(ngx_http_request_t *r,
+    ngx_http_async_out_t *out);
+static ngx_buf_t *ngx_http_async_file_buf(ngx_http_request_t *r,
+    ngx_http_async_out_t *out);
+static ngx_buf_t *ngx_http_async_memory_buf(ngx_http_request_t *r,
+    ngx_http_async_out_t *out);
+static ngx_int_t ngx_http_async_known_header(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
+static ngx_int_t ngx_http_async_known_pointer(ngx_http_request_t *r,
+    ngx_table_elt_t *h, ngx_uint_t offset);
+static ngx_int_t ngx_http_async_known_modified(ngx_http_request_t *r,
+    ngx_table_elt_t *h, ngx_uint_t offset);
+static ngx_int_t ngx_http_async_known_cache(ngx_http_request_t *r,
+    ngx_table_elt_t *h, ngx_uint_t offset);
+
+
+/*
+ * Header fields that nginx's filters and other modules look for in places of
+ * their own.  Location is none of them: nginx would make it absolute.
+ */
+
+static ngx_http_async_known_t  ngx_http_async_known[] = {
+
+    { ngx_string("Server"), ngx_http_async_known_pointer,
+      offsetof(ngx_http_headers_out_t, server) },
+
+    { ngx_string("ETag"), ngx_http_async_known_pointer,
+      offsetof(ngx_http_headers_out_t, etag) },
+
+    { ngx_string("Last-Modified"), ngx_http_async_known_modified,
+      offsetof(ngx_http_headers_out_t, last_modified) },
+
+    { ngx_string("Expires"), ngx_http_async_known_pointer,
+      offsetof(ngx_http_headers_out_t, expires) },
+
+    { ngx_string("Cache-Control"), ngx_http_async_known_cache, 0 },
+
+    { ngx_string("Content-Encoding"), ngx_http_async_known_pointer,
+      offsetof(ngx_http_headers_out_t, content_encoding) },
+
+    { ngx_string("Accept-Ranges"), ngx_http_async_known_pointer,
+      offsetof(ngx_http_headers_out_t, accept_ranges) },
+
+    { ngx_string("WWW-Authenticate"), ngx_http_async_known_pointer,
+      offsetof(ngx_http_headers_out_t, www_authenticate) },
+
+    { ngx_null_string, NULL, 0 }
+};
+
+
+static ngx_str_t  ngx_http_async_json_type = ngx_string("application/json");
+
+
+/* statuses that nginx sends without a reason phrase (RFC 9110, 15) */
+
+static struct {
+    ngx_uint_t    status;
+    ngx_str_t     line;
+}  ngx_http_async_status_lines[] = {
+    { 203, ngx_string("203 Non-Authoritative Information") },
+    { 205, ngx_string("205 Reset Content") },
+    { 300, ngx_string("300 Multiple Choices") },
+    { 305, ngx_string("305 Use Proxy") },
+    { 407, ngx_string("407 Proxy Authentication Required") },
+    { 417, ngx_string("417 Expectation Failed") },
+    { 418, ngx_string("418 I'm a Teapot") },
+    { 422, ngx_string("422 Unprocessable Content") },
+    { 423, ngx_string("423 Locked") },
+    { 424, ngx_string("424 Failed Dependency") },
+    { 425, ngx_string("425 Too Early") },
+    { 426, ngx_string("426 Upgrade Required") },
+    { 428, ngx_string("428 Precondition Required") },
+    { 431, ngx_string("431 Request Header Fields Too Large") },
+    { 451, ngx_string("451 Unavailable For Legal Reasons") },
+    { 506, ngx_string("506 Variant Also Negotiates") },
+    { 508, ngx_string("508 Loop Detected") },
+    { 511, ngx_string("511 Network Authentication Required") },
+    { 0, ngx_null_string }
+};
+
+
+ngx_int_t
+ngx_http_async_finish(async_req_t *req)
+{
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+    json_t     **errors;
+
+    rc = req->gone ? NGX_ERROR : ngx_http_async_outcome(req);
+
+    if (req->json) {
+        json_decref(req->json);
+    }
+
+    if (req->errors) {
+        errors = req->errors->elts;
+
+        for (i = 0; i < req->errors->nelts; i++) {
+            json_decref(errors[i]);
+        }
+    }
+
+    if (rc == NGX_OK) {
+        return ngx_http_async_send(req->r, req->conf, &req->out);
+    }
+
+    return rc;
+}
+
+
+/* NGX_OK: "out" is to be sent; otherwise what nginx is to answer. */
+
+static ngx_int_t
+ngx_http_async_outcome(async_req_t *req)
+{
+    ngx_http_async_out_t  *out;
+
+    out = &req->out;
+
+    if (req->rc == ASYNC_OK && out->status) {
+        return NGX_OK;
+    }
+
+    if (req->rc != ASYNC_OK && out->failed) {
+        return NGX_OK;
+    }
+
+    switch (req->rc) {
+
+    case ASYNC_INVALID:
+        return ngx_http_async_invalid(req);
+
+    case ASYNC_TIMEOUT:
+        ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
+                      "async handler \"%s\" timed out: %s, in %s at %s",
+                      req->task.profile->name, async_error(&req->task),
+                      req->task.await ? req->task.await : "no await",
+                      req->task.site ? req->task.site : "-");
+
+        ngx_http_async_own(req->r, out, NGX_HTTP_GATEWAY_TIME_OUT);
+        return NGX_OK;
+
+    case ASYNC_CANCELLED:
+        if (req->task.reason == NGX_ASYNC_CLIENT) {
+            return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+        }
+
+        if (req->task.reason != NGX_ASYNC_SHUTDOWN) {
+            return ngx_http_async_failed(req);
+        }
+
+        /* fall through */
+
+    case ASYNC_BUSY:
+        ngx_http_async_own(req->r, out, NGX_HTTP_SERVICE_UNAVAILABLE);
+        return ngx_http_async_retry_after(req->r, out);
+
+    default:
+        return ngx_http_async_failed(req);
+    }
+}
+
+
+/* 422: the errors in the order of FastAPI, which the recorder has kept. */
+
+static ngx_int_t
+ngx_http_async_invalid(async_req_t *req)
+{
+    json_t       *detail, **errors;
+    ngx_uint_t    i;
+
+    if (req->errors == NULL) {
+        return ngx_http_async_failed(req);
+    }
+
+    detail = json_array();
+    errors = req->errors->elts;
+
+    for (i = 0; i < req->errors->nelts; i++) {
+        (void) json_array_append(detail, errors[i]);
+    }
+
+    req->out.headers = NULL;
+
+    (void) async_fail_json(req, 422, detail);
+
+    return req->out.failed ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_async_failed(async_req_t *req)
+{
+    const char  *cause;
+
+    if (req->nginx_rc) {
+        /* nginx has refused the body: its answer says it best */
+        return req->nginx_rc;
+    }
+
+    cause = async_error(&req->task);
+
+    ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
+                  "async handler \"%s\" %s %s%s%s, after %s at %s",
+                  req->task.profile->name,
+                  (req->rc == ASYNC_OK) ? "ended without a response:"
+                                        : "failed:",
+                  ngx_async_rc_name(req->rc), *cause ? ": " : "", cause,
+                  req->task.await ? req->task.await : "no await",
+                  req->task.site ? req->task.site : "-");
+
+    ngx_http_async_own(req->r, &req->out, NGX_HTTP_INTERNAL_SERVER_ERROR);
+
+    return NGX_OK;
+}
+
+
+/* A response of the module: nothing of what the handler has set stays. */
+
+static void
+ngx_http_async_own(ngx_http_request_t *r, ngx_http_async_out_t *out,
+    ngx_uint_t status)
+{
+    ngx_memzero(out, sizeof(ngx_http_async_out_t));
+
+    out->fd = NGX_INVALID_FILE;
+    out->status = status;
+    out->type = ngx_http_async_json_type;
+
+    switch (status) {
+
+    case NGX_HTTP_NOT_FOUND:
+        ngx_str_set(&out->body, "{\"detail\":\"Not Found\"}");
+        break;
+
+    case NGX_HTTP_NOT_ALLOWED:
+        ngx_str_set(&out->body, "{\"detail\":\"Method Not Allowed\"}");
+        break;
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        ngx_str_set(&out->body, "{\"detail\":\"Service Unavailable\"}");
+        break;
+
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        ngx_str_set(&out->body, "{\"detail\":\"Gateway Timeout\"}");
+        break;
+
+    default:
+        ngx_str_set(&out->body, "{\"detail\":\"Internal Server Error\"}");
+    }
+}
+
+
+static ngx_int_t
+ngx_http_async_retry_after(ngx_http_request_t *r, ngx_http_async_out_t *out)
+{
+    static ngx_str_t  name = ngx_string("Retry-After");
+    static ngx_str_t  value = ngx_string("1");
+
+    return ngx_http_async_push(r, out, &name, &value);
+}
+
+
+static ngx_int_t
+ngx_http_async_push(ngx_http_request_t *r, ngx_http_async_out_t *out,
+    ngx_str_t *name, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    if (out->headers == NULL) {
+        out->headers = ngx_array_create(r->pool, 1, sizeof(ngx_table_elt_t));
+        if (out->headers == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    h = ngx_array_push(out->headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->key = *name;
+    h->value = *value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_async_send_error(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_keyval_t *header)
+{
+    ngx_http_async_out_t  out;
+
+    out.fd = NGX_INVALID_FILE;
+    ngx_http_async_own(r, &out, status);
+
+    if (header
+        && ngx_http_async_push(r, &out, &header->key, &header->value)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && ngx_http_async_retry_after(r, &out) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_async_send(r, conf, &out);
+}
+
+
+ngx_int_t
+ngx_http_async_send_redirect(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_str_t *location)
+{
+    static ngx_str_t      name = ngx_string("Location");
+    ngx_http_async_out_t  out;
+
+    ngx_memzero(&out, sizeof(ngx_http_async_out_t));
+
+    out.fd = NGX_INVALID_FILE;
+    out.status = status;
+
+    if (ngx_http_async_push(r, &out, &name, location) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_async_send(r, conf, &out);
+}
+
+
+static ngx_int_t
+ngx_http_async_send(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
+    ngx_http_async_out_t *out)
+{
+    ngx_int_t    rc;
+    ngx_buf_t   *b;
+    ngx_chain_t  cl;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_async_intercepted(r, conf, out)) {
+        return out->status;
+    }
+
+    b = (out->fd != NGX_INVALID_FILE) ? ngx_http_async_file_buf(r, out)
+                                      : ngx_http_async_memory_buf(r, out);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_async_headers(r, out) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    cl.buf = b;
+    cl.next = NULL;
+
+    return ngx_http_output_filter(r, &cl);
+}
+
+
+/* async_intercept_errors: a status that an error_page is there for */
+
+static ngx_uint_t
+ngx_http_async_intercepted(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_out_t *out)
+{
+    ngx_uint_t                 i;
+    ngx_http_err_page_t       *page;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (!conf->intercept_errors || out->status < NGX_HTTP_SPECIAL_RESPONSE) {
+        return 0;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->error_pages == NULL
+        || (r->error_page && !clcf->recursive_error_pages))
+    {
+        return 0;
+    }
+
+    page = clcf->error_pages->elts;
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+
+        if (page[i].status == (ngx_int_t) out->status) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_async_headers(ngx_http_request_t *r, ngx_http_async_out_t *out)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h, *set;
+
+    r->headers_out.status = out->status;
+
+    if (out->status > NGX_HTTP_CREATED) {
+        for (i = 0; ngx_http_async_status_lines[i].status; i++) {
+            if (ngx_http_async_status_lines[i].status == out->status) {
+                r->headers_out.status_line =
+                                         ngx_http_async_status_lines[i].line;
+                break;
+            }
+        }
+    }
+
+    if (out->status != NGX_HTTP_NO_CONTENT
+        && out->status != NGX_HTTP_NOT_MODIFIED)
+    {
+        r->headers_out.content_length_n = out->body.len;
+        ngx_http_async_media_type(r, &out->type);
+    }
+
+    if (out->fd != NGX_INVALID_FILE
+        && ngx_http_async_file_headers(r, out) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (out->headers == NULL) {
+        return NGX_OK;
+    }
+
+    set = out->headers->elts;
+
+    for (i = 0; i < out->headers->nelts; i++) {
+
+        if (set[i].key.len == sizeof("Content-Type") - 1
+            && ngx_strncasecmp(set[i].key.data, (u_char *) "Content-Type",
+                               set[i].key.len) == 0)
+        {
+            ngx_http_async_media_type(r, &set[i].value);
+            continue;
+        }
+
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = set[i];
+        h->hash = 1;
+#if (nginx_version >= 1023000)
+        h->next = NULL;
+#endif
+
+        if (ngx_http_async_known_header(r, h) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* nginx matches types without their parameters */
+
+static void
+ngx_http_async_media_type(ngx_http_request_t *r, ngx_str_t *type)
+{
+    size_t  len;
+
+    for (len = 0; len < type->len; len++) {
+        if (type->data[len] == ';' || type->data[len] == ' ') {
+            break;
+        }
+    }
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = len;
+    r->headers_out.content_type_lowcase = NULL;
+}
+
+
+static ngx_int_t
+ngx_http_async_file_headers(ngx_http_request_t *r, ngx_http_async_out_t *out)
+{
+    u_char  *p, *end;
+
+    r->headers_out.content_length_n = out->size;
+    r->headers_out.last_modified_time = out->mtime;
+    r->allow_ranges = (out->status == NGX_HTTP_OK);
+
+    if (ngx_http_set_etag(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (out->type.len) {
+        return NGX_OK;
+    }
+
+    /* the media type is that of the file, not of the URI */
+
+    end = out->path.data + out->path.len;
+
+    for (p = end; p > out->path.data && p[-1] != '/'; p--) {
+        if (p[-1] == '.') {
+            r->exten.data = p;
+            r->exten.len = end - p;
+
+            return ngx_http_set_content_type(r);
+        }
+    }
+
+    ngx_str_null(&r->exten);
+
+    return ngx_http_set_content_type(r);
+}
+
+
+static ngx_buf_t *
+ngx_http_async_file_buf(ngx_http_request_t *r, ngx_http_async_out_t *out)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
+    if (b->file == NULL) {
+        return NULL;
+    }
+
+    b->file->fd = out->fd;
+    b->file->name = out->path;
+    b->file->log = r->connection->log;
+
+    b->file_pos = 0;
+    b->file_last = out->size;
+
+    b->in_file = out->size ? 1 : 0;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+    b->sync = (b->last_buf || b->in_file) ? 0 : 1;
+
+    return b;
+}
+
+
+static ngx_buf_t *
+ngx_http_async_memory_buf(ngx_http_request_t *r, ngx_http_async_out_t *out)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    if (out->body.len) {
+        b->pos = out->body.data;
+        b->last = out->body.data + out->body.len;
+        b->memory = 1;
+    }
+
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+    b->sync = (b->last_buf || b->memory) ? 0 : 1;
+
+    return b;
+}
+
+
+static ngx_int_t
+ngx_http_async_known_header(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    ngx_http_async_known_t  *known;
+
+    for (known = ngx_http_async_known; known->name.len; known++) {
+
+        if (known->name.len == h->key.len
+            && ngx_strncasecmp(known->name.data, h->key.data, h->key.len) == 0)
+        {
+            return known->set(r, h, known->offset);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_known_pointer(ngx_http_request_t *r, ngx_table_elt_t *h,
+    ngx_uint_t offset)
+{
+    ngx_table_elt_t  **place;
+
+    place = (ngx_table_elt_t **) ((u_char *) &r->headers_out + offset);
+
+    if (*place) {
+        (*place)->hash = 0;
+    }
+
+    *place = h;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_known_modified(ngx_http_request_t *r, ngx_table_elt_t *h,
+    ngx_uint_t offset)
+{
+    r->headers_out.last_modified_time = ngx_parse_http_time(h->value.data,
+                                                            h->value.len);
+
+    return ngx_http_async_known_pointer(r, h, offset);
+}
+
+
+static ngx_int_t
+ngx_http_async_known_cache(ngx_http_request_t *r, ngx_table_elt_t *h,
+    ngx_uint_t offset)
+{
+#if (nginx_version >= 1023000)
+
+    ngx_table_elt_t  **last;
+
+    for (last = &r->headers_out.cache_control; *last; last = &(*last)->next) {
+        /* void */
+    }
+
+    *last = h;
+
+#else
+
+    ngx_table_elt_t  **p;
+
+    if (r->headers_out.cache_control.elts == NULL
+        && ngx_array_init(&r->headers_out.cache_control, r->pool, 1,
+                          sizeof(ngx_table_elt_t *)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_array_push(&r->headers_out.cache_control);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *p = h;
+
+#endif
+
+    return NGX_OK;
+}

@@ -1,0 +1,31 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Responses: what handlers have set, and the module's own errors.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_RESPONSE_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_RESPONSE_H_INCLUDED_
+
+
+#include <ngx_http_async_request.h>
+
+
+/*
+ * Sends the response of a handler that has ended, or the one that its code
+ * stands for, and releases what the handler held.  Gives what a content
+ * handler returns.
+ */
+ngx_int_t ngx_http_async_finish(async_req_t *req);
+
+/* Sends {"detail": ...} without a handler; extra header field or NULL. */
+ngx_int_t ngx_http_async_send_error(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_keyval_t *header);
+
+/* Sends a redirect without a body. */
+ngx_int_t ngx_http_async_send_redirect(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_str_t *location);
+
+
+#endif /* _NGX_HTTP_ASYNC_RESPONSE_H_INCLUDED_ */

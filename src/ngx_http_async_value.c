@@ -1,0 +1,832 @@
+
+/*
+ * Integers, numbers, booleans and UUIDs from text as pydantic 2 (its Rust
+ * core) reads them in lax mode.  Called by parameters and models; must not
+ * know where the text came from nor how an error is shown.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <float.h>
+#include <ngx_http_async_value.h>
+
+
+/* more digits than these cannot change a rounding but by being there */
+
+#define NGX_HTTP_ASYNC_VALUE_DIGITS  780
+
+#define ngx_http_async_value_is_digit(c)  ((c) >= '0' && (c) <= '9')
+
+#define ngx_http_async_value_is_hex(c)                                        \
+    (ngx_http_async_value_is_digit(c)                                         \
+     || ((c) >= 'a' && (c) <= 'f') || ((c) >= 'A' && (c) <= 'F'))
+
+
+typedef struct {
+    ngx_str_t   type;
+    ngx_str_t   msg;
+} ngx_http_async_value_problem_t;
+
+
+/* the digits of a decimal number without its point, for strtod() */
+
+typedef struct {
+    u_char      digits[NGX_HTTP_ASYNC_VALUE_DIGITS + sizeof("e")
+                       + NGX_INT64_LEN];
+    ngx_uint_t  ndigits;
+    int64_t     exponent;      /* of the last digit kept */
+} ngx_http_async_decimal_t;
+
+
+static ngx_int_t ngx_http_async_value_fail(
+    ngx_http_async_value_error_t *error,
+    ngx_http_async_value_problem_t *problem);
+
+static void ngx_http_async_value_trim(ngx_str_t *text);
+static size_t ngx_http_async_value_space(u_char *p, u_char *last);
+static u_char *ngx_http_async_value_zeros(u_char *p, u_char *last);
+static u_char *ngx_http_async_value_digits(u_char *p, u_char *last,
+    uint64_t limit, uint64_t *value, ngx_uint_t *overflow);
+static ngx_uint_t ngx_http_async_value_fraction(u_char *p, u_char *last);
+
+static ngx_int_t ngx_http_async_value_underscores(ngx_str_t *text);
+static ngx_uint_t ngx_http_async_value_not_finite(ngx_str_t *text);
+static ngx_int_t ngx_http_async_value_decimal(ngx_http_async_decimal_t *d,
+    u_char *p, u_char *last);
+static void ngx_http_async_value_digit(ngx_http_async_decimal_t *d, u_char c);
+static u_char *ngx_http_async_value_exponent(u_char *p, u_char *last,
+    int64_t *exponent);
+static ngx_uint_t ngx_http_async_value_sign(u_char **p, u_char *last);
+static u_char *ngx_http_async_value_skip(u_char *p, u_char *last);
+
+static ngx_int_t ngx_http_async_value_uuid_error(ngx_str_t *uuid,
+    ngx_http_async_value_error_t *error);
+static ngx_int_t ngx_http_async_value_uuid_group(size_t *ends, size_t len,
+    ngx_http_async_value_error_t *error);
+static ngx_int_t ngx_http_async_value_uuid_char(u_char *p, u_char *last,
+    size_t place, ngx_http_async_value_error_t *error);
+static ngx_int_t ngx_http_async_value_uuid_fail(
+    ngx_http_async_value_error_t *error, const char *fmt, ...);
+
+
+static ngx_http_async_value_problem_t  ngx_http_async_int_parsing = {
+    ngx_string("int_parsing"),
+    ngx_string("Input should be a valid integer, unable to parse string as an "
+               "integer")
+};
+
+static ngx_http_async_value_problem_t  ngx_http_async_int_parsing_size = {
+    ngx_string("int_parsing_size"),
+    ngx_string("Unable to parse input string as an integer, exceeded maximum "
+               "size")
+};
+
+static ngx_http_async_value_problem_t  ngx_http_async_float_parsing = {
+    ngx_string("float_parsing"),
+    ngx_string("Input should be a valid number, unable to parse string as a "
+               "number")
+};
+
+static ngx_http_async_value_problem_t  ngx_http_async_finite_number = {
+    ngx_string("finite_number"),
+    ngx_string("Input should be a finite number")
+};
+
+static ngx_http_async_value_problem_t  ngx_http_async_bool_parsing = {
+    ngx_string("bool_parsing"),
+    ngx_string("Input should be a valid boolean, unable to interpret input")
+};
+
+static ngx_str_t  ngx_http_async_uuid_urn = ngx_string("urn:uuid:");
+
+
+/*
+ * A sign, zeros with underscores anywhere behind the first, digits with
+ * single underscores between, and a fraction of zeros.
+ */
+
+ngx_int_t
+ngx_http_async_value_int(ngx_str_t *text, int64_t *value,
+    ngx_http_async_value_error_t *error)
+{
+    u_char      *p, *last;
+    uint64_t     n, limit;
+    ngx_str_t    s;
+    ngx_uint_t   negative, overflow;
+
+    s = *text;
+    ngx_http_async_value_trim(&s);
+
+    p = s.data;
+    last = p + s.len;
+
+    negative = ngx_http_async_value_sign(&p, last);
+    limit = negative ? (uint64_t) INT64_MAX + 1 : INT64_MAX;
+
+    if (p == last || !ngx_http_async_value_is_digit(*p)) {
+        return ngx_http_async_value_fail(error, &ngx_http_async_int_parsing);
+    }
+
+    p = ngx_http_async_value_zeros(p, last);
+    p = ngx_http_async_value_digits(p, last, limit, &n, &overflow);
+
+    if (p[-1] == '_' || !ngx_http_async_value_fraction(p, last)) {
+        return ngx_http_async_value_fail(error, &ngx_http_async_int_parsing);
+    }
+
+    if (overflow) {
+        return ngx_http_async_value_fail(error,
+                                         &ngx_http_async_int_parsing_size);
+    }
+
+    *value = negative ? (int64_t) (0 - n) : (int64_t) n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_value_fail(ngx_http_async_value_error_t *error,
+    ngx_http_async_value_problem_t *problem)
+{
+    error->type = problem->type;
+    error->msg = problem->msg;
+    ngx_str_null(&error->ctx);
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_async_value_trim(ngx_str_t *text)
+{
+    size_t   len;
+    u_char  *p, *last, *start;
+
+    p = text->data;
+    last = p + text->len;
+
+    while ((len = ngx_http_async_value_space(p, last)) != 0) {
+        p += len;
+    }
+
+    while (p < last) {
+        start = last - 1;
+
+        while (start > p && last - start < 3 && (*start & 0xc0) == 0x80) {
+            start--;
+        }
+
+        len = ngx_http_async_value_space(start, last);
+
+        if (len == 0 || start + len != last) {
+            break;
+        }
+
+        last = start;
+    }
+
+    text->data = p;
+    text->len = last - p;
+}
+
+
+/* the length of the character at p if Unicode calls it White_Space, or 0 */
+
+static size_t
+ngx_http_async_value_space(u_char *p, u_char *last)
+{
+    if (p == last) {
+        return 0;
+    }
+
+    if (*p == ' ' || (*p >= '\t' && *p <= '\r')) {
+        return 1;
+    }
+
+    if (last - p >= 2 && p[0] == 0xc2) {
+        return (p[1] == 0x85 || p[1] == 0xa0) ? 2 : 0;
+    }
+
+    if (last - p < 3) {
+        return 0;
+    }
+
+    /* U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000 */
+
+    if ((p[0] == 0xe1 && p[1] == 0x9a && p[2] == 0x80)
+        || (p[0] == 0xe2 && p[1] == 0x80
+            && ((p[2] >= 0x80 && p[2] <= 0x8a)
+                || p[2] == 0xa8 || p[2] == 0xa9 || p[2] == 0xaf))
+        || (p[0] == 0xe2 && p[1] == 0x81 && p[2] == 0x9f)
+        || (p[0] == 0xe3 && p[1] == 0x80 && p[2] == 0x80))
+    {
+        return 3;
+    }
+
+    return 0;
+}
+
+
+/* from the first digit: skips zeros, and underscores behind a zero */
+
+static u_char *
+ngx_http_async_value_zeros(u_char *p, u_char *last)
+{
+    if (*p != '0') {
+        return p;
+    }
+
+    while (p < last && (*p == '0' || *p == '_')) {
+        p++;
+    }
+
+    /* whether the last one may be an underscore depends on what follows */
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_async_value_digits(u_char *p, u_char *last, uint64_t limit,
+    uint64_t *value, ngx_uint_t *overflow)
+{
+    uint64_t  n;
+
+    n = 0;
+    *overflow = 0;
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p == '_' && p[-1] != '_') {
+            continue;
+        }
+
+        if (!ngx_http_async_value_is_digit(*p)) {
+            break;
+        }
+
+        if (n > (limit - (*p - '0')) / 10) {
+            *overflow = 1;
+
+        } else {
+            n = n * 10 + (*p - '0');
+        }
+    }
+
+    *value = n;
+
+    return p;
+}
+
+
+/* whether the rest of an integer is nothing, or as in 5.0 (but not "5.") */
+
+static ngx_uint_t
+ngx_http_async_value_fraction(u_char *p, u_char *last)
+{
+    if (p == last) {
+        return 1;
+    }
+
+    if (*p++ != '.' || p == last) {
+        return 0;
+    }
+
+    while (p < last && *p == '0') {
+        p++;
+    }
+
+    return p == last;
+}
+
+
+/*
+ * Rust's grammar of numbers, tried on the trimmed text; only with underscores
+ * in it (single, inside) on the text as it is, without them.
+ */
+
+ngx_int_t
+ngx_http_async_value_float(ngx_str_t *text, double *value,
+    ngx_http_async_value_error_t *error)
+{
+    u_char                    *p;
+    ngx_str_t                  s;
+    ngx_uint_t                 negative;
+    ngx_http_async_decimal_t   d;
+
+    s = *text;
+
+    switch (ngx_http_async_value_underscores(&s)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        ngx_http_async_value_trim(&s);
+        break;
+
+    default:
+        goto failed;
+    }
+
+    p = s.data;
+    negative = ngx_http_async_value_sign(&p, s.data + s.len);
+
+    s.len -= p - s.data;
+    s.data = p;
+
+    if (ngx_http_async_value_not_finite(&s)) {
+        goto not_finite;
+    }
+
+    if (ngx_http_async_value_decimal(&d, s.data, s.data + s.len) != NGX_OK) {
+        goto failed;
+    }
+
+    /* without a point the text is the same in all locales */
+
+    p = d.digits + d.ndigits;
+    ngx_sprintf(p, "e%L%Z", d.exponent);
+
+    *value = strtod((char *) d.digits, NULL);
+
+    if (*value > DBL_MAX) {
+        goto not_finite;
+    }
+
+    if (negative) {
+        *value = -*value;
+    }
+
+    return NGX_OK;
+
+not_finite:
+
+    return ngx_http_async_value_fail(error, &ngx_http_async_finite_number);
+
+failed:
+
+    return ngx_http_async_value_fail(error, &ngx_http_async_float_parsing);
+}
+
+
+/*
+ * NGX_OK: there are underscores, to be left out; NGX_DECLINED: there are
+ * none; NGX_ERROR: they are where none may be.
+ */
+
+static ngx_int_t
+ngx_http_async_value_underscores(ngx_str_t *text)
+{
+    u_char  *p, *last;
+
+    p = text->data;
+    last = p + text->len;
+
+    if (ngx_strlchr(p, last, '_') == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (*p == '_' || last[-1] == '_') {
+        return NGX_ERROR;
+    }
+
+    for ( /* void */ ; p < last - 1; p++) {
+        if (p[0] == '_' && p[1] == '_') {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_async_value_not_finite(ngx_str_t *text)
+{
+    u_char  *p, *last, word[8];
+    size_t   len;
+
+    last = text->data + text->len;
+    len = 0;
+
+    for (p = ngx_http_async_value_skip(text->data, last);
+         p < last;
+         p = ngx_http_async_value_skip(p + 1, last))
+    {
+        if (len == sizeof(word)) {
+            return 0;
+        }
+
+        word[len++] = *p;
+    }
+
+    if (len == 3) {
+        return ngx_strncasecmp(word, (u_char *) "nan", 3) == 0
+               || ngx_strncasecmp(word, (u_char *) "inf", 3) == 0;
+    }
+
+    return len == 8 && ngx_strncasecmp(word, (u_char *) "infinity", 8) == 0;
+}
+
+
+static ngx_int_t
+ngx_http_async_value_decimal(ngx_http_async_decimal_t *d, u_char *p,
+    u_char *last)
+{
+    int64_t     exponent;
+    ngx_uint_t  point, some;
+
+    d->ndigits = 0;
+    d->exponent = 0;
+    point = 0;
+    some = 0;
+
+    for (p = ngx_http_async_value_skip(p, last);
+         p < last;
+         p = ngx_http_async_value_skip(p + 1, last))
+    {
+        if (*p == '.' && !point) {
+            point = 1;
+            continue;
+        }
+
+        if (!ngx_http_async_value_is_digit(*p)) {
+            break;
+        }
+
+        some = 1;
+        d->exponent -= point;
+        ngx_http_async_value_digit(d, *p);
+    }
+
+    if (!some) {
+        return NGX_DECLINED;
+    }
+
+    exponent = 0;
+
+    if (p < last) {
+        p = ngx_http_async_value_exponent(p, last, &exponent);
+        if (p != last) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (d->ndigits == 0) {
+        d->digits[d->ndigits++] = '0';
+        exponent = 0;
+        d->exponent = 0;
+    }
+
+    d->exponent += exponent;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_async_value_digit(ngx_http_async_decimal_t *d, u_char c)
+{
+    if (d->ndigits < NGX_HTTP_ASYNC_VALUE_DIGITS) {
+
+        if (c != '0' || d->ndigits) {
+            d->digits[d->ndigits++] = c;
+        }
+
+        return;
+    }
+
+    /* what is left out still decides between a half and more than a half */
+
+    d->exponent++;
+
+    if (c != '0') {
+        d->digits[d->ndigits - 1] = '1';
+    }
+}
+
+
+/* the end of an exponent that begins at p, or NULL */
+
+static u_char *
+ngx_http_async_value_exponent(u_char *p, u_char *last, int64_t *exponent)
+{
+    int64_t     n;
+    ngx_uint_t  negative, some;
+
+    if (*p != 'e' && *p != 'E') {
+        return NULL;
+    }
+
+    p = ngx_http_async_value_skip(p + 1, last);
+    negative = ngx_http_async_value_sign(&p, last);
+    n = 0;
+    some = 0;
+
+    for (p = ngx_http_async_value_skip(p, last);
+         p < last && ngx_http_async_value_is_digit(*p);
+         p = ngx_http_async_value_skip(p + 1, last))
+    {
+        some = 1;
+
+        /* saturates far above what the digits of any text can make up for */
+
+        if (n < INT64_MAX / 100) {
+            n = n * 10 + (*p - '0');
+        }
+    }
+
+    *exponent = negative ? -n : n;
+
+    return some ? p : NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_async_value_sign(u_char **p, u_char *last)
+{
+    if (*p < last && (**p == '-' || **p == '+')) {
+        return *(*p)++ == '-';
+    }
+
+    return 0;
+}
+
+
+static u_char *
+ngx_http_async_value_skip(u_char *p, u_char *last)
+{
+    while (p < last && *p == '_') {
+        p++;
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_http_async_value_bool(ngx_str_t *text, ngx_uint_t *value,
+    ngx_http_async_value_error_t *error)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  words[][2] = {
+        { ngx_string("0"), ngx_string("1") },
+        { ngx_string("false"), ngx_string("true") },
+        { ngx_string("no"), ngx_string("yes") },
+        { ngx_string("off"), ngx_string("on") },
+        { ngx_string("f"), ngx_string("t") },
+        { ngx_string("n"), ngx_string("y") }
+    };
+
+    for (i = 0; i < 2 * sizeof(words) / sizeof(words[0]); i++) {
+
+        if (text->len == words[i / 2][i % 2].len
+            && ngx_strncasecmp(text->data, words[i / 2][i % 2].data, text->len)
+               == 0)
+        {
+            *value = i % 2;
+            return NGX_OK;
+        }
+    }
+
+    return ngx_http_async_value_fail(error, &ngx_http_async_bool_parsing);
+}
+
+
+ngx_int_t
+ngx_http_async_value_uuid(ngx_str_t *text,
+    u_char value[NGX_HTTP_ASYNC_UUID_LEN],
+    ngx_http_async_value_error_t *error)
+{
+    u_char     *p;
+    size_t      i;
+    ngx_str_t   s, *urn;
+
+    s = *text;
+    urn = &ngx_http_async_uuid_urn;
+
+    if (s.len == NGX_HTTP_ASYNC_UUID_LEN + 2
+        && s.data[0] == '{' && s.data[s.len - 1] == '}')
+    {
+        s.data++;
+        s.len -= 2;
+
+    } else if (s.len == NGX_HTTP_ASYNC_UUID_LEN + urn->len
+               && ngx_memcmp(s.data, urn->data, urn->len) == 0)
+    {
+        s.data += urn->len;
+        s.len -= urn->len;
+    }
+
+    if (s.len != NGX_HTTP_ASYNC_UUID_LEN && s.len != 32) {
+        return ngx_http_async_value_uuid_error(&s, error);
+    }
+
+    p = s.data;
+
+    for (i = 0; i < NGX_HTTP_ASYNC_UUID_LEN; i++) {
+
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            value[i] = '-';
+
+            if (s.len == NGX_HTTP_ASYNC_UUID_LEN && *p++ != '-') {
+                return ngx_http_async_value_uuid_error(&s, error);
+            }
+
+            continue;
+        }
+
+        if (!ngx_http_async_value_is_hex(*p)) {
+            return ngx_http_async_value_uuid_error(&s, error);
+        }
+
+        value[i] = ngx_tolower(*p);
+        p++;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Finds what is wrong as the uuid crate's InvalidUuid::into_err() does, down
+ * to its oddities: inside braces or behind "urn:uuid:" it speaks of groups
+ * where it would have spoken of the length.
+ */
+
+static ngx_int_t
+ngx_http_async_value_uuid_error(ngx_str_t *uuid,
+    ngx_http_async_value_error_t *error)
+{
+    u_char     *p, *last;
+    size_t      offset, hyphens, ends[4];
+    ngx_str_t   s, *urn;
+
+    s = *uuid;
+    offset = 0;
+    urn = &ngx_http_async_uuid_urn;
+
+    if (s.len >= 2 && s.data[0] == '{' && s.data[s.len - 1] == '}') {
+        offset = 1;
+        s.len -= 2;
+
+    } else if (s.len >= urn->len
+               && ngx_memcmp(s.data, urn->data, urn->len) == 0)
+    {
+        offset = urn->len;
+        s.len -= urn->len;
+    }
+
+    s.data += offset;
+    hyphens = 0;
+    last = s.data + s.len;
+
+    for (p = s.data; p < last; p++) {
+
+        if (*p == '-') {
+            if (hyphens < 4) {
+                ends[hyphens] = p - s.data;
+            }
+
+            hyphens++;
+            continue;
+        }
+
+        if (!ngx_http_async_value_is_hex(*p)) {
+            return ngx_http_async_value_uuid_char(p, last,
+                                                  p - s.data + offset + 1,
+                                                  error);
+        }
+    }
+
+    if (hyphens == 0 && offset == 0) {
+        return ngx_http_async_value_uuid_fail(error,
+                           "invalid length: expected length 32 for simple "
+                           "format, found %uz", s.len);
+    }
+
+    if (hyphens != 4) {
+        return ngx_http_async_value_uuid_fail(error,
+                           "invalid group count: expected 5, found %uz",
+                           hyphens + 1);
+    }
+
+    return ngx_http_async_value_uuid_group(ends, uuid->len, error);
+}
+
+
+/* len is that with braces or prefix, which the crate counts here, too */
+
+static ngx_int_t
+ngx_http_async_value_uuid_group(size_t *ends, size_t len,
+    ngx_http_async_value_error_t *error)
+{
+    size_t      found;
+    ngx_uint_t  i;
+
+    static const size_t  starts[] = { 0, 9, 14, 19, 24, 37 };
+
+    for (i = 0; i < 4; i++) {
+        if (ends[i] != starts[i + 1] - 1) {
+            break;
+        }
+    }
+
+    found = ((i < 4) ? ends[i] : len) - starts[i];
+
+    return ngx_http_async_value_uuid_fail(error,
+                       "invalid group length in group %ui: expected %uz, "
+                       "found %uz", i, starts[i + 1] - starts[i] - 1, found);
+}
+
+
+/* shows one character; what is no UTF-8 becomes U+FFFD, as when decoded */
+
+static ngx_int_t
+ngx_http_async_value_uuid_char(u_char *p, u_char *last, size_t place,
+    ngx_http_async_value_error_t *error)
+{
+    ngx_str_t  shown;
+
+    shown.data = p;
+    shown.len = ngx_http_async_value_utf8(p, last);
+
+    if (shown.len == 0) {
+        ngx_str_set(&shown, "\xef\xbf\xbd");
+    }
+
+    return ngx_http_async_value_uuid_fail(error,
+                       "invalid character: found `%V` at %uz", &shown, place);
+}
+
+
+static ngx_int_t
+ngx_http_async_value_uuid_fail(ngx_http_async_value_error_t *error,
+    const char *fmt, ...)
+{
+    u_char   *p, *last;
+    va_list   args;
+
+    static const char  prefix[] = "Input should be a valid UUID, ";
+
+    last = error->text + NGX_HTTP_ASYNC_VALUE_TEXT_LEN;
+    p = ngx_cpymem(error->text, prefix, sizeof(prefix) - 1);
+
+    error->ctx.data = p;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(p, last, fmt, args);
+    va_end(args);
+
+    error->ctx.len = p - error->ctx.data;
+
+    ngx_str_set(&error->type, "uuid_parsing");
+    error->msg.data = error->text;
+    error->msg.len = p - error->text;
+
+    return NGX_DECLINED;
+}
+
+
+size_t
+ngx_http_async_value_utf8(const u_char *p, const u_char *last)
+{
+    size_t      len;
+    u_char      least, most;
+    ngx_uint_t  i;
+
+    if (*p < 0x80) {
+        return 1;
+    }
+
+    if (*p < 0xc2 || *p > 0xf4) {
+        return 0;
+    }
+
+    len = (*p < 0xe0) ? 2 : (*p < 0xf0) ? 3 : 4;
+
+    if ((size_t) (last - p) < len) {
+        return 0;
+    }
+
+    /* the second byte tells overlong forms, surrogates, and past U+10FFFF */
+
+    least = (*p == 0xe0) ? 0xa0 : (*p == 0xf0) ? 0x90 : 0x80;
+    most = (*p == 0xed) ? 0x9f : (*p == 0xf4) ? 0x8f : 0xbf;
+
+    if (p[1] < least || p[1] > most) {
+        return 0;
+    }
+
+    for (i = 2; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+
+    return len;
+}
