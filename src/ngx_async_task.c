@@ -27,6 +27,12 @@
 
 #define NGX_ASYNC_LAST_CALL    1000
 
+/* how many idle stacks may keep their pages */
+#define NGX_ASYNC_IDLE         1024
+
+/* how often pages of idle stacks are given back while there are many */
+#define NGX_ASYNC_TRIM         1000
+
 
 typedef struct {
     ngx_async_stack_pool_t    *stacks;
@@ -38,6 +44,7 @@ typedef struct {
     size_t                     stack_size;
     size_t                     task_size;
     ngx_event_t                drain;
+    ngx_event_t                trim;
 
     /* shutdown: see ngx_async_quit_handler() */
     ngx_connection_t          *quit;
@@ -57,6 +64,7 @@ static void ngx_async_set_state(ngx_async_task_t *t, ngx_async_state_e state);
 static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout);
 static void ngx_async_timer_handler(ngx_event_t *ev);
 static void ngx_async_drain_handler(ngx_event_t *ev);
+static void ngx_async_trim_handler(ngx_event_t *ev);
 static async_rc_t ngx_async_refuse(ngx_async_task_t *t);
 static ngx_int_t ngx_async_quit_init(ngx_cycle_t *cycle);
 static void ngx_async_quit_handler(ngx_event_t *ev);
@@ -91,6 +99,11 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     ngx_async.drain.handler = ngx_async_drain_handler;
     ngx_async.drain.data = &ngx_async_no_connection;
     ngx_async.drain.log = cycle->log;
+
+    ngx_async.trim.handler = ngx_async_trim_handler;
+    ngx_async.trim.data = &ngx_async_no_connection;
+    ngx_async.trim.log = cycle->log;
+    ngx_async.trim.cancelable = 1;
 
     ngx_async.guard.handler = ngx_async_guard_handler;
     ngx_async.guard.data = &ngx_async_no_connection;
@@ -267,6 +280,12 @@ ngx_async_task_end(ngx_async_task_t *t)
 
     coro = t->coro;
     ngx_async_coro_destroy(coro);
+
+    if (ngx_async_stack_pool_idle(ngx_async.stacks) > NGX_ASYNC_IDLE
+        && !ngx_async.trim.timer_set)
+    {
+        ngx_add_timer(&ngx_async.trim, NGX_ASYNC_TRIM);
+    }
 }
 
 
@@ -570,6 +589,21 @@ ngx_async_drain_handler(ngx_event_t *ev)
         t = ngx_queue_data(q, ngx_async_task_t, ready);
 
         (void) ngx_async_task_run(t);
+    }
+}
+
+
+/* After a burst; what nobody has needed for a second goes back to the kernel */
+
+static void
+ngx_async_trim_handler(ngx_event_t *ev)
+{
+    ngx_msec_t  next;
+
+    next = ngx_async_stack_pool_trim(ngx_async.stacks) ? 1 : NGX_ASYNC_TRIM;
+
+    if (ngx_async_stack_pool_idle(ngx_async.stacks) > NGX_ASYNC_IDLE) {
+        ngx_add_timer(ev, next);
     }
 }
 

@@ -164,7 +164,7 @@ ngx_http_async_app_copy(ngx_conf_t *cf, ngx_http_async_app_t *app)
 static int
 ngx_http_async_app_memfd(const char *name)
 {
-    int          fd;
+    int          fd, flags;
     const char  *base;
 
     base = strrchr(name, '/');
@@ -177,14 +177,15 @@ ngx_http_async_app_memfd(const char *name)
     }
 
     fd = -1;
+    flags = MFD_CLOEXEC|MFD_ALLOW_SEALING;
 
 #ifdef MFD_NOEXEC_SEAL
     /* kernels that insist on it; libraries need no execute permission */
-    fd = memfd_create(base, MFD_CLOEXEC|MFD_NOEXEC_SEAL);
+    fd = memfd_create(base, flags|MFD_NOEXEC_SEAL);
 #endif
 
     if (fd == -1) {
-        fd = memfd_create(base, MFD_CLOEXEC);
+        fd = memfd_create(base, flags);
     }
 
     return fd;
@@ -214,7 +215,7 @@ ngx_http_async_app_fill(ngx_conf_t *cf, ngx_fd_t from, ngx_fd_t to,
         n = ngx_read_fd(from, buf, 65536);
 
         if (n == 0) {
-            return NGX_OK;
+            break;
         }
 
         if (n == -1) {
@@ -229,6 +230,18 @@ ngx_http_async_app_fill(ngx_conf_t *cf, ngx_fd_t from, ngx_fd_t to,
             return NGX_ERROR;
         }
     }
+
+    /* no worker can change the code of the others and of those to come */
+
+    if (fcntl(to, F_ADD_SEALS,
+              F_SEAL_SEAL|F_SEAL_SHRINK|F_SEAL_GROW|F_SEAL_WRITE) == -1)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "sealing the copy of \"%V\" failed", path);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -451,6 +464,7 @@ ngx_http_async_app_ambiguous(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
 void
 ngx_http_async_app_load(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
 {
+    int                    fd;
     char                   why[NGX_HTTP_ASYNC_WHY_LEN];
     ngx_uint_t             i;
     const async_app_t     *loaded;
@@ -460,7 +474,20 @@ ngx_http_async_app_load(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
 
     for (i = 0; i < mcf->apps.nelts; i++) {
 
-        loaded = ngx_http_async_open_app(app[i].fd, &app[i].loaded, why);
+        /*
+         * The loader knows a library by its name, which is the descriptor's
+         * number here.  One that stays open for good keeps the number from
+         * coming back with other code, where no new process is made for a new
+         * configuration.
+         */
+
+        fd = app[i].fd;
+
+        if (ngx_process == NGX_PROCESS_SINGLE) {
+            fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        }
+
+        loaded = ngx_http_async_open_app(fd, &app[i].loaded, why);
 
         if (loaded == NULL) {
             ngx_log_error(NGX_LOG_ERR, cycle->log, 0,

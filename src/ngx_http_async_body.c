@@ -31,16 +31,20 @@ typedef struct {
 static async_rc_t ngx_http_async_body_whole(async_req_t *req);
 static async_rc_t ngx_http_async_body_read(async_req_t *req);
 static void ngx_http_async_body_start(void *data);
+static async_rc_t ngx_http_async_body_refused(async_req_t *req);
 static void ngx_http_async_body_handler(ngx_http_request_t *r);
 static void ngx_http_async_body_stop(void *data);
+static void ngx_http_async_body_give_up(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_body_join(async_req_t *req);
 static async_rc_t ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b,
     u_char *p);
 static void ngx_http_async_pread_run(void *data);
 static void ngx_http_async_pread_drop(void *data);
+static async_rc_t ngx_http_async_body_json(async_req_t *req);
 static ngx_uint_t ngx_http_async_is_json(async_req_t *req);
 static void ngx_http_async_json_parse(void *data);
 static async_rc_t ngx_http_async_json_refused(ngx_http_async_load_t *load);
+static async_rc_t ngx_http_async_body_type(async_req_t *req);
 static async_rc_t ngx_http_async_body_missing(async_req_t *req);
 
 
@@ -84,6 +88,11 @@ ngx_http_async_body_whole(async_req_t *req)
                                    "the body is being read already");
 
     case NGX_HTTP_ASYNC_BODY_UNREAD:
+        if (req->nginx_rc) {
+            /* asked again, nginx would give what it had read until then */
+            return ngx_http_async_body_refused(req);
+        }
+
         rc = ngx_http_async_body_read(req);
         if (rc != ASYNC_OK) {
             return rc;
@@ -131,11 +140,24 @@ ngx_http_async_body_start(void *data)
         req->nginx_rc = (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR
                                           : rc;
 
-        (void) ngx_async_set_error(&req->task, ASYNC_ERROR,
-                                   "nginx refused the body with %i",
-                                   req->nginx_rc);
-        (void) ngx_async_wake(&req->body_waker, ASYNC_ERROR);
+        ngx_http_async_body_give_up(req->r);
+
+        if (req->result == NULL) {
+            ngx_http_async_watch_client(req);
+        }
+
+        (void) ngx_async_wake(&req->body_waker,
+                              ngx_http_async_body_refused(req));
     }
+}
+
+
+static async_rc_t
+ngx_http_async_body_refused(async_req_t *req)
+{
+    return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                               "nginx refused the body with %i",
+                               req->nginx_rc);
 }
 
 
@@ -164,14 +186,40 @@ ngx_http_async_body_handler(ngx_http_request_t *r)
 static void
 ngx_http_async_body_stop(void *data)
 {
-    ngx_event_t         *rev;
     async_req_t         *req = data;
     ngx_http_request_t  *r;
 
     r = req->r;
-    rev = r->connection->read;
 
     req->body_state = NGX_HTTP_ASYNC_BODY_UNREAD;
+
+    if (ngx_http_get_module_ctx(r, ngx_http_async_module) != req) {
+        /* nginx has refused the body, and error_page leads elsewhere */
+        req->task.reason = NGX_ASYNC_ANSWERED;
+    }
+
+    if (req->task.reason == NGX_ASYNC_ANSWERED) {
+        /* the request and the reader's reference are nginx's own by now */
+        return;
+    }
+
+    ngx_http_async_body_give_up(r);
+
+    r->main->count--;
+}
+
+
+/*
+ * What has not been read of the body must not be taken for the next request:
+ * ngx_http_discard_request_body() leaves a body alone that was asked for.
+ */
+
+static void
+ngx_http_async_body_give_up(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    rev = r->connection->read;
 
     r->read_event_handler = ngx_http_block_reading;
 
@@ -179,30 +227,44 @@ ngx_http_async_body_stop(void *data)
         ngx_del_timer(rev);
     }
 
-    if (req->task.reason != NGX_ASYNC_ANSWERED) {
-        /* nginx has not used up the reader's reference */
-        r->main->count--;
+    r->keepalive = 0;
+    r->lingering_close = 1;
+
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        /* frames reach the reader whatever the read handler is */
+        r->stream->skip_data = 1;
     }
+#endif
 }
 
 
 static async_rc_t
 ngx_http_async_body_join(async_req_t *req)
 {
-    off_t         len;
-    u_char       *p, *start;
-    async_rc_t    rc;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl, *bufs;
+    off_t                     len;
+    u_char                   *p, *start;
+    async_rc_t                rc;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl, *bufs;
+    ngx_http_request_body_t  *rb;
 
-    bufs = req->r->request_body ? req->r->request_body->bufs : NULL;
+    rb = req->r->request_body;
+
+    if (rb && rb->rest > 0) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "the body was given up half read");
+    }
+
+    bufs = rb ? rb->bufs : NULL;
     len = 0;
 
     for (cl = bufs; cl; cl = cl->next) {
         len += ngx_buf_size(cl->buf);
     }
 
-    start = ngx_pnalloc(req->r->pool, len + 1);
+    start = (len < NGX_MAX_SIZE_T_VALUE) ? ngx_pnalloc(req->r->pool, len + 1)
+                                         : NULL;
     if (start == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "no memory for a body of %O bytes", len);
@@ -239,6 +301,7 @@ ngx_http_async_body_join(async_req_t *req)
 static async_rc_t
 ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b, u_char *p)
 {
+    int                      fd;
     size_t                   len;
     async_rc_t               rc;
     ngx_http_async_pread_t  *job;
@@ -258,15 +321,22 @@ ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b, u_char *p)
 
     /* of its own, since the thread may outlive the request */
 
-    job->fd = fcntl(b->file->fd, F_DUPFD_CLOEXEC, 0);
+    fd = fcntl(b->file->fd, F_DUPFD_CLOEXEC, 0);
 
-    if (job->fd == -1) {
+    if (fd == -1) {
         ngx_async_thread_free(job);
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "no descriptor for the body's file");
     }
 
+    job->fd = fd;
+
     rc = ngx_async_thread_await(&req->task, req->conf->thread_pool, job);
+
+    if (rc == ASYNC_BUSY) {
+        /* the job is gone without having run */
+        (void) close(fd);
+    }
 
     if (rc != ASYNC_OK) {
         return rc;
@@ -329,14 +399,19 @@ ngx_http_async_pread_drop(void *data)
 async_rc_t
 await_json_at(async_t *co, const char *site, async_req_t *req, json_t **value)
 {
-    async_rc_t             rc;
-    ngx_http_async_load_t  load;
+    async_rc_t  rc;
 
     *value = NULL;
 
     rc = ngx_async_enter(co, "await_json", site);
     if (rc != ASYNC_OK) {
         return rc;
+    }
+
+    if (req->json_rc != ASYNC_OK) {
+        /* the error has been recorded, and is reported once */
+        return ngx_async_set_error(&req->task, req->json_rc,
+                                   "the body was no valid JSON");
     }
 
     if (req->json == NULL) {
@@ -346,35 +421,45 @@ await_json_at(async_t *co, const char *site, async_req_t *req, json_t **value)
             return rc;
         }
 
-        if (req->body.len == 0) {
-            return ngx_http_async_body_missing(req);
+        req->json_rc = ngx_http_async_body_json(req);
+        if (req->json_rc != ASYNC_OK) {
+            return req->json_rc;
         }
-
-        load.req = req;
-
-        if (!ngx_http_async_is_json(req)) {
-            load.rc = NGX_ABORT;
-            return ngx_http_async_json_refused(&load);
-        }
-
-        /* the parser recurses */
-
-        ngx_async_on_loop(co, ngx_http_async_json_parse, &load);
-
-        if (load.rc != NGX_OK) {
-            return ngx_http_async_json_refused(&load);
-        }
-
-        req->json = load.value;
-    }
-
-    if (json_is_null(req->json)) {
-        return ngx_http_async_body_missing(req);
     }
 
     *value = req->json;
 
     return ASYNC_OK;
+}
+
+
+static async_rc_t
+ngx_http_async_body_json(async_req_t *req)
+{
+    ngx_http_async_load_t  load;
+
+    if (req->body.len == 0) {
+        return ngx_http_async_body_missing(req);
+    }
+
+    if (!ngx_http_async_is_json(req)) {
+        return ngx_http_async_body_type(req);
+    }
+
+    load.req = req;
+
+    /* the parser recurses */
+
+    ngx_async_on_loop(&req->task, ngx_http_async_json_parse, &load);
+
+    if (load.rc != NGX_OK) {
+        return ngx_http_async_json_refused(&load);
+    }
+
+    req->json = load.value;
+
+    return json_is_null(req->json) ? ngx_http_async_body_missing(req)
+                                   : ASYNC_OK;
 }
 
 
@@ -432,26 +517,17 @@ ngx_http_async_json_parse(void *data)
 static async_rc_t
 ngx_http_async_json_refused(ngx_http_async_load_t *load)
 {
-    json_t       *loc, *input, *ctx;
-    ngx_str_t     type, msg;
+    json_t       *loc, *ctx;
     async_req_t  *req;
+
+    static ngx_str_t  type = ngx_string("json_invalid");
+    static ngx_str_t  msg = ngx_string("JSON decode error");
 
     req = load->req;
 
     if (load->rc == NGX_ERROR) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "no memory for the JSON of the body");
-    }
-
-    if (load->rc == NGX_ABORT) {
-        ngx_str_set(&type, "content_type");
-        ngx_str_set(&msg, "Content-Type should be application/json");
-
-        input = json_string(async_header(req, "Content-Type").data);
-
-        return ngx_http_async_invalid_input(req, &type, &msg,
-                                            json_pack("[s]", "body"),
-                                            input ? input : json_null(), NULL);
     }
 
     switch (load->error.kind) {
@@ -463,9 +539,6 @@ ngx_http_async_json_refused(ngx_http_async_load_t *load)
         return async_fail(req, 400, "There was an error parsing the body");
 
     default:
-        ngx_str_set(&type, "json_invalid");
-        ngx_str_set(&msg, "JSON decode error");
-
         loc = json_pack("[s, I]", "body",
                         (json_int_t) load->error.position);
         ctx = json_pack("{s:s}", "error", load->error.text);
@@ -473,6 +546,25 @@ ngx_http_async_json_refused(ngx_http_async_load_t *load)
         return ngx_http_async_invalid_input(req, &type, &msg, loc,
                                             json_object(), ctx);
     }
+}
+
+
+static async_rc_t
+ngx_http_async_body_type(async_req_t *req)
+{
+    json_t       *input;
+    async_str_t   given;
+
+    static ngx_str_t  type = ngx_string("content_type");
+    static ngx_str_t  msg =
+                        ngx_string("Content-Type should be application/json");
+
+    given = async_header(req, "Content-Type");
+    input = given.data ? json_stringn(given.data, given.len) : NULL;
+
+    return ngx_http_async_invalid_input(req, &type, &msg,
+                                        json_pack("[s]", "body"),
+                                        input ? input : json_null(), NULL);
 }
 
 

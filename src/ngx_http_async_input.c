@@ -9,6 +9,9 @@
 #include <ngx_http_async_request.h>
 
 
+#define NGX_HTTP_ASYNC_ALIGNMENT  _Alignof(max_align_t)
+
+
 typedef struct {
     async_req_t  *req;
     ngx_str_t     name;
@@ -115,17 +118,26 @@ static ngx_table_elt_t *
 ngx_http_async_next_header(ngx_http_request_t *r, ngx_list_part_t **part,
     ngx_uint_t *i)
 {
-    while (*i >= (*part)->nelts) {
+    ngx_table_elt_t  *h;
 
-        if ((*part)->next == NULL) {
-            return NULL;
+    do {
+        while (*i >= (*part)->nelts) {
+
+            if ((*part)->next == NULL) {
+                return NULL;
+            }
+
+            *part = (*part)->next;
+            *i = 0;
         }
 
-        *part = (*part)->next;
-        *i = 0;
-    }
+        h = (ngx_table_elt_t *) (*part)->elts + (*i)++;
 
-    return (ngx_table_elt_t *) (*part)->elts + (*i)++;
+        /* other modules remove fields by setting the hash to zero */
+
+    } while (h->hash == 0);
+
+    return h;
 }
 
 
@@ -382,7 +394,20 @@ ngx_http_async_set_variable(void *data)
 void *
 async_alloc(async_req_t *req, size_t size)
 {
-    return ngx_palloc(req->r->pool, size);
+    u_char  *p;
+
+    /* nginx's pools align to the size of a pointer only */
+
+    if (size > NGX_MAX_SIZE_T_VALUE - NGX_HTTP_ASYNC_ALIGNMENT) {
+        return NULL;
+    }
+
+    p = ngx_palloc(req->r->pool, size + NGX_HTTP_ASYNC_ALIGNMENT - 1);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    return ngx_align_ptr(p, NGX_HTTP_ASYNC_ALIGNMENT);
 }
 
 

@@ -82,17 +82,26 @@ ngx_http_async_inspect_child(ngx_conf_t *cf, ngx_http_async_app_t *app,
     int        fds[2], status;
     char       why[64];
     pid_t      pid;
+    sigset_t   set, saved;
     ngx_int_t  rc;
 
-    if (pipe(fds) == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno, "pipe() failed");
+    if (pipe2(fds, O_CLOEXEC) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno, "pipe2() failed");
         return NGX_ERROR;
     }
+
+    /* a process without a master reads its configuration with signals open,
+     * and nginx's handler of SIGCHLD waits for every child */
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    (void) sigprocmask(SIG_BLOCK, &set, &saved);
 
     pid = fork();
 
     if (pid == -1) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno, "fork() failed");
+        (void) sigprocmask(SIG_SETMASK, &saved, NULL);
         (void) close(fds[0]);
         (void) close(fds[1]);
         return NGX_ERROR;
@@ -114,12 +123,13 @@ ngx_http_async_inspect_child(ngx_conf_t *cf, ngx_http_async_app_t *app,
         (void) kill(pid, SIGKILL);
     }
 
-    /* the master process has its signals blocked here, or not yet set up, so
-     * that nobody else waits for this child */
+    status = 0;
 
     while (waitpid(pid, &status, 0) == -1 && ngx_errno == NGX_EINTR) {
         /* void */
     }
+
+    (void) sigprocmask(SIG_SETMASK, &saved, NULL);
 
     if (rc != NGX_OK) {
         ngx_http_async_inspect_failed(cf, app, (rc == NGX_AGAIN)
@@ -155,6 +165,14 @@ ngx_http_async_inspect_read(int fd, ngx_str_t *told)
 
         if (n == 0) {
             return NGX_AGAIN;
+        }
+
+        if (n == -1) {
+            if (ngx_errno == NGX_EINTR) {
+                continue;
+            }
+
+            return NGX_DECLINED;
         }
 
         if (told->len == NGX_HTTP_ASYNC_INSPECT_SIZE) {

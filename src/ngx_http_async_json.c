@@ -50,10 +50,10 @@ typedef struct {
     u_char                         *end;
     ngx_uint_t                      depth;
     ngx_uint_t                      nframes;
-    ngx_http_async_json_frame_t    *frames;
+    ngx_http_async_json_frame_t    *frames;   /* by depth, from 1           */
     const char                     *error;
     ngx_pool_t                     *pool;
-    ngx_http_async_json_frame_t     few[NGX_HTTP_ASYNC_JSON_FRAMES];
+    ngx_http_async_json_frame_t     few[NGX_HTTP_ASYNC_JSON_FRAMES + 1];
     u_char                          local[NGX_HTTP_ASYNC_JSON_LOCAL];
 } ngx_http_async_json_out_t;
 
@@ -101,8 +101,11 @@ static ngx_int_t ngx_http_async_json_open(ngx_http_async_json_out_t *out,
     json_t *value);
 static ngx_int_t ngx_http_async_json_write_string(
     ngx_http_async_json_out_t *out, const char *data, size_t len);
-static const u_char *ngx_http_async_json_plain(const u_char *p,
-    const u_char *last);
+static ngx_int_t ngx_http_async_json_write_rest(ngx_http_async_json_out_t *out,
+    u_char *q, const u_char *p, const u_char *last);
+static ngx_inline size_t ngx_http_async_json_plain(u_char *q, const u_char *p,
+    size_t len);
+static ngx_inline ngx_uint_t ngx_http_async_json_special(uint64_t v);
 static u_char *ngx_http_async_json_escape(u_char *p, u_char c);
 static ngx_int_t ngx_http_async_json_write_word(ngx_http_async_json_out_t *out,
     const char *word, size_t len);
@@ -353,7 +356,8 @@ ngx_http_async_json_fault(ngx_http_async_json_error_t *error,
 /*
  * Finds the first error, or the token that ends at stop.  Takes what Python's
  * json.loads() takes and reports as it does, but for NaN and Infinity, which
- * are no values here, and for escapes that are no characters.
+ * are no values here, and for escapes that are no characters.  A state machine
+ * of four states, which does not recur.
  */
 
 static ngx_int_t
@@ -679,7 +683,8 @@ ngx_http_async_json_scan_fail(ngx_http_async_json_scan_t *s, u_char *place,
 /*
  * The text grows on the stack, then outside the pool, where realloc() may
  * move pages instead of bytes, and is copied once, when its length is known.
- * For a small document this costs half of a first pass for the size.
+ * The copy is cheaper than a pass for the length, which would walk the value
+ * and read its strings twice.
  */
 
 ngx_int_t
@@ -797,53 +802,49 @@ ngx_http_async_json_next(ngx_http_async_json_out_t *out)
     json_t                       *value;
     ngx_http_async_json_frame_t  *frame;
 
-    while (out->depth) {
-        frame = &out->frames[out->depth - 1];
+    for (frame = &out->frames[out->depth]; out->depth; frame--, out->depth--) {
 
         if (ngx_http_async_json_reserve(out, 1) != NGX_OK) {
             return NULL;
         }
 
-        if (json_is_array(frame->value)) {
-            value = json_array_get(frame->value, frame->index);
-
-            if (value) {
-                if (frame->index++) {
-                    *out->pos++ = ',';
-                }
-
-                return value;
+        if (frame->iter) {
+            if (frame->index++) {
+                *out->pos++ = ',';
             }
 
-            *out->pos++ = ']';
-
-        } else {
-            if (frame->iter) {
-                if (frame->index++) {
-                    *out->pos++ = ',';
-                }
-
-                if (ngx_http_async_json_write_string(out,
+            if (ngx_http_async_json_write_string(out,
                                     json_object_iter_key(frame->iter),
                                     json_object_iter_key_len(frame->iter))
-                    != NGX_OK
-                    || ngx_http_async_json_reserve(out, 1) != NGX_OK)
-                {
-                    return NULL;
-                }
-
-                *out->pos++ = ':';
-
-                value = json_object_iter_value(frame->iter);
-                frame->iter = json_object_iter_next(frame->value, frame->iter);
-
-                return value;
+                != NGX_OK)
+            {
+                return NULL;
             }
 
-            *out->pos++ = '}';
+            *out->pos++ = ':';
+
+            value = json_object_iter_value(frame->iter);
+            frame->iter = json_object_iter_next(frame->value, frame->iter);
+
+            return value;
         }
 
-        out->depth--;
+        if (json_is_object(frame->value)) {
+            *out->pos++ = '}';
+            continue;
+        }
+
+        value = json_array_get(frame->value, frame->index);
+
+        if (value) {
+            if (frame->index++) {
+                *out->pos++ = ',';
+            }
+
+            return value;
+        }
+
+        *out->pos++ = ']';
     }
 
     return NULL;
@@ -866,7 +867,7 @@ ngx_http_async_json_open(ngx_http_async_json_out_t *out, json_t *value)
     }
 
     if (out->depth == out->nframes) {
-        frames = ngx_alloc(NGX_HTTP_ASYNC_JSON_ENCODE_DEPTH
+        frames = ngx_alloc((NGX_HTTP_ASYNC_JSON_ENCODE_DEPTH + 1)
                            * sizeof(ngx_http_async_json_frame_t),
                            out->pool->log);
         if (frames == NULL) {
@@ -879,13 +880,14 @@ ngx_http_async_json_open(ngx_http_async_json_out_t *out, json_t *value)
         out->nframes = NGX_HTTP_ASYNC_JSON_ENCODE_DEPTH;
     }
 
-    frame = &out->frames[out->depth++];
+    frame = &out->frames[++out->depth];
 
     frame->value = value;
     frame->index = 0;
 
     if (json_is_array(value)) {
         *out->pos++ = '[';
+        frame->iter = NULL;
 
     } else {
         *out->pos++ = '{';
@@ -896,80 +898,161 @@ ngx_http_async_json_open(ngx_http_async_json_out_t *out, json_t *value)
 }
 
 
+/*
+ * Leaves room for one byte more: the colon behind a key.  What is rare is left
+ * to another function, so that this one has nothing to save on the stack.
+ */
+
 static ngx_int_t
 ngx_http_async_json_write_string(ngx_http_async_json_out_t *out,
     const char *data, size_t len)
 {
+    u_char        *q;
     size_t         n;
-    const u_char  *p, *next, *last;
+    const u_char  *p;
 
+    q = out->pos;
     p = (const u_char *) data;
-    last = p + len;
 
-    /* room for both quotes and all of it, as long as nothing is escaped */
-
-    if (ngx_http_async_json_reserve(out, len + 2) != NGX_OK) {
-        return NGX_ERROR;
+    if ((size_t) (out->end - q) < len + 3) {
+        return ngx_http_async_json_write_rest(out, NULL, p, p + len);
     }
 
-    *out->pos++ = '"';
+    *q++ = '"';
 
-    for ( ;; ) {
-        next = ngx_http_async_json_plain(p, last);
+    n = ngx_http_async_json_plain(q, p, len);
+    q += n;
 
-        n = next - p;
-        out->pos = ngx_cpymem(out->pos, p, n);
-
-        if (next == last) {
-            break;
-        }
-
-        p = next + 1;
-
-        if (ngx_http_async_json_reserve(out, 6 + (last - p) + 1) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        out->pos = ngx_http_async_json_escape(out->pos, *next);
+    if (n != len) {
+        return ngx_http_async_json_write_rest(out, q, p + n, p + len);
     }
 
-    *out->pos++ = '"';
+    *q++ = '"';
+    out->pos = q;
 
     return NGX_OK;
 }
 
 
-/* the first byte that needs an escape; looks at eight at a time */
+/* from where an escape is needed, or from the start, and then q is NULL */
 
-static const u_char *
-ngx_http_async_json_plain(const u_char *p, const u_char *last)
+static ngx_int_t
+ngx_http_async_json_write_rest(ngx_http_async_json_out_t *out, u_char *q,
+    const u_char *p, const u_char *last)
 {
-    uint64_t  v, quote, slash, found;
+    size_t  n;
 
-    while (last - p >= 8) {
-        ngx_memcpy(&v, p, 8);
+    if (q == NULL) {
+        if (ngx_http_async_json_reserve(out, (last - p) + 3) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
-        quote = v ^ ngx_http_async_json_bytes('"');
-        slash = v ^ ngx_http_async_json_bytes('\\');
+        q = out->pos;
+        *q++ = '"';
+    }
 
-        /* a borrow shows that a byte was less than what is taken from it */
+    for ( ;; ) {
+        n = ngx_http_async_json_plain(q, p, last - p);
 
-        found = (v - ngx_http_async_json_bytes(0x20)) & ~v;
-        found |= (quote - ngx_http_async_json_bytes(1)) & ~quote;
-        found |= (slash - ngx_http_async_json_bytes(1)) & ~slash;
+        p += n;
+        q += n;
 
-        if (found & ngx_http_async_json_bytes(0x80)) {
+        if (p == last) {
             break;
         }
 
-        p += 8;
+        /* an escape in place of a byte, the rest, the quote and the colon */
+
+        out->pos = q;
+
+        if (ngx_http_async_json_reserve(out, 7 + (last - p)) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        q = ngx_http_async_json_escape(out->pos, *p++);
     }
 
-    while (p < last && *p >= 0x20 && *p != '"' && *p != '\\') {
-        p++;
+    *q++ = '"';
+    out->pos = q;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Copies up to the first byte that needs an escape, eight at a time, and says
+ * how many there were.  The last eight, or four and a few more, are taken as
+ * pieces that overlap.
+ */
+
+static ngx_inline size_t
+ngx_http_async_json_plain(u_char *q, const u_char *p, size_t len)
+{
+    size_t    n;
+    uint32_t  head, tail;
+    uint64_t  v;
+
+    for (n = 0; n + 8 <= len; n += 8) {
+        memcpy(&v, p + n, 8);
+
+        if (ngx_http_async_json_special(v)) {
+            goto special;
+        }
+
+        memcpy(q + n, &v, 8);
     }
 
-    return p;
+    if (n) {
+        memcpy(&v, p + len - 8, 8);
+
+        if (!ngx_http_async_json_special(v)) {
+            memcpy(q + len - 8, &v, 8);
+            return len;
+        }
+
+    } else if (len >= 4) {
+        memcpy(&head, p, 4);
+        memcpy(&tail, p + len - 4, 4);
+
+        if (!ngx_http_async_json_special(head | (uint64_t) tail << 32)) {
+            memcpy(q, &head, 4);
+            memcpy(q + len - 4, &tail, 4);
+            return len;
+        }
+    }
+
+special:
+
+    for ( /* void */ ; n < len; n++) {
+        if (p[n] < 0x20 || p[n] == '"' || p[n] == '\\') {
+            break;
+        }
+
+        q[n] = p[n];
+    }
+
+    return n;
+}
+
+
+/* whether one of eight bytes needs an escape */
+
+static ngx_inline ngx_uint_t
+ngx_http_async_json_special(uint64_t v)
+{
+    uint64_t  borrow;
+
+    /* a byte less than what is taken from it borrows into its top bit */
+
+    borrow = (v - ngx_http_async_json_bytes(0x20))
+             | ((v ^ ngx_http_async_json_bytes('"'))
+                - ngx_http_async_json_bytes(1))
+             | ((v ^ ngx_http_async_json_bytes('\\'))
+                - ngx_http_async_json_bytes(1));
+
+    /* unless that was set before, and is now: no ASCII */
+
+    return (borrow & ~v & ngx_http_async_json_bytes(0x80)) != 0;
 }
 
 
@@ -1181,6 +1264,12 @@ ngx_http_async_json_long(ngx_http_async_json_decimal_t *d, double value)
 
     n = (value < DBL_MIN) ? 1 : 15;
 
+    /* where the short way was open, it has tried 15 digits */
+
+    if (value >= 1e-7 && value < 1e15) {
+        n = 16;
+    }
+
     /*
      * Below a power of two doubles lie twice as close as above: the nearest
      * decimal, if lower, may belong to another double, when the next higher
@@ -1242,12 +1331,18 @@ ngx_http_async_json_round(ngx_http_async_json_decimal_t *d, double value,
 static double
 ngx_http_async_json_read(ngx_http_async_json_decimal_t *d)
 {
-    char  text[64];
+    u_char     *p, text[64];
+    ngx_int_t   exponent;
 
-    snprintf(text, sizeof(text), "%.*se%d", (int) d->ndigits, d->digits,
-             (int) (d->point - d->ndigits));
+    exponent = d->point - d->ndigits;
 
-    return strtod(text, NULL);
+    p = ngx_cpymem(text, d->digits, d->ndigits);
+    *p++ = 'e';
+    *p++ = (exponent < 0) ? '-' : '+';
+    p = ngx_http_async_json_digits(p, ngx_abs(exponent));
+    *p = '\0';
+
+    return strtod((char *) text, NULL);
 }
 
 

@@ -39,7 +39,11 @@ static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
     u_char *end);
 static ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to,
     u_char *p, u_char *end);
-static json_t *ngx_http_async_json_text(ngx_str_t *text);
+static json_t *ngx_http_async_json_text(ngx_http_request_t *r,
+    ngx_str_t *text);
+static ngx_int_t ngx_http_async_utf8(ngx_pool_t *pool, ngx_str_t *text,
+    ngx_str_t *valid);
+static size_t ngx_http_async_utf8_start(u_char *p, u_char *end);
 static ngx_uint_t ngx_http_async_rank(json_t *error);
 
 
@@ -321,7 +325,8 @@ ngx_http_async_typed(async_req_t *req, const char *source, const char *name,
     }
 
     return ngx_http_async_invalid_input(req, &error.type, &error.msg, loc,
-                                        ngx_http_async_json_text(&text), ctx);
+                                        ngx_http_async_json_text(req->r, &text),
+                                        ctx);
 }
 
 
@@ -331,10 +336,21 @@ static ngx_int_t
 ngx_http_async_parse_str(async_req_t *req, ngx_str_t *text, void *value,
     ngx_http_async_value_error_t *error)
 {
+    ngx_str_t     valid;
     async_str_t  *str = value;
 
-    str->data = (char *) text->data;
-    str->len = text->len;
+    if (error == NULL) {
+        str->data = NULL;
+        str->len = 0;
+        return NGX_OK;
+    }
+
+    if (ngx_http_async_utf8(req->r->pool, text, &valid) != NGX_OK) {
+        valid = *text;
+    }
+
+    str->data = (char *) valid.data;
+    str->len = valid.len;
 
     return NGX_OK;
 }
@@ -583,42 +599,91 @@ ngx_http_async_rank(json_t *error)
 }
 
 
-/* as Python decodes with errors="replace": what is not UTF-8 becomes U+FFFD */
-
 static json_t *
-ngx_http_async_json_text(ngx_str_t *text)
+ngx_http_async_json_text(ngx_http_request_t *r, ngx_str_t *text)
 {
-    u_char  *p, *end, *start, *dst, *copy;
-    json_t  *value;
+    json_t     *value;
+    ngx_str_t   valid;
 
-    value = json_stringn((char *) text->data, text->len);
-    if (value) {
-        return value;
+    value = NULL;
+
+    if (ngx_http_async_utf8(r->pool, text, &valid) == NGX_OK) {
+        value = json_stringn((char *) valid.data, valid.len);
     }
 
-    copy = ngx_alloc(text->len * 3, ngx_cycle->log);
-    if (copy == NULL) {
-        return json_null();
-    }
+    return value ? value : json_null();
+}
+
+
+/*
+ * The text itself if it is UTF-8.  Otherwise a copy as Python decodes it with
+ * errors="replace": the longest start of a character, or else one byte,
+ * becomes U+FFFD (Unicode 15, 3.9, "maximal subparts").
+ */
+
+static ngx_int_t
+ngx_http_async_utf8(ngx_pool_t *pool, ngx_str_t *text, ngx_str_t *valid)
+{
+    size_t   len;
+    u_char  *p, *end, *dst;
 
     p = text->data;
     end = p + text->len;
 
-    for (dst = copy; p < end; /* void */ ) {
-        start = p;
+    while (p < end && (len = ngx_http_async_value_utf8(p, end)) != 0) {
+        p += len;
+    }
 
-        if (ngx_utf8_decode(&p, end - p) <= 0x10ffff) {
-            dst = ngx_cpymem(dst, start, p - start);
+    if (p == end) {
+        *valid = *text;
+        return NGX_OK;
+    }
+
+    dst = ngx_pnalloc(pool, text->len * 3 + 1);
+    if (dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    valid->data = dst;
+
+    for (p = text->data; p < end; p += len) {
+        len = ngx_http_async_value_utf8(p, end);
+
+        if (len) {
+            dst = ngx_cpymem(dst, p, len);
             continue;
         }
 
-        p = start + 1;
+        len = ngx_http_async_utf8_start(p, end);
         dst = ngx_cpymem(dst, "\xef\xbf\xbd", 3);
     }
 
-    value = json_stringn((char *) copy, dst - copy);
+    *dst = '\0';
+    valid->len = dst - valid->data;
 
-    ngx_free(copy);
+    return NGX_OK;
+}
 
-    return value ? value : json_null();
+
+/* the length of what begins a character at p, but does not end it; least 1 */
+
+static size_t
+ngx_http_async_utf8_start(u_char *p, u_char *end)
+{
+    size_t  len;
+    u_char  whole[4];
+
+    /* with the bytes that are missing it would be one */
+
+    for (len = ngx_min(end - p, 3); len > 1; len--) {
+
+        ngx_memset(whole, 0x80, sizeof(whole));
+        ngx_memcpy(whole, p, len);
+
+        if (ngx_http_async_value_utf8(whole, whole + sizeof(whole)) > len) {
+            break;
+        }
+    }
+
+    return len;
 }

@@ -10,20 +10,32 @@
 #include <ngx_http_async_json.h>
 
 
-static ngx_int_t ngx_http_async_status(async_req_t *req, const char *call,
+static async_rc_t ngx_http_async_status(async_req_t *req, const char *call,
     int status, int low, int high);
 static async_rc_t ngx_http_async_body_out(async_req_t *req, const char *call,
     int status, ngx_str_t *type, const void *data, size_t len);
 static async_rc_t ngx_http_async_json_out(async_req_t *req, const char *call,
     int status, json_t *value);
+static void ngx_http_async_json_free(void *data);
+static async_rc_t ngx_http_async_is_null(async_req_t *req, const char *call);
 static async_rc_t ngx_http_async_header_out(async_req_t *req,
     const char *name, const char *value, ngx_uint_t replace);
+static async_rc_t ngx_http_async_header_add(async_req_t *req,
+    ngx_str_t *name, ngx_str_t *value);
 static ngx_uint_t ngx_http_async_is_token(const char *p);
 static ngx_uint_t ngx_http_async_has_control(const char *p);
 static ngx_uint_t ngx_http_async_is_framing(const char *name);
+static void ngx_http_async_trim(ngx_str_t *value);
 static void ngx_http_async_remove_header(async_req_t *req, ngx_str_t *name);
 static ngx_int_t ngx_http_async_copy(ngx_pool_t *pool, ngx_str_t *to,
     const void *data, size_t len);
+
+
+/* in any locale that an app may have set */
+
+#define ngx_http_async_is_alnum(c)                                           \
+    (((c) >= '0' && (c) <= '9')                                              \
+     || (((c) | 0x20) >= 'a' && ((c) | 0x20) <= 'z'))
 
 
 static ngx_str_t  ngx_http_async_type_json = ngx_string("application/json");
@@ -42,7 +54,7 @@ async_json(async_req_t *req, int status, json_t *value)
 
     rc = ngx_http_async_json_out(req, "async_json", status, value);
 
-    json_decref(value);
+    ngx_async_on_loop(&req->task, ngx_http_async_json_free, value);
 
     return rc;
 }
@@ -72,6 +84,10 @@ async_bytes(async_req_t *req, int status, const char *type, const void *data,
 {
     ngx_str_t  media;
 
+    if (len == 0) {
+        data = "";
+    }
+
     if (type == NULL) {
         return ngx_http_async_body_out(req, "async_bytes", status,
                                        &ngx_http_async_type_bytes, data, len);
@@ -79,7 +95,8 @@ async_bytes(async_req_t *req, int status, const char *type, const void *data,
 
     if (*type == '\0' || ngx_http_async_has_control(type)) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "async_bytes(): "
-                                   "the media type has control characters");
+                                   "the media type is empty or has control "
+                                   "characters");
     }
 
     if (ngx_http_async_copy(req->r->pool, &media, type, ngx_strlen(type))
@@ -109,6 +126,10 @@ async_file(async_req_t *req, int status, const char *path)
 {
     ngx_str_t   name, none;
     async_rc_t  rc;
+
+    if (path == NULL) {
+        return ngx_http_async_is_null(req, "async_file");
+    }
 
     ngx_str_null(&none);
 
@@ -153,6 +174,10 @@ async_redirect(async_req_t *req, int status, const char *location)
                                    "301, 302, 303, 307, 308", status);
     }
 
+    if (location == NULL) {
+        return ngx_http_async_is_null(req, "async_redirect");
+    }
+
     if (ngx_http_async_has_control(location)) {
         return ngx_http_async_header_out(req, "Location", location, 1);
     }
@@ -166,7 +191,8 @@ async_redirect(async_req_t *req, int status, const char *location)
 
     for (p = escaped; *location; location++) {
 
-        if (isalnum((u_char) *location) || ngx_strchr(safe, *location)) {
+        if (ngx_http_async_is_alnum(*location) || ngx_strchr(safe, *location))
+        {
             *p++ = *location;
             continue;
         }
@@ -189,6 +215,10 @@ async_fail(async_req_t *req, int status, const char *detail)
 {
     json_t  *text;
 
+    if (detail == NULL) {
+        return ngx_http_async_is_null(req, "async_fail");
+    }
+
     text = json_string(detail);
 
     if (text == NULL) {
@@ -209,20 +239,21 @@ async_fail_json(async_req_t *req, int status, json_t *detail)
     json_t      *body;
     async_rc_t   rc;
 
-    if (ngx_http_async_status(req, "async_fail", status, 400, 599) != NGX_OK) {
-        json_decref(detail);
-        return ASYNC_ERROR;
-    }
-
     body = json_pack("{s:o}", "detail", detail);
 
-    rc = ngx_http_async_json_out(req, "async_fail", status, body);
-
-    json_decref(body);
+    rc = ngx_http_async_status(req, "async_fail", status, 400, 599);
 
     if (rc == ASYNC_OK) {
-        req->out.failed = 1;
+        rc = ngx_http_async_json_out(req, "async_fail", status, body);
     }
+
+    ngx_async_on_loop(&req->task, ngx_http_async_json_free, body);
+
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    req->out.failed = 1;
 
     return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                "async_fail() with status %d", status);
@@ -250,6 +281,10 @@ async_set_cookie(async_req_t *req, const char *name, const char *value,
     u_char      *p, *cookie;
     size_t       len;
     const char  *c;
+
+    if (name == NULL || value == NULL) {
+        return ngx_http_async_is_null(req, "async_set_cookie");
+    }
 
     for (c = value; *c; c++) {
         /* cookie-octet of RFC 6265, 4.1.1 */
@@ -291,18 +326,25 @@ async_set_cookie(async_req_t *req, const char *name, const char *value,
 }
 
 
-static ngx_int_t
+static async_rc_t
 ngx_http_async_status(async_req_t *req, const char *call, int status,
     int low, int high)
 {
     if (status >= low && status <= high) {
-        return NGX_OK;
+        return ASYNC_OK;
     }
 
-    (void) ngx_async_set_error(&req->task, ASYNC_ERROR,
+    return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                "%s(): status %d is not from %d to %d",
                                call, status, low, high);
-    return NGX_ERROR;
+}
+
+
+static async_rc_t
+ngx_http_async_is_null(async_req_t *req, const char *call)
+{
+    return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                               "%s(): the value is NULL", call);
 }
 
 
@@ -310,16 +352,17 @@ static async_rc_t
 ngx_http_async_body_out(async_req_t *req, const char *call, int status,
     ngx_str_t *type, const void *data, size_t len)
 {
+    async_rc_t             rc;
     ngx_str_t              copy;
     ngx_http_async_out_t  *out;
 
-    if (ngx_http_async_status(req, call, status, 200, 599) != NGX_OK) {
-        return ASYNC_ERROR;
+    rc = ngx_http_async_status(req, call, status, 200, 599);
+    if (rc != ASYNC_OK) {
+        return rc;
     }
 
     if (data == NULL) {
-        return ngx_async_set_error(&req->task, ASYNC_ERROR,
-                                   "%s(): the value is NULL", call);
+        return ngx_http_async_is_null(req, call);
     }
 
     ngx_str_null(&copy);
@@ -347,16 +390,17 @@ ngx_http_async_json_out(async_req_t *req, const char *call, int status,
     json_t *value)
 {
     ngx_str_t              text;
+    async_rc_t             rc;
     const char            *error;
     ngx_http_async_out_t  *out;
 
-    if (ngx_http_async_status(req, call, status, 200, 599) != NGX_OK) {
-        return ASYNC_ERROR;
+    rc = ngx_http_async_status(req, call, status, 200, 599);
+    if (rc != ASYNC_OK) {
+        return rc;
     }
 
     if (value == NULL) {
-        return ngx_async_set_error(&req->task, ASYNC_ERROR,
-                                   "%s(): the value is NULL", call);
+        return ngx_http_async_is_null(req, call);
     }
 
     if (ngx_http_async_json_encode(req->r->pool, value, &text, &error)
@@ -378,15 +422,24 @@ ngx_http_async_json_out(async_req_t *req, const char *call, int status,
 }
 
 
+/* on the loop's stack: jansson recurs, as deep as the value is */
+
+static void
+ngx_http_async_json_free(void *data)
+{
+    json_decref((json_t *) data);
+}
+
+
 static async_rc_t
 ngx_http_async_header_out(async_req_t *req, const char *name,
     const char *value, ngx_uint_t replace)
 {
-    ngx_str_t         key;
-    const char       *wrong;
-    ngx_table_elt_t  *h;
+    ngx_str_t    key, text;
+    const char  *wrong;
 
-    wrong = !ngx_http_async_is_token(name) ? "the name is no token"
+    wrong = (name == NULL || !ngx_http_async_is_token(name))
+                ? "the name is no token"
             : ngx_http_async_is_framing(name) ? "nginx makes this one"
             : (value && ngx_http_async_has_control(value))
                 ? "the value has a control character"
@@ -414,9 +467,25 @@ ngx_http_async_header_out(async_req_t *req, const char *name,
         return ASYNC_OK;
     }
 
+    text.data = (u_char *) value;
+    text.len = ngx_strlen(value);
+
+    ngx_http_async_trim(&text);
+
+    return ngx_http_async_header_add(req, &key, &text);
+}
+
+
+static async_rc_t
+ngx_http_async_header_add(async_req_t *req, ngx_str_t *name, ngx_str_t *value)
+{
+    ngx_pool_t       *pool;
+    ngx_table_elt_t  *h;
+
+    pool = req->r->pool;
+
     if (req->out.headers == NULL) {
-        req->out.headers = ngx_array_create(req->r->pool, 4,
-                                            sizeof(ngx_table_elt_t));
+        req->out.headers = ngx_array_create(pool, 4, sizeof(ngx_table_elt_t));
     }
 
     h = req->out.headers ? ngx_array_push(req->out.headers) : NULL;
@@ -427,18 +496,18 @@ ngx_http_async_header_out(async_req_t *req, const char *name,
 
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 
-    h->lowcase_key = ngx_pnalloc(req->r->pool, key.len);
+    h->lowcase_key = ngx_pnalloc(pool, name->len);
 
     if (h->lowcase_key == NULL
-        || ngx_http_async_copy(req->r->pool, &h->key, name, key.len) != NGX_OK
-        || ngx_http_async_copy(req->r->pool, &h->value, value,
-                               ngx_strlen(value)) != NGX_OK)
+        || ngx_http_async_copy(pool, &h->key, name->data, name->len) != NGX_OK
+        || ngx_http_async_copy(pool, &h->value, value->data, value->len)
+           != NGX_OK)
     {
         req->out.headers->nelts--;
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
-    ngx_strlow(h->lowcase_key, h->key.data, key.len);
+    ngx_strlow(h->lowcase_key, name->data, name->len);
 
     return ASYNC_OK;
 }
@@ -454,7 +523,9 @@ ngx_http_async_is_token(const char *p)
     }
 
     for ( /* void */ ; *p; p++) {
-        if (!isalnum((u_char) *p) && !ngx_strchr("!#$%&'*+-.^_`|~", *p)) {
+        if (!ngx_http_async_is_alnum(*p)
+            && !ngx_strchr("!#$%&'*+-.^_`|~", *p))
+        {
             return 0;
         }
     }
@@ -492,6 +563,27 @@ ngx_http_async_is_framing(const char *name)
     }
 
     return 0;
+}
+
+
+/* no part of a value (RFC 9110, 5.5), and an error in HTTP/2 (RFC 9113) */
+
+static void
+ngx_http_async_trim(ngx_str_t *value)
+{
+    while (value->len
+           && (value->data[0] == ' ' || value->data[0] == '\t'))
+    {
+        value->data++;
+        value->len--;
+    }
+
+    while (value->len
+           && (value->data[value->len - 1] == ' '
+               || value->data[value->len - 1] == '\t'))
+    {
+        value->len--;
+    }
 }
 
 

@@ -117,6 +117,7 @@ struct async_req_s {
     ngx_async_waker_t           body_waker;
     async_str_t                 body;
     json_t                     *json;
+    async_rc_t                  json_rc;      /* of the first await_json() */
     ngx_int_t                   nginx_rc;     /* the answer of nginx to it */
 
     ngx_http_async_out_t        out;

@@ -31,8 +31,13 @@ static ngx_int_t ngx_http_async_send(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_out_t *out);
 static ngx_uint_t ngx_http_async_intercepted(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_out_t *out);
+static ngx_int_t ngx_http_async_challenges(ngx_http_request_t *r,
+    ngx_http_async_out_t *out);
 static ngx_int_t ngx_http_async_headers(ngx_http_request_t *r,
     ngx_http_async_out_t *out);
+static ngx_int_t ngx_http_async_header(ngx_http_request_t *r,
+    ngx_table_elt_t *set);
+static ngx_uint_t ngx_http_async_named(ngx_table_elt_t *h, ngx_str_t *name);
 static void ngx_http_async_media_type(ngx_http_request_t *r, ngx_str_t *type);
 static ngx_int_t ngx_http_async_file_headers(ngx_http_request_t *r,
     ngx_http_async_out_t *out);
@@ -45,6 +50,8 @@ static ngx_int_t ngx_http_async_known_header(ngx_http_request_t *r,
 static ngx_int_t ngx_http_async_known_pointer(ngx_http_request_t *r,
     ngx_table_elt_t *h, ngx_uint_t offset);
 static ngx_int_t ngx_http_async_known_modified(ngx_http_request_t *r,
+    ngx_table_elt_t *h, ngx_uint_t offset);
+static ngx_int_t ngx_http_async_known_list(ngx_http_request_t *r,
     ngx_table_elt_t *h, ngx_uint_t offset);
 static ngx_int_t ngx_http_async_known_cache(ngx_http_request_t *r,
     ngx_table_elt_t *h, ngx_uint_t offset);
@@ -69,7 +76,8 @@ static ngx_http_async_known_t  ngx_http_async_known[] = {
     { ngx_string("Expires"), ngx_http_async_known_pointer,
       offsetof(ngx_http_headers_out_t, expires) },
 
-    { ngx_string("Cache-Control"), ngx_http_async_known_cache, 0 },
+    { ngx_string("Cache-Control"), ngx_http_async_known_cache,
+      offsetof(ngx_http_headers_out_t, cache_control) },
 
     { ngx_string("Content-Encoding"), ngx_http_async_known_pointer,
       offsetof(ngx_http_headers_out_t, content_encoding) },
@@ -77,7 +85,7 @@ static ngx_http_async_known_t  ngx_http_async_known[] = {
     { ngx_string("Accept-Ranges"), ngx_http_async_known_pointer,
       offsetof(ngx_http_headers_out_t, accept_ranges) },
 
-    { ngx_string("WWW-Authenticate"), ngx_http_async_known_pointer,
+    { ngx_string("WWW-Authenticate"), ngx_http_async_known_list,
       offsetof(ngx_http_headers_out_t, www_authenticate) },
 
     { ngx_null_string, NULL, 0 }
@@ -85,6 +93,8 @@ static ngx_http_async_known_t  ngx_http_async_known[] = {
 
 
 static ngx_str_t  ngx_http_async_json_type = ngx_string("application/json");
+static ngx_str_t  ngx_http_async_content_type = ngx_string("Content-Type");
+static ngx_str_t  ngx_http_async_challenge = ngx_string("WWW-Authenticate");
 
 
 /* statuses that nginx sends without a reason phrase (RFC 9110, 15) */
@@ -220,7 +230,7 @@ ngx_http_async_invalid(async_req_t *req)
 
     (void) async_fail_json(req, 422, detail);
 
-    return req->out.failed ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return req->out.failed ? NGX_OK : ngx_http_async_failed(req);
 }
 
 
@@ -383,7 +393,8 @@ ngx_http_async_send(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     }
 
     if (ngx_http_async_intercepted(r, conf, out)) {
-        return out->status;
+        return (ngx_http_async_challenges(r, out) == NGX_OK)
+                   ? (ngx_int_t) out->status : NGX_ERROR;
     }
 
     b = (out->fd != NGX_INVALID_FILE) ? ngx_http_async_file_buf(r, out)
@@ -444,11 +455,38 @@ ngx_http_async_intercepted(ngx_http_request_t *r,
 }
 
 
+/* as nginx's upstreams do: an error page must not take them away */
+
+static ngx_int_t
+ngx_http_async_challenges(ngx_http_request_t *r, ngx_http_async_out_t *out)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *set;
+
+    if (out->status != NGX_HTTP_UNAUTHORIZED || out->headers == NULL) {
+        return NGX_OK;
+    }
+
+    set = out->headers->elts;
+
+    for (i = 0; i < out->headers->nelts; i++) {
+
+        if (ngx_http_async_named(&set[i], &ngx_http_async_challenge)
+            && ngx_http_async_header(r, &set[i]) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_async_headers(ngx_http_request_t *r, ngx_http_async_out_t *out)
 {
     ngx_uint_t        i;
-    ngx_table_elt_t  *h, *set;
+    ngx_table_elt_t  *set;
 
     r->headers_out.status = out->status;
 
@@ -482,32 +520,45 @@ ngx_http_async_headers(ngx_http_request_t *r, ngx_http_async_out_t *out)
     set = out->headers->elts;
 
     for (i = 0; i < out->headers->nelts; i++) {
-
-        if (set[i].key.len == sizeof("Content-Type") - 1
-            && ngx_strncasecmp(set[i].key.data, (u_char *) "Content-Type",
-                               set[i].key.len) == 0)
-        {
-            ngx_http_async_media_type(r, &set[i].value);
-            continue;
-        }
-
-        h = ngx_list_push(&r->headers_out.headers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        *h = set[i];
-        h->hash = 1;
-#if (nginx_version >= 1023000)
-        h->next = NULL;
-#endif
-
-        if (ngx_http_async_known_header(r, h) != NGX_OK) {
+        if (ngx_http_async_header(r, &set[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_header(ngx_http_request_t *r, ngx_table_elt_t *set)
+{
+    ngx_table_elt_t  *h;
+
+    if (ngx_http_async_named(set, &ngx_http_async_content_type)) {
+        ngx_http_async_media_type(r, &set->value);
+        return NGX_OK;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = *set;
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return ngx_http_async_known_header(r, h);
+}
+
+
+static ngx_uint_t
+ngx_http_async_named(ngx_table_elt_t *h, ngx_str_t *name)
+{
+    return h->key.len == name->len
+           && ngx_strncasecmp(h->key.data, name->data, name->len) == 0;
 }
 
 
@@ -628,9 +679,7 @@ ngx_http_async_known_header(ngx_http_request_t *r, ngx_table_elt_t *h)
 
     for (known = ngx_http_async_known; known->name.len; known++) {
 
-        if (known->name.len == h->key.len
-            && ngx_strncasecmp(known->name.data, h->key.data, h->key.len) == 0)
-        {
+        if (ngx_http_async_named(h, &known->name)) {
             return known->set(r, h, known->offset);
         }
     }
@@ -668,19 +717,37 @@ ngx_http_async_known_modified(ngx_http_request_t *r, ngx_table_elt_t *h,
 }
 
 
+/* of several all stay */
+
+static ngx_int_t
+ngx_http_async_known_list(ngx_http_request_t *r, ngx_table_elt_t *h,
+    ngx_uint_t offset)
+{
+    ngx_table_elt_t  **last;
+
+    last = (ngx_table_elt_t **) ((u_char *) &r->headers_out + offset);
+
+#if (nginx_version >= 1023000)
+
+    while (*last) {
+        last = &(*last)->next;
+    }
+
+#endif
+
+    *last = h;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_async_known_cache(ngx_http_request_t *r, ngx_table_elt_t *h,
     ngx_uint_t offset)
 {
 #if (nginx_version >= 1023000)
 
-    ngx_table_elt_t  **last;
-
-    for (last = &r->headers_out.cache_control; *last; last = &(*last)->next) {
-        /* void */
-    }
-
-    *last = h;
+    return ngx_http_async_known_list(r, h, offset);
 
 #else
 
@@ -700,7 +767,7 @@ ngx_http_async_known_cache(ngx_http_request_t *r, ngx_table_elt_t *h,
 
     *p = h;
 
-#endif
-
     return NGX_OK;
+
+#endif
 }

@@ -12,8 +12,11 @@
 #include <ngx_http_async_near.h>
 
 
-/* every method, also those that nginx does not know */
-#define NGX_HTTP_ASYNC_ANY_METHOD  (~(ngx_uint_t) 0)
+/*
+ * Every method, also those that nginx does not know.  HEAD follows GET, so
+ * that the same route takes both where "*" and "GET" stand beside each other.
+ */
+#define NGX_HTTP_ASYNC_ANY_METHOD  (~(ngx_uint_t) NGX_HTTP_HEAD)
 
 
 typedef struct {
@@ -26,6 +29,7 @@ static ngx_int_t ngx_http_async_methods(ngx_conf_t *cf, ngx_str_t *list,
     ngx_uint_t *mask);
 static ngx_int_t ngx_http_async_method(ngx_conf_t *cf, u_char *p, u_char *end,
     ngx_uint_t *mask);
+static char *ngx_http_async_route_alone(ngx_conf_t *cf);
 static char *ngx_http_async_route_inside(ngx_conf_t *cf, ngx_str_t *pattern);
 static ngx_int_t ngx_http_async_not_allowed(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_uint_t allow);
@@ -33,6 +37,7 @@ static ngx_int_t ngx_http_async_not_found(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_route_match_t *match);
 static ngx_int_t ngx_http_async_slash_redirect(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_str_t *uri);
+static ngx_uint_t ngx_http_async_printable(ngx_str_t *text);
 
 
 /* in the order of the Allow header */
@@ -198,7 +203,9 @@ ngx_http_async_not_found(ngx_http_request_t *r,
         uri.len = r->uri.len - 1;
     }
 
-    if (uri.len
+    /* arguments that a "rewrite" has made may hold anything */
+
+    if (uri.len && ngx_http_async_printable(&r->args)
         && ngx_http_async_route_tree_match(conf->routes, &uri, 0, match)
            == NGX_ABORT)
     {
@@ -247,6 +254,21 @@ ngx_http_async_slash_redirect(ngx_http_request_t *r,
 }
 
 
+static ngx_uint_t
+ngx_http_async_printable(ngx_str_t *text)
+{
+    size_t  i;
+
+    for (i = 0; i < text->len; i++) {
+        if (text->data[i] <= ' ' || text->data[i] == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 char *
 ngx_http_async_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -263,6 +285,11 @@ ngx_http_async_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (lcf->handler) {
         return "cannot stand beside \"async_handler\", which takes every "
                "request of the location";
+    }
+
+    rv = ngx_http_async_route_alone(cf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     if (ngx_http_async_methods(cf, &value[1], &methods) != NGX_OK) {
@@ -302,6 +329,7 @@ ngx_http_async_route_all(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_async_loc_conf_t  *lcf = conf;
 
+    char       *rv;
     ngx_str_t  *value;
 
     value = cf->args->elts;
@@ -315,9 +343,29 @@ ngx_http_async_route_all(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "\"async_route\"";
     }
 
+    rv = ngx_http_async_route_alone(cf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
     lcf->handler = ngx_http_async_app_ref(cf, &value[1], ASYNC_KIND_HANDLER);
 
     return lcf->handler ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* What stands before is seen here, and what comes later by the merge. */
+
+static char *
+ngx_http_async_route_alone(ngx_conf_t *cf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    return clcf->handler ? "stands beside another directive that answers the "
+                           "requests of the location"
+                         : NGX_CONF_OK;
 }
 
 
@@ -341,23 +389,31 @@ ngx_http_async_route_inside(ngx_conf_t *cf, ngx_str_t *pattern)
         return NGX_CONF_OK;
     }
 
-    for (i = 0; i < clcf->name.len; i++) {
+    for (i = 0; i < clcf->name.len && i < pattern->len; i++) {
 
-        if (i < pattern->len && pattern->data[i] == '{') {
+        if (pattern->data[i] == '{') {
             return NGX_CONF_OK;
         }
 
-        if (i == pattern->len || pattern->data[i] != clcf->name.data[i]) {
-
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "route \"%V\" never gets a request: it lies "
-                               "outside of location \"%V\" (a pattern is of "
-                               "the whole URI)", pattern, &clcf->name);
-            return NGX_CONF_ERROR;
+        if (pattern->data[i] != clcf->name.data[i]) {
+            break;
         }
     }
 
-    return NGX_CONF_OK;
+    /* an exact location has no more than its name */
+
+    if (i == clcf->name.len
+        && (!clcf->exact_match || i == pattern->len || pattern->data[i] == '{'))
+    {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "route \"%V\" never gets a request: it lies outside "
+                       "of location \"%s%V\" (a pattern is of the whole URI)",
+                       pattern, clcf->exact_match ? "= " : "", &clcf->name);
+
+    return NGX_CONF_ERROR;
 }
 
 

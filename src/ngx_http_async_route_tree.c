@@ -42,7 +42,9 @@ struct ngx_http_async_route_s {
  * kind of parameter ends, from one start, at descending positions, and from
  * two starts in one run of its characters, at the same positions above the
  * later start.  So what lies at or above low has been looked at, and a second
- * look would find the same routes with less greedy captures.
+ * look would find the same routes with less greedy captures.  For the same
+ * reason a run of characters that goes on up to the last start ends where that
+ * one ended, and is not read again.
  */
 
 struct ngx_http_async_route_node_s {
@@ -59,8 +61,10 @@ struct ngx_http_async_route_node_s {
                                                 literals plus 1, 256 bytes */
     ngx_array_t                    literals; /* of node pointers        */
 
+    uint64_t                       search;   /* that these belong to:   */
     u_char                        *low;
-    uint64_t                       search;   /* that low belongs to     */
+    u_char                        *start;    /* of the last look ...    */
+    u_char                        *end;      /* ... and of its run      */
 };
 
 
@@ -119,10 +123,11 @@ static void ngx_http_async_route_accept(ngx_http_async_route_walk_t *walk,
     ngx_http_async_route_t *route);
 static void ngx_http_async_route_sweep(ngx_http_async_route_walk_t *walk,
     ngx_http_async_route_node_t *node, u_char *start);
-static u_char *ngx_http_async_route_longest(ngx_http_async_route_kind_e kind,
+static u_char *ngx_http_async_route_longest(ngx_http_async_route_node_t *node,
     u_char *p, u_char *last);
 static u_char *ngx_http_async_route_digits(u_char *p, u_char *last);
-static u_char *ngx_http_async_route_float(u_char *p, u_char *last);
+static u_char *ngx_http_async_route_float(ngx_http_async_route_node_t *node,
+    u_char *p, u_char *last);
 static u_char *ngx_http_async_route_uuid(u_char *p, u_char *last);
 
 
@@ -133,6 +138,11 @@ const ngx_str_t  ngx_http_async_route_converters[] = {
     ngx_string("uuid"),
     ngx_string("path")
 };
+
+
+/* of nodes without literals: saves the search a test, is never written */
+
+static u_char  ngx_http_async_route_no_index[256];
 
 
 ngx_array_t *
@@ -424,6 +434,11 @@ ngx_http_async_route_tree_add(ngx_http_async_route_tree_t *tree,
     node = tree->root;
     part = parts->elts;
 
+    /* the root stands behind the "/" that all patterns start with */
+
+    part[0].text.data++;
+    part[0].text.len--;
+
     for (i = 0; i < parts->nelts; i++) {
 
         if (part[i].kind == NGX_HTTP_ASYNC_ROUTE_LITERAL) {
@@ -455,6 +470,7 @@ ngx_http_async_route_node(ngx_http_async_route_tree_t *tree,
 
     node->kind = kind;
     node->first = tree->nroutes;
+    node->index = ngx_http_async_route_no_index;
 
     return node;
 }
@@ -469,7 +485,7 @@ ngx_http_async_route_add_literal(ngx_http_async_route_tree_t *tree,
     ngx_http_async_route_node_t   *child, **children;
 
     while (text.len) {
-        place = node->index ? node->index[text.data[0]] : 0;
+        place = node->index[text.data[0]];
 
         if (place == 0) {
             child = ngx_http_async_route_node(tree,
@@ -550,7 +566,7 @@ ngx_http_async_route_link(ngx_http_async_route_tree_t *tree,
 {
     ngx_http_async_route_node_t  **place;
 
-    if (node->index == NULL) {
+    if (node->index == ngx_http_async_route_no_index) {
         node->index = ngx_pcalloc(tree->pool, 256);
         if (node->index == NULL) {
             return NGX_ERROR;
@@ -696,6 +712,10 @@ ngx_http_async_route_tree_match(ngx_http_async_route_tree_t *tree,
     match->allow = 0;
     match->nparams = 0;
 
+    if (uri->len == 0 || uri->data[0] != '/') {
+        return NGX_DECLINED;
+    }
+
     walk.match = match;
     walk.last = uri->data + uri->len;
     walk.method = method;
@@ -703,7 +723,7 @@ ngx_http_async_route_tree_match(ngx_http_async_route_tree_t *tree,
     walk.depth = 0;
     walk.search = ++tree->search;
 
-    ngx_http_async_route_visit(&walk, tree->root, uri->data);
+    ngx_http_async_route_visit(&walk, tree->root, uri->data + 1);
 
     if (walk.best < tree->nroutes) {
         return NGX_OK;
@@ -723,26 +743,27 @@ static void
 ngx_http_async_route_visit(ngx_http_async_route_walk_t *walk,
     ngx_http_async_route_node_t *node, u_char *p)
 {
-    ngx_http_async_route_node_t  *child, *param;
+    u_char                       *last;
+    ngx_http_async_route_node_t  *child;
 
-    while (node->first < walk->best) {
+    if (node->first >= walk->best) {
+        return;
+    }
 
-        if (p == walk->last && node->routes) {
+    last = walk->last;
+
+    for ( ;; ) {
+        child = NULL;
+
+        if (p < last) {
+            child = ngx_http_async_route_child(node, p, last);
+
+        } else if (node->routes) {
             ngx_http_async_route_accept(walk, node->routes);
         }
 
-        child = ngx_http_async_route_child(node, p, walk->last);
-
         if (node->params) {
-            if (child) {
-                ngx_http_async_route_visit(walk, child, p + child->text.len);
-            }
-
-            for (param = node->params; param; param = param->next) {
-                ngx_http_async_route_sweep(walk, param, p);
-            }
-
-            return;
+            break;
         }
 
         if (child == NULL) {
@@ -752,6 +773,14 @@ ngx_http_async_route_visit(ngx_http_async_route_walk_t *walk,
         p += child->text.len;
         node = child;
     }
+
+    if (child) {
+        ngx_http_async_route_visit(walk, child, p + child->text.len);
+    }
+
+    for (node = node->params; node; node = node->next) {
+        ngx_http_async_route_sweep(walk, node, p);
+    }
 }
 
 
@@ -759,12 +788,10 @@ static ngx_inline ngx_http_async_route_node_t *
 ngx_http_async_route_child(ngx_http_async_route_node_t *node, u_char *p,
     u_char *last)
 {
+    u_char                        *text;
+    size_t                         len;
     ngx_uint_t                     place;
     ngx_http_async_route_node_t   *child, **children;
-
-    if (p == last || node->index == NULL) {
-        return NULL;
-    }
 
     place = node->index[*p];
 
@@ -774,11 +801,24 @@ ngx_http_async_route_child(ngx_http_async_route_node_t *node, u_char *p,
 
     children = node->literals.elts;
     child = children[place - 1];
+    len = child->text.len;
 
-    if (child->text.len > (size_t) (last - p)
-        || ngx_memcmp(child->text.data, p, child->text.len) != 0)
-    {
+    if (len > (size_t) (last - p)) {
         return NULL;
+    }
+
+    text = child->text.data;
+
+    if (len > 8) {
+        return ngx_memcmp(text, p, len) ? NULL : child;
+    }
+
+    /* the first byte is equal; for a few more a call costs too much */
+
+    while (--len) {
+        if (text[len] != p[len]) {
+            return NULL;
+        }
     }
 
     return child;
@@ -834,23 +874,31 @@ ngx_http_async_route_sweep(ngx_http_async_route_walk_t *walk,
         return;
     }
 
-    p = ngx_http_async_route_longest(node->kind, start, walk->last);
-
-    if (p == NULL) {
-        return;
+    if (node->search != walk->search) {
+        node->search = walk->search;
+        node->low = NULL;
+        node->start = walk->last;
+        node->end = walk->last;
     }
 
+    p = ngx_http_async_route_longest(node, start, walk->last);
+
+    node->start = start;
+    node->end = p;
+
     least = (node->kind == NGX_HTTP_ASYNC_ROUTE_PATH) ? start : start + 1;
+
+    if (p < least) {
+        return;
+    }
 
     if (!node->shorter) {
         least = p;
     }
 
-    if (node->search == walk->search && p >= node->low) {
+    if (node->low && p >= node->low) {
         p = node->low - 1;
     }
-
-    node->search = walk->search;
 
     value = &walk->values[walk->depth++];
     value->data = start;
@@ -876,44 +924,40 @@ ngx_http_async_route_sweep(ngx_http_async_route_walk_t *walk,
 }
 
 
-/* the end of the longest parameter from p, NULL if there is none */
+/* the end of the longest parameter from p; p itself, if it is empty or none */
 
 static u_char *
-ngx_http_async_route_longest(ngx_http_async_route_kind_e kind, u_char *p,
+ngx_http_async_route_longest(ngx_http_async_route_node_t *node, u_char *p,
     u_char *last)
 {
     u_char  *end;
 
-    switch (kind) {
+    switch (node->kind) {
 
     case NGX_HTTP_ASYNC_ROUTE_STR:
-        end = memchr(p, '/', last - p);
-        end = end ? end : last;
-
-        return (end > p) ? end : NULL;
+        end = memchr(p, '/', node->start - p);
+        break;
 
     case NGX_HTTP_ASYNC_ROUTE_PATH:
 
         /* Python's "." takes no line feed: no path parameter has one */
 
-        end = memchr(p, LF, last - p);
-
-        return end ? end : last;
+        end = memchr(p, LF, node->start - p);
+        break;
 
     case NGX_HTTP_ASYNC_ROUTE_INT:
-        end = ngx_http_async_route_digits(p, last);
-
-        return (end > p) ? end : NULL;
+        end = ngx_http_async_route_digits(p, node->start);
+        end = (end < node->start) ? end : NULL;
+        break;
 
     case NGX_HTTP_ASYNC_ROUTE_FLOAT:
-        return ngx_http_async_route_float(p, last);
+        return ngx_http_async_route_float(node, p, last);
 
-    case NGX_HTTP_ASYNC_ROUTE_UUID:
+    default: /* NGX_HTTP_ASYNC_ROUTE_UUID */
         return ngx_http_async_route_uuid(p, last);
-
-    default:
-        return NULL;
     }
+
+    return end ? end : node->end;
 }
 
 
@@ -929,17 +973,18 @@ ngx_http_async_route_digits(u_char *p, u_char *last)
 
 
 static u_char *
-ngx_http_async_route_float(u_char *p, u_char *last)
+ngx_http_async_route_float(ngx_http_async_route_node_t *node, u_char *p,
+    u_char *last)
 {
     u_char  *end, *fraction;
 
-    end = ngx_http_async_route_digits(p, last);
+    end = ngx_http_async_route_digits(p, node->start);
 
-    if (end == p) {
-        return NULL;
+    if (end == node->start && node->end > node->start) {
+        return node->end;
     }
 
-    if (end == last || *end != '.') {
+    if (end == p || end == last || *end != '.') {
         return end;
     }
 
@@ -954,8 +999,10 @@ ngx_http_async_route_float(u_char *p, u_char *last)
 static u_char *
 ngx_http_async_route_uuid(u_char *p, u_char *last)
 {
-    u_char      c;
+    u_char      c, *start;
     ngx_uint_t  n;
+
+    start = p;
 
     for (n = 0; n < 32; n++) {
 
@@ -965,13 +1012,13 @@ ngx_http_async_route_uuid(u_char *p, u_char *last)
         }
 
         if (p == last) {
-            return NULL;
+            return start;
         }
 
         c = ngx_tolower(*p);
 
         if (!ngx_http_async_route_is_digit(c) && (c < 'a' || c > 'f')) {
-            return NULL;
+            return start;
         }
 
         p++;

@@ -18,12 +18,15 @@ typedef struct {
 } ngx_http_async_run_t;
 
 
+static void ngx_http_async_run_handler(ngx_event_t *ev);
 static void ngx_http_async_run_body(ngx_async_task_t *t);
 static void ngx_http_async_run_done(ngx_async_task_t *t);
 
 
-/* the exit code once the task has ended */
-static int  ngx_http_async_run_code = -1;
+/* the exit code once the task has ended; -1: there is none to run */
+static int          ngx_http_async_run_code = -1;
+
+static ngx_event_t  ngx_http_async_run_event;
 
 
 char *
@@ -48,36 +51,54 @@ ngx_http_async_run(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 ngx_int_t
 ngx_http_async_run_start(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
 {
-    ngx_http_async_fn_t   *fn;
-    ngx_http_async_run_t  *run;
-
-    fn = mcf->run->fn;
-
     if (ngx_process != NGX_PROCESS_SINGLE) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                       "\"async_run\" needs \"master_process off\"");
         return NGX_OK;
     }
 
-    ngx_http_async_run_code = 1;
-
-    run = fn->exported ? ngx_async_task_create(ngx_http_async_run_body,
-                                               ngx_http_async_run_done,
-                                               &fn->profile, cycle->log)
-                       : NULL;
-    if (run == NULL) {
-        ngx_terminate = 1;
+    if (ngx_http_async_run_code != -1) {
+        /* a reload */
         return NGX_OK;
     }
+
+    ngx_http_async_run_code = 1;
 
     /* lines are to be seen when they are printed */
     (void) setvbuf(stdout, NULL, _IOLBF, 0);
 
+    /* a task that ended before the loop runs would leave it waiting */
+
+    ngx_http_async_run_event.handler = ngx_http_async_run_handler;
+    ngx_http_async_run_event.data = mcf->run->fn;
+    ngx_http_async_run_event.log = cycle->log;
+
+    ngx_post_event(&ngx_http_async_run_event, &ngx_posted_next_events);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_async_run_handler(ngx_event_t *ev)
+{
+    ngx_http_async_fn_t   *fn;
+    ngx_http_async_run_t  *run;
+
+    fn = ev->data;
+
+    run = fn->exported ? ngx_async_task_create(ngx_http_async_run_body,
+                                               ngx_http_async_run_done,
+                                               &fn->profile, ev->log)
+                       : NULL;
+    if (run == NULL) {
+        ngx_terminate = 1;
+        return;
+    }
+
     run->fn = fn;
 
     (void) ngx_async_task_run(&run->task);
-
-    return NGX_OK;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
  * Measures one way of switching stacks: bench-switch WAY ROUNDS prints ns per
- * round trip.  Run by util/bench-switch/run, which also counts instructions
+ * round trip.  Run by util/bench/switch/run, which also counts instructions
  * with callgrind.  Must not be linked into the module.
  */
 

@@ -1,0 +1,303 @@
+# await_sleep() and await_yield(): the plainest awaits, and with them what
+# holds for every await: deadlines, cancelling, whose coroutine it is.
+
+use lib 't/lib';
+use Test::Nginx::Socket 'no_plan';
+use NginxAsync;
+
+log_level('info');
+no_long_string();
+no_shuffle();
+no_root_location();
+
+our $HttpConfig = 'async_app $TEST_NGINX_APPS/sleep.so;';
+
+our $Routes = q{
+    location / {
+        async_route  GET  "/nap/{tag}/{ms}"  nap;
+        async_route  GET  /naps            naps;
+        async_route  GET  /locals          locals;
+        async_route  GET  /busy            busy;
+        async_route  GET  /release         release;
+        async_route  GET  /error           error_text;
+        async_route  GET  /trace           show_trace;
+        async_route  GET  /stop            stop_stubborn;
+        async_route  GET  /left            left;
+        async_route  *    /lend            lend;
+        async_route  GET  /borrow          borrow;
+        async_route  GET  /borrow-yield    borrow_yield;
+    }
+
+    location /short/ {
+        async_timeout  300ms;
+        async_route  GET   "/short/nap/{tag}/{ms}"  nap;
+        async_route  GET   /short/for-ever        for_ever;
+        async_route  GET   /short/sticky          sticky;
+        async_route  POST  /short/sticky          sticky;
+        async_route  GET   /short/late            late;
+        async_route  GET   /short/busy            busy;
+        async_route  GET   /short/stubborn        stubborn;
+    }
+};
+
+add_block_preprocessor(sub {
+    my ($block) = @_;
+
+    $block->set_value(http_config => $HttpConfig) if !$block->http_config;
+    $block->set_value(config      => $Routes)     if !$block->config;
+});
+
+# Requests of their own connections, all before the first answer is read.
+sub at_once {
+    my (@uris) = @_;
+
+    my @c = map {
+        NginxAsync::Connection->new(port => $ENV{TEST_NGINX_SERVER_PORT})
+    } @uris;
+
+    $c[$_]->send_request('GET', $uris[$_], close => 1) for 0 .. $#uris;
+
+    return @c;
+}
+
+# What handlers have noted, which is empty afterwards.
+sub trace {
+    my ($c) = at_once('/trace');
+
+    return $c->response->body;
+}
+
+run_tests();
+
+__DATA__
+
+=== TEST 1: a sleeper answers when it has slept
+--- request
+GET /nap/a/50
+--- response_body
+a slept
+
+
+
+=== TEST 2: code before the await runs at once, code after it on completion
+--- init
+main::trace();
+($main::c) = main::at_once('/nap/a/500');
+Time::HiRes::sleep(0.1);
+$main::before = main::trace();
+$main::c->response;
+$main::before .= ' ' . main::trace();
+--- request
+GET /naps
+--- response_body_filters eval
+sub { $main::before }
+--- response_body chomp
+<a a>
+
+
+
+=== TEST 3: three sleepers wake in the order of their times
+--- init
+main::trace();
+$_->response
+    for main::at_once('/nap/slow/900', '/nap/fast/300', '/nap/mid/600');
+--- request
+GET /trace
+--- response_body chomp
+<slow<fast<midfast>mid>slow>
+
+
+
+=== TEST 4: ten sleepers of the same time sleep together, not in turn
+--- init
+my $start = Time::HiRes::time();
+$_->response for main::at_once(map { "/nap/p$_/1000" } 1 .. 10);
+$main::together = Time::HiRes::time() - $start < 5;
+--- request
+GET /naps
+--- response_body_filters eval
+sub { $main::together ? 'together' : 'in turn' }
+--- response_body chomp
+together
+
+
+
+=== TEST 5: zero and negative times yield and come back
+--- request
+GET /naps
+--- response_body
+zero and less
+
+
+
+=== TEST 6: locals survive every await, floating point among them
+--- request
+GET /locals
+--- response_body
+256 32640 5.1 37bc048d159e26af
+
+
+
+=== TEST 7: a loop of yields lets other requests be served
+--- init
+($main::busy) = main::at_once('/busy');
+$_->response for main::at_once('/nap/a/50', '/nap/b/1', '/release');
+--- request
+GET /trace
+--- response_body_filters eval
+sub { $main::busy->response->body }
+--- response_body
+freed
+
+
+
+=== TEST 8: async_timeout ends a sleep with 504 and a JSON body
+--- request
+GET /short/nap/a/60000
+--- error_code: 504
+--- response_body chomp
+{"detail":"Gateway Timeout"}
+--- response_headers
+Content-Type: application/json
+--- error_log eval
+qr/\[error\] .*async handler "sleep:nap" timed out: the deadline of the request has passed, in await_sleep at \S*sleep\.c:\d+/
+
+
+
+=== TEST 9: a sleep of more milliseconds than a clock has is bounded
+--- request
+GET /short/for-ever
+--- error_code: 504
+--- response_body_like: Gateway Timeout
+--- error_log
+timed out
+
+
+
+=== TEST 10: async_timeout ends a loop of yields
+--- request
+GET /short/busy
+--- error_code: 504
+--- response_body_like: Gateway Timeout
+--- error_log
+in await_yield at
+
+
+
+=== TEST 11: a sleep that ends before the deadline is not touched by it
+--- request
+GET /short/nap/a/10
+--- response_body
+a slept
+--- no_error_log
+[error]
+
+
+
+=== TEST 12: the deadline sticks: later awaits answer the same at once
+--- request
+GET /short/sticky
+--- response_body
+timeout timeout timeout timeout: the deadline of the request has passed
+
+
+
+=== TEST 13: the deadline sticks for a body that waits to be read, too
+--- request
+POST /short/sticky
+some body
+--- response_body
+timeout timeout timeout timeout: the deadline of the request has passed
+
+
+
+=== TEST 14: a deadline that passed while the handler computed ends its await
+--- request
+GET /short/late
+--- error_code: 504
+--- response_body_like: Gateway Timeout
+--- error_log
+timed out
+--- timeout: 10
+
+
+
+=== TEST 15: a handler that awaits on after its cancel does not block the worker
+--- init
+main::trace();
+($main::stubborn) = main::at_once('/short/stubborn');
+Time::HiRes::sleep(1);
+$_->response for main::at_once('/naps', '/locals', '/stop');
+$main::stubborn->response;
+--- request
+GET /trace
+--- response_body eval
+"refused stopped "
+--- error_log eval
+qr/\[error\] .*"sleep:stubborn" awaits on after it has been cancelled, at \S*sleep\.c:\d+/
+
+
+
+=== TEST 16: async_error() is empty before the first failure
+--- request
+GET /error
+--- response_body
+ok []
+
+
+
+=== TEST 17: a client that leaves ends the sleep with ASYNC_CANCELLED
+--- init
+main::trace();
+($main::c) = main::at_once('/left');
+Time::HiRes::sleep(0.2);
+$main::c->reset;
+$main::left = '';
+NginxAsync::Server::wait_until(5, sub {
+    $main::left .= main::trace();
+    $main::left =~ /left/;
+});
+--- request
+GET /trace
+--- response_body_filters eval
+sub { $main::left }
+--- response_body chomp
+left cancelled: the client has gone
+--- access_log eval
+qr{"GET /left HTTP/1.1" 499 }
+
+
+
+=== TEST 18: await_sleep() on the task of another request aborts with its name
+--- init
+main::trace();
+($main::lender) = main::at_once('/lend');
+NginxAsync::Server::wait_until(5, sub { main::trace() =~ /lent/ });
+(main::at_once('/borrow'))[0]->eof(5);
+NginxAsync::Server::wait_until(5, sub {
+    eval { (main::at_once('/naps'))[0]->response->status == 200 };
+});
+--- request
+GET /naps
+--- response_body
+zero and less
+--- error_log eval
+[qr/\[alert\] .*await_sleep\(\) at \S*sleep\.c:\d+ was called outside of the coroutine that its first argument names/, qr/exited on signal 6/]
+
+
+
+=== TEST 19: await_yield() on the task of another request aborts with its name
+--- init
+main::trace();
+($main::lender) = main::at_once('/lend');
+NginxAsync::Server::wait_until(5, sub { main::trace() =~ /lent/ });
+(main::at_once('/borrow-yield'))[0]->eof(5);
+NginxAsync::Server::wait_until(5, sub {
+    eval { (main::at_once('/naps'))[0]->response->status == 200 };
+});
+--- request
+GET /naps
+--- response_body
+zero and less
+--- error_log eval
+[qr/\[alert\] .*await_yield\(\) at \S*sleep\.c:\d+ was called outside of the coroutine/, qr/exited on signal 6/]

@@ -1,0 +1,357 @@
+#!/usr/bin/perl
+
+# The examples of the tutorials, as a user runs them: util/run serves the
+# tour, util/async-run runs the tasks, and what the READMEs show is true.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep);
+
+use NginxAsync;
+
+my $top = $NginxAsync::Env::Root;
+my $dir = NginxAsync::Guard::temp_dir('tour');
+
+# Scripts put their folders here, so that what they leave can be seen.
+mkdir "$dir/tmp" and chmod 0777, "$dir/tmp";
+
+# Built once; later runs take it from the environment.
+$ENV{TEST_NGINX_LOAD_MODULES} //= join ' ', NginxAsync::Env::modules();
+$ENV{ASAN} = 1 if NginxAsync::Env::asan();
+$ENV{TEST_NGINX_LD_PRELOAD} = NginxAsync::Env::preload()
+    if $ENV{TEST_NGINX_LD_PRELOAD};
+
+# A command in a group of its own, with its output in files.
+sub launch {
+    my ($name, @command) = @_;
+
+    NginxAsync::Guard::tell_watchdog('hello');
+    my $pid = fork() // die "fork: $!";
+
+    if ($pid == 0) {
+        NginxAsync::Guard::enlist();
+        $ENV{TMPDIR} = "$dir/tmp";
+        $SIG{$_} = 'DEFAULT' for qw(HUP INT TERM);
+        open STDIN,  '<', '/dev/null';
+        open STDOUT, '>', "$dir/$name.out";
+        open STDERR, '>', "$dir/$name.err";
+        exec @command or POSIX::_exit(127);
+    }
+
+    return { pid => $pid, out => "$dir/$name.out", err => "$dir/$name.err" };
+}
+
+
+sub said { my ($run, $to) = @_; return -f $run->{$to}
+    ? NginxAsync::Env::slurp($run->{$to}) : '' }
+
+# passes once the condition holds
+sub soon {
+    my ($condition, $title) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    ok(NginxAsync->wait_until($condition, 60), $title);
+}
+
+
+sub ended {
+    my ($run, $bound) = @_;
+
+    NginxAsync->wait_until(sub {
+        waitpid($run->{pid}, POSIX::WNOHANG()) == $run->{pid} or return 0;
+        $run->{status} = $?;
+        return 1;
+    }, $bound // 60) or do { kill 'KILL', -$run->{pid}; return 'never' };
+
+    NginxAsync::Guard::forget($run->{pid});
+
+    return $run->{status} & 127 ? "signal $run->{status}"
+        : $run->{status} >> 8;
+}
+
+
+sub left_over {
+    my @left = glob "$dir/tmp/*";
+
+    for my $file (glob '/proc/[0-9]*/cmdline') {
+        my $line = NginxAsync::Server::read_or_empty($file);
+        push @left, $line if $line =~ m{\Q$dir\E/tmp};
+    }
+
+    return @left;
+}
+
+
+sub task { my ($name, @args) = @_;
+    return launch($name, "$top/util/async-run", @args) }
+
+my $asyncio = "$top/examples/asyncio/asyncio.c";
+
+# ---- the tasks, all at once: each takes seconds
+
+NginxAsync::Env::spew("$dir/own.c", <<'EOF_C');
+#include <stdio.h>
+#include <stdlib.h>
+#include <ngx_async.h>
+
+ASYNC_TASK(fails)
+{
+    printf("before\n");
+    ASYNC_TRY(await_yield(co));
+    return ASYNC_BUSY;
+}
+
+ASYNC_TASK(at_once)
+{
+    *(const char **) arg = getenv("TOUR_VALUE");
+    return ASYNC_OK;
+}
+
+ASYNC_TASK(waits)
+{
+    printf("waiting\n");
+    ASYNC_TRY(await_sleep(co, 60000));
+    printf("not reached\n");
+    return ASYNC_OK;
+}
+
+ASYNC_HANDLER(hello)
+{
+    return async_text(req, 200, "hello");
+}
+EOF_C
+
+my $own = NginxAsync->build_app("$dir/own.c");
+
+$ENV{TOUR_VALUE} = 'from outside';
+
+my %task = map { $_->[0] => task(@$_) } (
+    ['main',         $asyncio, 'main'],
+    ['no name',      $asyncio],
+    ['fetch_data',   $asyncio, 'fetch_data'],
+    ['my_coroutine', $asyncio, 'my_coroutine'],
+    ['example',      $asyncio, 'example'],
+    ['tour_fetch',   "$top/examples/tour/tour.c", 'fetch_data'],
+    ['fails',        $own, 'fails'],
+    ['at_once',      $own, 'at_once'],
+    ['unknown',      $asyncio, 'mian'],
+    ['kind',         $own, 'hello'],
+    ['no app',       "$dir/none.so", 'main'],
+    ['int',          $own, 'waits'],
+    ['term',         $own, 'waits'],
+);
+
+sub task_is {
+    my ($name, $status, $out, $err, $title) = @_;
+
+    my $run = $task{$name};
+
+    is ended($run), $status, "$title: exit status";
+    is said($run, 'out'), $out, "$title: output";
+    like said($run, 'err'), $err, "$title: standard error";
+}
+
+
+# what is printed is seen while the task waits
+soon(sub { said($task{my_coroutine}, 'out') =~ /^Step 1\n/ },
+    'the code before an await has run');
+
+for my $signal (qw(int term)) {
+    soon(sub { said($task{$signal}, 'out') eq "waiting\n" },
+        "$signal: it waits");
+    kill uc $signal, $task{$signal}{pid};
+}
+
+task_is 'int',  130, "waiting\n", qr/\A\z/, 'Ctrl-C ends a task quietly';
+task_is 'term', 143, "waiting\n", qr/\A\z/, 'TERM ends a task quietly';
+task_is 'unknown', 2, '', qr/no app has a task "mian", did you mean "main"\?/,
+    'a function that is not there';
+task_is 'kind', 2, '', qr/takes a task, but "own:hello" is a handler/,
+    'a function of the wrong kind';
+task_is 'no app', 2, '', qr/there is no file/, 'an app that is not there';
+task_is 'fails', 1, "before\n", qr/task "own:fails" failed: ASYNC_BUSY/,
+    'a task that fails';
+task_is 'at_once', 0, "from outside\n", qr/\A\z/,
+    'a task that awaits nothing, and the environment';
+task_is 'my_coroutine', 0, "Step 1\nStep 2\n", qr/\A\z/, 'my_coroutine';
+task_is 'tour_fetch', 0, "Data loaded\n", qr/\A\z/, 'the fetch_data of the tour';
+task_is 'example', 0, "Before await\nAfter await\n", qr/\A\z/, 'example';
+task_is 'fetch_data', 0, "Data received\n", qr/\A\z/, 'fetch_data';
+task_is 'main', 0, "Data received\n", qr/\A\z/, 'main';
+task_is 'no name', 0, "Data received\n", qr/\A\z/, 'main is what is run';
+
+is_deeply [left_over()], [], 'async-run leaves nothing';
+
+# ---- the tour
+
+sub run_tour {
+    my ($name, @options) = @_;
+
+    my $run = launch($name, "$top/util/run", '--no-install', '--for=100',
+        @options);
+
+    NginxAsync->wait_until(sub {
+        said($run, 'out') =~ m{^http://127\.0\.0\.1:(\d+) .*Ctrl-C}ms
+            or return waitpid($run->{pid}, POSIX::WNOHANG());
+        $run->{port} = $1;
+        return 1;
+    }, 100);
+
+    $run->{port} or BAIL_OUT("util/run: " . said($run, 'err'));
+
+    return $run;
+}
+
+
+my $tour   = run_tour('tour', 'tour');
+my $second = run_tour('second');
+
+isnt $second->{port}, $tour->{port}, 'two at once have a port each';
+
+sub connection {
+    return NginxAsync::Connection->new(port => $tour->{port}, timeout => 30);
+}
+
+my %answer = (
+    '/data'              => '{"message":"Hello, world"}',
+    '/async-example'     => '{"status":"This is async"}',
+    '/async'             => '{"type":"async"}',
+    '/hello'             => '{"message":"Hello!"}',
+    '/delayed'           => '{"message":"Waited 3 seconds"}',
+    '/slow-non-blocking' => '{"message":"Done sleeping asynchronously."}',
+    '/load-data'         => '{"data":"Data loaded"}',
+);
+
+sub answer_is {
+    my ($uri, $r) = @_;
+
+    is $r->status, 200, "$uri: status";
+    is $r->header('Content-Type'), 'application/json', "$uri: Content-Type";
+    is $r->body, $answer{$uri}, "$uri: body";
+}
+
+
+my @slow = qw(/load-data /delayed /slow-non-blocking);
+my (%waiting, $started);
+
+$started = Time::HiRes::time;
+$waiting{$_} = connection()->send_request('GET', $_) for reverse @slow;
+
+for my $uri (qw(/data /async-example /async /hello)) {
+    answer_is($uri, connection()->request('GET', $uri));
+}
+
+ok !IO::Select->new(map { $_->socket } values %waiting)->can_read(0),
+    'all that was in between, and the slow ones still wait';
+
+# a connection each: the later ones have nothing yet when the earlier answer
+while (my $uri = shift @slow) {
+    answer_is($uri, $waiting{$uri}->response);
+    ok !IO::Select->new($waiting{$_}->socket)->can_read(0),
+        "$_ still waits then" for @slow;
+}
+
+cmp_ok Time::HiRes::time - $started, '>=', 4.9, 'and no one before its time';
+
+is connection()->request('GET', '/nothing')->body, '{"detail":"Not Found"}',
+    'what is no route';
+
+like said($tour, 'out'), qr{^  curl http://127.0.0.1:$tour->{port}/hello$}m,
+    'it says what to try';
+
+for (['TERM', 143, $tour], ['INT', 130, $second]) {
+    my ($signal, $status, $run) = @$_;
+
+    kill $signal, $run->{pid};
+    is ended($run), $status, "util/run ends on $signal";
+    is said($run, 'err'), '', "... and has nothing to complain about";
+}
+
+is_deeply [left_over()], [], 'util/run leaves nothing';
+
+my $killed = run_tour('killed');
+kill 'KILL', $killed->{pid};
+ended($killed);
+soon(sub { !left_over() }, 'nor when it is killed');
+
+my $short = launch('short', "$top/util/run", '--no-install', '--for=1');
+is ended($short), 0, 'it stops by itself';
+is_deeply [left_over()], [], '... and leaves nothing';
+
+is ended(launch('none', "$top/util/run", 'nix')), 1, 'an unknown example';
+
+# ---- what the READMEs show of the examples
+
+sub consoles {
+    my ($file) = @_;
+
+    my $text = NginxAsync::Env::slurp("$top/$file");
+    my @found;
+
+    for my $block ($text =~ /^```console\n(.*?)^```/gms) {
+        push @found, [$1, $2] while $block =~ /^\$ ([^\n]*)\n((?:[^\$].*\n)*)/mg;
+    }
+
+    return @found;
+}
+
+for my $example (qw(tour asyncio)) {
+    for (consoles("examples/$example/README.md")) {
+        my ($command, $out) = @$_;
+
+        if ($command =~ m{^curl \S+:8000(/\S+)$}) {
+            is "$answer{$1}\n", $out, "$example/README.md: $command";
+
+        } elsif ($command =~ m{async-run \S+/(\w+)\.c (\w+)$}) {
+            my $name = $1 eq 'tour' ? 'tour_fetch'
+                : $2 eq 'mian' ? 'unknown' : $2;
+            is said($task{$name}, 'out') . said($task{$name}, 'err'), $out,
+                "$example/README.md: $command";
+        }
+    }
+}
+
+# ---- the first app of README.md, by the steps that it shows
+
+subtest 'README.md' => sub {
+    my $readme = NginxAsync::Env::slurp("$top/README.md");
+
+    my ($source) = $readme =~ m{^```c\n(/\* notes\.c \*/.*?)^```}ms;
+    my ($conf)   = $readme =~ m{^```nginx\n(\# notes\.conf.*?)^```}ms;
+    ok $source && $conf, 'it has an app and its nginx.conf' or return;
+
+    mkdir "$dir/notes";
+    NginxAsync::Env::spew("$dir/notes/notes.c", $source);
+    my $so = NginxAsync->build_app("$dir/notes/notes.c");
+
+    $conf =~ s/^load_module .*//m;
+    $conf =~ s/listen\s+\d+/listen 127.0.0.1:\$TEST_NGINX_SERVER_PORT/;
+    $conf =~ s/notes\.so/$so/;
+
+    my $nginx = NginxAsync->new(conf => $conf)->start;
+    my $shown = 0;
+
+    for (consoles('README.md')) {
+        my ($command, $out) = @$_;
+        my ($args, $uri) = $command =~ m{^curl (.*?)\S+:8080(\S+?)'?$} or next;
+        my ($method, $body) = ('GET', undef);
+
+        ($method, $body) = ('POST', $1) if $args =~ /--json '(.*?)'/;
+
+        my $r = $nginx->request($method, $uri, body => $body,
+            headers => ['Content-Type', 'application/json']);
+        is $r->body . "\n", $out, $command;
+        $shown++;
+    }
+
+    ok $shown, 'it shows how to try it';
+    $nginx->stop;
+};
+
+done_testing;

@@ -1,0 +1,106 @@
+#!/usr/bin/perl
+
+# Compiles the pure files of layer 4 with t/unit/*.c, plain and sanitized, and
+# runs the tables there, then compares thousands of random cases with Python:
+# the routes with Starlette's regular expressions, JSON with json, numbers with
+# repr(), values with pydantic 2 where it is installed.  Needs nginx's headers
+# (nginx-dev, or NGX_SRC=.../nginx-1.x of any version), no nginx.
+#
+# All runs in a locale with a decimal comma, if Debian's package locales is
+# there to make one from.  TEST_UNIT_SEED=N draws other random cases.
+
+use warnings;
+use strict;
+
+use Test::More;
+use Cwd qw/ abs_path /;
+use File::Basename qw/ dirname /;
+use File::Temp qw/ tempdir /;
+
+my $top = abs_path(dirname(__FILE__) . '/..');
+my $dir = tempdir('ngx-async-unit-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $seed = $ENV{TEST_UNIT_SEED} // 1;
+
+my $nginx = ($ENV{NGX_SRC} // '/usr/share/nginx/src') . '/src';
+
+# a program, the files it stands on, the libraries
+
+my @programs = (
+    [near => ['near']],
+    [route_tree => ['near', 'route_tree']],
+    [value => ['value']],
+    [json => ['value', 'json'], '-ljansson'],
+);
+
+my %modes = (
+    'gcc -O2' => 'gcc -O2',
+    'sanitized' => 'gcc -O1 -fsanitize=address,undefined'
+                   . ' -fno-sanitize-recover=undefined',
+);
+
+plan skip_all => "no nginx headers in $nginx"
+    unless -f "$nginx/core/ngx_core.h";
+
+$ENV{LOCPATH} = $dir
+    if system("localedef -i de_DE -f UTF-8 $dir/de_DE.UTF-8 2>/dev/null") == 0;
+
+for my $mode (sort keys %modes) {
+    for my $program (@programs) {
+        my ($name, $files, @libs) = @$program;
+
+        my $file = compile($mode, $name, $files, @libs);
+        ok(defined $file, "$name compiles without a warning, $mode");
+
+        SKIP: {
+            skip "$name did not compile", 1 unless defined $file;
+
+            tap("$name, $mode", $file);
+
+            tap("$name against Python, $mode", 'python3',
+                "$top/t/unit/$name.py", $file, $seed)
+                if -f "$top/t/unit/$name.py";
+        }
+    }
+}
+
+done_testing();
+
+
+sub compile {
+    my ($mode, $name, $files, @libs) = @_;
+
+    (my $out = "$dir/$name-$mode") =~ tr/ /_/;
+
+    my @command = (split(' ', $modes{$mode}),
+        qw/ -std=gnu99 -g -Wall -Wextra -Werror /,
+        map({ "-I$_" } "$top/t/unit", "$top/src", "$nginx/core",
+            "$nginx/event", "$nginx/event/modules", "$nginx/os/unix"),
+        '-o', $out, "$top/t/unit/$name.c", "$top/t/unit/ngx_stub.c",
+        map({ "$top/src/ngx_http_async_$_.c" } @$files), @libs);
+
+    return system(@command) == 0 ? $out : undef;
+}
+
+
+# one of our tests for all that a program prints
+
+sub tap {
+    my ($title, @command) = @_;
+
+    open my $pipe, '-|', @command or return fail("$title: $!");
+    my @lines = <$pipe>;
+    close $pipe;
+
+    if (grep { /^1\.\.0 # SKIP (.*)/ } @lines) {
+        SKIP: { skip "$title: no pydantic 2 here", 1 }
+        return;
+    }
+
+    my ($planned) = map { /^1\.\.(\d+)/ } @lines;
+    my $passed = grep { /^ok / } @lines;
+
+    ok($? == 0 && defined $planned && $planned == $passed
+        && !grep({ /^not ok/ } @lines), "$title: $passed passed")
+        or diag("status $?, planned " . ($planned // 'nothing') . "\n",
+                grep { !/^ok / } @lines);
+}

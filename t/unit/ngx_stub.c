@@ -1,0 +1,269 @@
+
+/*
+ * A stand-in for the few functions of nginx's core that the pure files call,
+ * each with nginx's contract; see ngx_stub.h.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_stub.h"
+
+
+ngx_int_t          ngx_stub_allocations = -1;
+static ngx_uint_t  ngx_stub_tests;
+static ngx_uint_t  ngx_stub_failed;
+
+
+void *
+ngx_alloc(size_t size, ngx_log_t *log)
+{
+    (void) log;
+
+    if (ngx_stub_allocations == 0) {
+        return NULL;
+    }
+
+    if (ngx_stub_allocations > 0) {
+        ngx_stub_allocations--;
+    }
+
+    return malloc(size ? size : 1);
+}
+
+
+ngx_pool_t *
+ngx_create_pool(size_t size, ngx_log_t *log)
+{
+    (void) size;
+    (void) log;
+
+    return calloc(1, sizeof(ngx_pool_t));
+}
+
+
+void
+ngx_destroy_pool(ngx_pool_t *pool)
+{
+    ngx_pool_large_t  *l, *next;
+
+    for (l = pool->large; l; l = next) {
+        next = l->next;
+        free(l->alloc);
+        free(l);
+    }
+
+    free(pool);
+}
+
+
+void *
+ngx_palloc(ngx_pool_t *pool, size_t size)
+{
+    ngx_pool_large_t  *l;
+
+    l = malloc(sizeof(ngx_pool_large_t));
+    l->alloc = ngx_alloc(size, NULL);
+    l->next = pool->large;
+    pool->large = l;
+
+    return l->alloc;
+}
+
+
+void *
+ngx_pnalloc(ngx_pool_t *pool, size_t size)
+{
+    return ngx_palloc(pool, size);
+}
+
+
+void *
+ngx_pcalloc(ngx_pool_t *pool, size_t size)
+{
+    void  *p;
+
+    p = ngx_palloc(pool, size);
+
+    return p ? memset(p, 0, size) : NULL;
+}
+
+
+ngx_array_t *
+ngx_array_create(ngx_pool_t *pool, ngx_uint_t n, size_t size)
+{
+    ngx_array_t  *a;
+
+    a = ngx_palloc(pool, sizeof(ngx_array_t));
+
+    if (a == NULL || ngx_array_init(a, pool, n, size) != NGX_OK) {
+        return NULL;
+    }
+
+    return a;
+}
+
+
+void *
+ngx_array_push(ngx_array_t *a)
+{
+    void  *elts;
+
+    if (a->nelts == a->nalloc) {
+        elts = ngx_palloc(a->pool, 2 * a->nalloc * a->size);
+        if (elts == NULL) {
+            return NULL;
+        }
+
+        memcpy(elts, a->elts, a->nelts * a->size);
+        a->elts = elts;
+        a->nalloc *= 2;
+    }
+
+    return (u_char *) a->elts + a->size * a->nelts++;
+}
+
+
+ngx_int_t
+ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
+{
+    return strncasecmp((char *) s1, (char *) s2, n);
+}
+
+
+ngx_int_t
+ngx_hextoi(u_char *line, size_t n)
+{
+    ngx_int_t  value;
+
+    for (value = 0; n--; line++) {
+        if (!isxdigit(*line)) {
+            return NGX_ERROR;
+        }
+
+        value = value * 16 + (isdigit(*line) ? *line - '0'
+                                             : (*line | 0x20) - 'a' + 10);
+    }
+
+    return value;
+}
+
+
+u_char *
+ngx_sprintf(u_char *buf, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, (void *) -1, fmt, args);
+    va_end(args);
+
+    return p;
+}
+
+
+/* %V %s %d %L %uz %ui %Z: what the files use */
+
+u_char *
+ngx_vslprintf(u_char *buf, u_char *last, const char *fmt, va_list args)
+{
+    char       text[32];
+    size_t     len;
+    ngx_str_t  s, *v;
+
+    for ( /* void */ ; *fmt && buf < last; fmt++) {
+
+        s.data = (u_char *) text;
+
+        if (*fmt != '%') {
+            text[0] = *fmt;
+            s.len = 1;
+
+        } else if (*++fmt == 'V') {
+            v = va_arg(args, ngx_str_t *);
+            s = *v;
+
+        } else if (*fmt == 's') {
+            s.data = va_arg(args, u_char *);
+            s.len = strlen((char *) s.data);
+
+        } else if (*fmt == 'd') {
+            s.len = sprintf(text, "%d", va_arg(args, int));
+
+        } else if (*fmt == 'L') {
+            s.len = sprintf(text, "%lld", (long long) va_arg(args, int64_t));
+
+        } else if (*fmt == 'Z') {
+            text[0] = '\0';
+            s.len = 1;
+
+        } else if (*fmt == 'u' && (fmt[1] == 'z' || fmt[1] == 'i')) {
+            fmt++;
+            s.len = sprintf(text, "%zu", va_arg(args, size_t));
+
+        } else {
+            abort();
+        }
+
+        len = last - buf;
+        len = (s.len < len) ? s.len : len;
+        buf = ngx_cpymem(buf, s.data, len);
+    }
+
+    return buf;
+}
+
+
+void
+ngx_stub_ok(ngx_uint_t passed, const char *fmt, ...)
+{
+    va_list  args;
+
+    printf("%sok %d - ", passed ? "" : "not ", (int) ++ngx_stub_tests);
+
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+
+    printf("\n");
+
+    ngx_stub_failed += !passed;
+}
+
+
+int
+ngx_stub_done(void)
+{
+    printf("1..%d\n", (int) ngx_stub_tests);
+
+    return ngx_stub_failed != 0;
+}
+
+
+ngx_str_t
+ngx_stub_unhex(const char *hex)
+{
+    size_t     i;
+    ngx_str_t  s;
+
+    s.len = strspn(hex, "0123456789abcdef") / 2;
+    s.data = malloc(s.len ? s.len : 1);
+
+    for (i = 0; i < s.len; i++) {
+        s.data[i] = (u_char) ngx_hextoi((u_char *) hex + 2 * i, 2);
+    }
+
+    return s;
+}
+
+
+void
+ngx_stub_hex(ngx_str_t *s)
+{
+    size_t  i;
+
+    for (i = 0; i < s->len; i++) {
+        printf("%02x", s->data[i]);
+    }
+}

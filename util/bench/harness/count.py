@@ -1,0 +1,115 @@
+"""Counts instructions with callgrind: they hold whatever else runs."""
+import os
+import re
+import socket
+
+from . import machine
+from .contender import Server, state
+
+# ours looks at the stack of every 256th task, so counts go by multiples
+WARM = 512
+
+OURS = "module.so"
+
+
+def drive(port, path, n):
+    """Requests one after another on one connection."""
+    request = ("GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % path).encode()
+
+    with socket.create_connection(("127.0.0.1", port), 60) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        for _ in range(n):
+            s.sendall(request)
+            answer = b""
+            while not answer.endswith(b"}"):
+                more = s.recv(65536)
+                if not more:
+                    raise RuntimeError("the server has closed the connection")
+                answer += more
+
+            if not answer.startswith(b"HTTP/1.1 200 "):
+                raise RuntimeError(answer[:80].decode())
+
+
+def profile(contender, values, path, n):
+    """Instructions of a whole run, by object and function."""
+    out = os.path.join(state(contender), "callgrind.out")
+    before = ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out]
+
+    # one process, and names for functions of libraries that are unloaded
+    before.append("--keep-debuginfo=yes")
+    after = ["-g", "master_process off;"]
+
+    with Server(contender, values, machine.SERVER_CORE, before,
+                after) as server:
+        drive(server.port, path, n)
+
+    with open(out) as f:
+        text = f.read()
+
+    if "\ntotals:" not in text:
+        raise RuntimeError("callgrind has not finished: see " + out)
+
+    return parse(text.splitlines())
+
+
+def parse(lines):
+    """Self cost by (object, function), from callgrind's file format."""
+    names, cost = {}, {}
+    ob = fn = ""
+    skip = False
+
+    for line in lines:
+        m = re.match(r"(c?ob|c?fn)=\((\d+)\)(?: (.*))?", line)
+
+        if m:
+            key, number, name = m.groups()
+            kind = key[-2:]
+            if name:
+                names[kind, number] = name.strip()
+            if key == "ob":
+                ob = os.path.basename(names["ob", number])
+            elif key == "fn":
+                fn = names["fn", number]
+
+        elif line.startswith("calls="):
+            # the next line is the cost of the callee
+            skip = True
+
+        elif line[:1] in "+-*0123456789" and line.strip():
+            if not skip:
+                where = ob, fn
+                cost[where] = cost.get(where, 0) + int(line.split()[1])
+            skip = False
+
+    return cost
+
+
+def difference(more, less, n):
+    cost = {k: (more.get(k, 0) - less.get(k, 0)) / n
+            for k in more.keys() | less.keys()}
+
+    return {k: v for k, v in cost.items() if abs(v) >= 0.5}
+
+
+def sample(contender, values, path, n):
+    """Of a request: two runs, of which one does n more.  Of an await, where
+    two paths are given: they differ in the number "n" of awaits."""
+    if isinstance(path, str):
+        less = profile(contender, values, path, WARM)
+        more = profile(contender, values, path, WARM + n)
+        per = n
+    else:
+        less, more = (profile(contender, values, p, n) for p in path)
+        awaits = [int(re.search(r"\bn=(\d+)", p).group(1)) for p in path]
+        per = (awaits[1] - awaits[0]) * n
+
+    cost = difference(more, less, per)
+
+    return {
+        "instructions": sum(cost.values()),
+        "ours": sum(v for (ob, _), v in cost.items() if ob == OURS),
+        "functions": [[ob, fn, round(v, 1)] for (ob, fn), v in
+                      sorted(cost.items(), key=lambda c: -c[1])],
+    }

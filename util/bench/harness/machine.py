@@ -1,0 +1,145 @@
+"""What the machine's processes and cores have done: CPU time and memory."""
+import ctypes
+import os
+import re
+import signal
+import time
+
+TICK = os.sysconf("SC_CLK_TCK")
+PR_SET_PDEATHSIG = 1
+
+# a sample is quiet if other programs used less than this part of each core
+# and the hypervisor took less than that many ticks
+QUIET, STEAL = 0.06, 8
+
+libc = ctypes.CDLL(None)
+
+
+def cores():
+    """The client's and the server's."""
+    mine = sorted(os.sched_getaffinity(0))
+
+    if len(mine) < 2:
+        raise SystemExit("bench: two cores are needed")
+
+    return mine[0], mine[-1]
+
+
+CLIENT_CORE, SERVER_CORE = cores()
+
+
+def pinned(core):
+    """For Popen's preexec_fn: on this core, and dead when the harness is."""
+    def prepare():
+        os.sched_setaffinity(0, {core})
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return prepare
+
+
+def stat(pid):
+    """The fields of /proc/PID/stat after the name, which may have spaces."""
+    with open("/proc/%d/stat" % pid) as f:
+        line = f.read()
+
+    return line[line.rindex(")") + 2:].split()
+
+
+def tree(pid):
+    """A process and all that descend from it."""
+    children = {}
+
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                parent = int(stat(int(name))[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(name))
+
+    found = [pid]
+    for p in found:
+        found += children.get(p, [])
+
+    return found
+
+
+def cpu(pids):
+    """Seconds of user and system time."""
+    ticks = 0
+
+    for pid in pids:
+        try:
+            fields = stat(pid)
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+
+    return ticks / TICK
+
+
+def rss(pids):
+    """Bytes of resident memory."""
+    total = 0
+
+    for pid in pids:
+        try:
+            with open("/proc/%d/status" % pid) as f:
+                m = re.search(r"VmRSS:\s+(\d+)", f.read())
+        except OSError:
+            continue
+        total += int(m.group(1)) * 1024 if m else 0
+
+    return total
+
+
+def core_ticks():
+    """Of both cores: ticks in use, and ticks that the hypervisor took."""
+    ticks = {}
+
+    with open("/proc/stat") as f:
+        for line in f:
+            m = re.match(r"cpu(\d+) (.*)", line)
+            if m and int(m.group(1)) in (CLIENT_CORE, SERVER_CORE):
+                v = [int(x) for x in m.group(2).split()]
+                # user, nice, system; interrupts; stolen
+                ticks[int(m.group(1))] = (sum(v[:3]) + v[5] + v[6], v[7])
+
+    return ticks
+
+
+class Window:
+    """CPU time over a stretch of time: of the server, of the client, and of
+    all others on the two cores."""
+
+    def __init__(self, server, client):
+        self.server, self.client = server, client
+        self.start = time.monotonic()
+        self.before = self.read()
+
+    def read(self):
+        return cpu(self.server), cpu(self.client), core_ticks()
+
+    def close(self):
+        wall = time.monotonic() - self.start
+        server0, client0, cores0 = self.before
+        server1, client1, cores1 = self.read()
+
+        busy = (server1 - server0) / wall
+        client = (client1 - client0) / wall
+
+        def used(core):
+            return (cores1[core][0] - cores0[core][0]) / TICK / wall
+
+        return {
+            "seconds": wall,
+            "busy": busy,
+            "client": client,
+            "foreign": max(used(CLIENT_CORE) - client,
+                           used(SERVER_CORE) - busy),
+            "steal": max(cores1[c][1] - cores0[c][1] for c in cores0),
+        }
+
+
+def is_quiet(sample):
+    return sample["foreign"] < QUIET and sample["steal"] < STEAL

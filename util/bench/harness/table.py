@@ -1,0 +1,165 @@
+"""Samples as Markdown tables."""
+import statistics
+
+from .machine import is_quiet
+from .workload import WORKLOADS, title
+
+
+def calm(samples):
+    """Those that others left alone, if there are two; else all."""
+    quiet = [s for s in samples if is_quiet(s)] if "foreign" in samples[0] \
+        else samples
+
+    return quiet if len(quiet) >= 2 else samples
+
+
+def median(samples, key):
+    values = [s[key] for s in calm(samples) if s.get(key) is not None]
+
+    return statistics.median(values) if values else None
+
+
+def ratio(samples, limit, key):
+    a, b = median(samples, key), median(limit, key) if limit else None
+
+    return "%.2f" % (a / b) if a and b else "–"
+
+
+def number(value, form="%.0f"):
+    return "–" if value is None else form % value
+
+
+def milliseconds(us):
+    return number(us / 1000 if us is not None else None, "%.2f")
+
+
+def quiet_cell(samples):
+    return "%d of %d" % (sum(map(is_quiet, samples)), len(samples))
+
+
+def total(samples, key):
+    return str(sum(s[key] for s in samples))
+
+
+# column titles, and for a row's samples and the limit's the cells
+
+COMMON = ["CPU µs/request", "of limit", "requests/s", "server busy"]
+
+
+def common(samples, limit):
+    return [number(median(samples, "us"), "%.1f"),
+            ratio(samples, limit, "us"),
+            number(median(samples, "rps")),
+            "%.0f%%" % (100 * median(samples, "busy"))]
+
+
+def wrk_cells(samples, limit):
+    return common(samples, limit) + [
+        milliseconds(median(samples, "p50")),
+        milliseconds(median(samples, "p99")),
+        total(samples, "bad"), quiet_cell(samples)]
+
+
+def hold_cells(samples, limit):
+    return common(samples, limit) + [
+        milliseconds(median(samples, "p50")),
+        milliseconds(median(samples, "p99")),
+        number(median(samples, "wait_bytes")),
+        total(samples, "bad"), quiet_cell(samples)]
+
+
+def streams_cells(samples, limit):
+    return [number(median(samples, "us"), "%.1f"),
+            number(median(samples, "wait_bytes"))] + [
+        total(samples, key) for key in
+        ("ok", "early", "refused", "retry_after", "other")] + [
+        quiet_cell(samples)]
+
+
+def count_cells(samples, limit):
+    return [number(median(samples, "instructions")),
+            ratio(samples, limit, "instructions"),
+            number(median(samples, "ours") or None)]
+
+
+KINDS = {
+    "wrk": (COMMON + ["p50 ms", "p99 ms", "errors", "quiet"], wrk_cells),
+    "hold": (COMMON + ["late p50 ms", "late p99 ms", "RSS B/waiting request",
+                       "errors", "quiet"], hold_cells),
+    "streams": (["CPU µs/request", "RSS B/waiting stream", "200",
+                 "of them early", "503", "with Retry-After", "other",
+                 "quiet"], streams_cells),
+    "count": (["instructions", "of limit", "of them in our module"],
+              count_cells),
+}
+
+
+def line(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def workload_table(name, part):
+    heads, cells_of = KINDS[WORKLOADS[name][0]]
+    rows = part["rows"]
+    limit = next((r["samples"] for r in rows if r["limit"] and r["samples"]),
+                 None)
+
+    yield ""
+    yield "### %s: %s" % (name, title(name, part["size"]))
+    yield ""
+    yield line(["contender"] + heads)
+    yield "|" + "---|" * (len(heads) + 1)
+
+    for row in rows:
+        if row["samples"]:
+            yield line([row["title"]] + cells_of(row["samples"], limit))
+        else:
+            yield line([row["title"], row["failed"] or "no sample"]
+                       + [""] * (len(heads) - 1))
+
+
+def noise(parts):
+    samples = [s for part in parts for row in part["rows"]
+               for s in row["samples"] if "foreign" in s]
+
+    if samples:
+        foreign = [100 * s["foreign"] for s in samples]
+        yield ""
+        yield ("Others used at the median %.1f %% and at worst %.1f %% of a "
+               "core; %d of %d samples were taken again for it." % (
+                   statistics.median(foreign), max(foreign),
+                   sum(s["tries"] > 1 for s in samples), len(samples)))
+
+
+def tables(results):
+    lines = []
+
+    for name, part in results["workloads"].items():
+        lines += workload_table(name, part)
+
+    lines += noise(results["workloads"].values())
+
+    if results["versions"]:
+        lines.append("")
+        lines += ["- %s: %s" % v for v in results["versions"].items()]
+
+    return "\n".join(lines).lstrip("\n")
+
+
+def functions(results, most):
+    """Where the instructions of each row of wi are, and of the limit's."""
+    lines = []
+    rows = [r for r in results["workloads"].get("wi", {"rows": []})["rows"]
+            if r["samples"]]
+    limit = {(ob, fn): n for r in rows if r["limit"]
+             for ob, fn, n in r["samples"][-1]["functions"]}
+
+    for row in rows:
+        lines += ["", "### " + row["title"], "",
+                  line(["object", "function", "instructions", "of the limit"]),
+                  "|---|---|---|---|"]
+        for ob, fn, n in row["samples"][-1]["functions"][:most]:
+            lines.append(line([ob, fn, "%.0f" % n,
+                               "%.0f" % limit.get((ob, fn), 0)]))
+
+    return "\n".join(lines)

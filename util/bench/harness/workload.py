@@ -1,0 +1,210 @@
+"""The workloads, and how one sample of each is taken."""
+import json
+import os
+import subprocess
+import time
+
+from . import count, machine
+from .contender import HERE, WORK, Server, get
+
+CLIENTS = os.path.join(WORK, "client")
+
+# kind, title, size (connections, requests), size with --quick
+WORKLOADS = {
+    "w1": ("wrk", "hello JSON, keep-alive, %s connections", 64, 64),
+    "w2": ("hold", "%s requests each waiting 1 s", 10000, 1000),
+    "w2h": ("streams", "%s requests waiting at once, as HTTP/2 streams",
+            100000, 10000),
+    "wi": ("count", "instructions a request, by callgrind over %s requests",
+           2048, 256),
+}
+
+# the default once the server is warm, before samples count
+HOLD_SKIP = 2.5
+
+STREAM_CONNECTIONS = 8
+REFUSED = 100
+
+EXPECTED = {
+    "w1": {"message": "Hello, World!"},
+    "w2": {"ok": True},
+    "w2h": {"ok": True},
+}
+
+
+def size(name, quick):
+    return WORKLOADS[name][3 if quick else 2]
+
+
+def title(name, n):
+    return WORKLOADS[name][1] % format(n, ",")
+
+
+def build_clients():
+    """A client that does not build takes its workload along, no more."""
+    os.makedirs(CLIENTS, exist_ok=True)
+
+    for name, libraries in (("load", []), ("streams", ["-lnghttp2"])):
+        target = os.path.join(CLIENTS, name)
+        p = subprocess.run(
+            ["gcc", "-O2", "-Wall", "-o", target,
+             os.path.join(HERE, "client", name + ".c")] + libraries)
+        if p.returncode != 0 and os.path.exists(target):
+            os.remove(target)
+
+
+def client(*command):
+    return subprocess.Popen(
+        [str(word) for word in command], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=machine.pinned(machine.CLIENT_CORE))
+
+
+def result(text):
+    """The object that a client prints as its last line."""
+    line = (text.strip().splitlines() or [""])[-1]
+
+    if not line.startswith("JSON "):
+        raise RuntimeError("the client says: " + line)
+
+    return json.loads(line[5:])
+
+
+def wait_for(process, word):
+    line = process.stdout.readline()
+
+    if line.strip() != word:
+        raise RuntimeError("the client says: " + line + process.stdout.read())
+
+
+def go(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def rate(answer, window):
+    """The figures that wrk and hold share."""
+    per_second = answer["requests"] * 1e6 / answer["duration_us"]
+
+    return dict(window, rps=per_second, p50=answer["p50"], p99=answer["p99"],
+                max=answer["max"], bad=answer["bad"],
+                us=window["busy"] * 1e6 / per_second if per_second else None)
+
+
+def wrk(server, path, connections, seconds):
+    def start(duration):
+        return client("wrk", "-t1", "-c%d" % connections, "-d%ds" % duration,
+                      "--timeout", "10s",
+                      "-s", os.path.join(HERE, "client", "report.lua"),
+                      "http://127.0.0.1:%d%s" % (server.port, path))
+
+    start(1).communicate()
+
+    p = start(seconds)
+    window = machine.Window(server.pids, [p.pid])
+    time.sleep(seconds - 0.25)
+    window = window.close()
+
+    return rate(result(p.communicate()[0]), window)
+
+
+def hold(server, path, requests, seconds):
+    p = client(os.path.join(CLIENTS, "load"), "-p", server.port, "-u", path,
+               "-c", requests, "-w", 1000, "-k", int(HOLD_SKIP * 1000),
+               "-d", seconds * 1000)
+
+    wait_for(p, "CONNECTED")
+    time.sleep(0.3)
+    idle = machine.rss(server.pids)
+    go(p)
+
+    end = time.monotonic() + HOLD_SKIP
+    peak = watch_rss(server, idle, end)
+    window = machine.Window(server.pids, [p.pid])
+    peak = watch_rss(server, peak, end + seconds - 0.3)
+    window = window.close()
+
+    return dict(rate(result(p.communicate()[0]), window),
+                wait_bytes=(peak - idle) / requests)
+
+
+def watch_rss(server, peak, end):
+    while time.monotonic() < end:
+        peak = max(peak, machine.rss(server.pids))
+        time.sleep(0.1)
+
+    return peak
+
+
+def streams(server, path, requests, seconds):
+    idle = machine.rss(server.pids)
+    p = client(os.path.join(CLIENTS, "streams"), "-p", server.port + 1,
+               "-u", path, "-c", STREAM_CONNECTIONS, "-n", requests,
+               "-x", REFUSED)
+
+    window = machine.Window(server.pids, [p.pid])
+    wait_for(p, "WAITING")
+    waiting = machine.rss(server.pids)
+    go(p)
+
+    text = p.stdout.read()
+    window = window.close()
+    p.wait()
+    answer = result(text)
+
+    return dict(window, **answer, wait_bytes=(waiting - idle) / requests,
+                us=window["busy"] * window["seconds"] * 1e6 / requests)
+
+
+def sample(contender, values, kind, path, n, seconds):
+    if kind == "count":
+        return count.sample(contender, values, path, n)
+
+    measure = {"wrk": wrk, "hold": hold, "streams": streams}[kind]
+
+    with Server(contender, values, machine.SERVER_CORE) as server:
+        return measure(server, path, n, seconds)
+
+
+def quiet_sample(retries, *args):
+    """Others may share the machine: what they have disturbed is taken again,
+    and the quietest counts."""
+    best = None
+
+    for i in range(retries + 1):
+        s = sample(*args)
+
+        if best is None or s.get("foreign", 0) < best.get("foreign", 0):
+            best = s
+
+        best["tries"] = i + 1
+
+        if "foreign" not in s or machine.is_quiet(s):
+            break
+
+    return best
+
+
+def check(contender, values, name, path):
+    """Raises unless the path answers what the workload is about."""
+    with Server(contender, values, machine.SERVER_CORE) as server:
+        if name == "w2h":
+            check_streams(server, path)
+
+        status, media_type, body = get(server.port, path)
+
+    got = (status, media_type.partition(";")[0], json.loads(body))
+    expected = EXPECTED.get(name)
+
+    if got[:2] != (200, "application/json") \
+       or expected is not None and got[2] != expected:
+        raise RuntimeError("%d %s %r" % (status, media_type, body[:100]))
+
+
+def check_streams(server, path):
+    p = client(os.path.join(CLIENTS, "streams"), "-p", server.port + 1,
+               "-u", path, "-c", 2, "-n", 10, "-x", 0)
+    answer = result(p.communicate("\n")[0].replace("WAITING", ""))
+
+    if answer["ok"] != 10:
+        raise RuntimeError("of 10 streams: %s" % answer)
