@@ -300,8 +300,8 @@ ASYNC_API async_rc_t async_valid(async_req_t *req);
  * The response.  The last call counts; it is sent when the handler returns.
  * Each answers ASYNC_OK, or ASYNC_ERROR when the response cannot be made
  * (the cause is logged, and the client gets 500), so that
- * "return async_json(...)" says all.  A status is from 200 to 599; 204 and
- * 304 have no body (RFC 9110, 15.3.5, 15.4.5).
+ * "return async_json(...)" says all.  A status is from 200 to 599; 204, 205
+ * and 304 have no body (RFC 9110, 15.3.5, 15.3.6, 15.4.5).
  */
 
 /*

@@ -61,31 +61,6 @@ ngx_async_coro_main(void)
 
 
 void
-ngx_async_coro_suspend(void)
-{
-    int                err;
-    ngx_async_coro_t  *coro;
-
-    coro = ngx_async_coro_current;
-
-    if (ngx_async_coro_unlikely(coro == NULL)) {
-        ngx_async_coro_misuse(NULL, "suspended outside of any coroutine");
-    }
-
-    coro->state = NGX_ASYNC_CORO_SUSPENDED;
-    ngx_async_coro_current = NULL;
-
-    err = errno;
-
-    ngx_async_coro_hook_leave(&coro->hooks, 0);
-    ngx_async_coro_switch(&coro->sp, coro->loop_sp);
-    ngx_async_coro_hook_entered(&coro->hooks);
-
-    errno = err;
-}
-
-
-void
 ngx_async_coro_measure(ngx_async_coro_t *coro)
 {
     if (coro->state != NGX_ASYNC_CORO_CREATED) {

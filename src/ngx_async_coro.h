@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <errno.h>
 
 #include "ngx_async_coro_switch.h"
 #include "ngx_async_coro_hooks.h"
@@ -163,14 +164,6 @@ void ngx_async_coro_measure(ngx_async_coro_t *coro);
 size_t ngx_async_coro_high_water(ngx_async_coro_t *coro);
 
 /*
- * Gives the control back to whoever resumed; returns when resumed again.  errno
- * is the same afterwards; any other thread-local of the loop may differ.
- * Aborts outside of a coroutine.
- */
-
-void ngx_async_coro_suspend(void);
-
-/*
  * From now on a fault in the guard of the running coroutine calls "report"
  * (async-signal-safe, on a stack of its own) and dies by the default action
  * with the faulting frame in the core; other faults go to the previous action.
@@ -291,6 +284,37 @@ ngx_async_coro_resume(ngx_async_coro_t *coro)
     ngx_async_coro_hook_enter(&coro->hooks, coro->low, coro->pool->size);
     ngx_async_coro_switch(&coro->loop_sp, coro->sp);
     ngx_async_coro_hook_left(&coro->hooks);
+}
+
+
+/*
+ * Gives the control back to whoever resumed; returns when resumed again.  errno
+ * is the same afterwards; any other thread-local of the loop may differ.
+ * Aborts outside of a coroutine.
+ */
+
+static inline void
+ngx_async_coro_suspend(void)
+{
+    int                err;
+    ngx_async_coro_t  *coro;
+
+    coro = ngx_async_coro_current;
+
+    if (ngx_async_coro_unlikely(coro == NULL)) {
+        ngx_async_coro_misuse(NULL, "suspended outside of any coroutine");
+    }
+
+    coro->state = NGX_ASYNC_CORO_SUSPENDED;
+    ngx_async_coro_current = NULL;
+
+    err = errno;
+
+    ngx_async_coro_hook_leave(&coro->hooks, 0);
+    ngx_async_coro_switch(&coro->sp, coro->loop_sp);
+    ngx_async_coro_hook_entered(&coro->hooks);
+
+    errno = err;
 }
 
 

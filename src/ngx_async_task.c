@@ -13,6 +13,8 @@
 #include <sys/eventfd.h>
 
 
+#define ngx_async_unlikely(x)  __builtin_expect(!!(x), 0)
+
 /* how many resumes in one turn of the loop before it may serve events */
 #define NGX_ASYNC_TURN         1024
 
@@ -58,10 +60,16 @@ typedef struct {
 
 
 static void ngx_async_task_main(void *data);
+static ngx_inline ngx_int_t ngx_async_resume(ngx_async_task_t *t);
+static void ngx_async_task_call(ngx_async_task_t *t);
 static void ngx_async_task_end(ngx_async_task_t *t);
 static void ngx_async_task_measure(ngx_async_task_t *t);
-static void ngx_async_set_state(ngx_async_task_t *t, ngx_async_state_e state);
-static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout);
+static void ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
+    __attribute__((noreturn, cold));
+static void ngx_async_misplaced(const char *await, const char *site)
+    __attribute__((noreturn, cold));
+static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout)
+    __attribute__((noinline));
 static void ngx_async_timer_handler(ngx_event_t *ev);
 static void ngx_async_drain_handler(ngx_event_t *ev);
 static void ngx_async_trim_handler(ngx_event_t *ev);
@@ -79,6 +87,40 @@ static ngx_async_worker_t   ngx_async;
 
 /* nginx's debug log reads ev->data as a connection */
 static ngx_connection_t     ngx_async_no_connection;
+
+
+/*
+ * The life of a task, as a table: NEW may run; RUNNING may wait or end;
+ * WAITING may become ready; READY may run.
+ */
+
+static ngx_inline void
+ngx_async_set_state(ngx_async_task_t *t, ngx_async_state_e state)
+{
+    static const u_char  legal[] = {
+        /* from NEW */      1 << NGX_ASYNC_RUNNING,
+        /* from RUNNING */  1 << NGX_ASYNC_WAITING | 1 << NGX_ASYNC_DONE,
+        /* from WAITING */  1 << NGX_ASYNC_READY,
+        /* from READY */    1 << NGX_ASYNC_RUNNING,
+        /* from DONE */     0
+    };
+
+    if (ngx_async_unlikely(!(legal[t->state] & 1 << state))) {
+        ngx_async_illegal(t, state);
+    }
+
+    t->state = state;
+}
+
+
+static void
+ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
+{
+    ngx_log_error(NGX_LOG_ALERT, t->log, 0,
+                  "async task \"%s\" cannot go from state %d to %d",
+                  t->profile->name, t->state, state);
+    ngx_abort();
+}
 
 
 ngx_int_t
@@ -218,7 +260,13 @@ ngx_async_task_main(void *data)
 ngx_int_t
 ngx_async_task_run(ngx_async_task_t *t)
 {
-    ngx_async_call_pt  call;
+    return ngx_async_resume(t);
+}
+
+
+static ngx_inline ngx_int_t
+ngx_async_resume(ngx_async_task_t *t)
+{
     ngx_async_task_t  *outer;
 
     /* another task may be in ngx_async_on_loop() */
@@ -227,17 +275,10 @@ ngx_async_task_run(ngx_async_task_t *t)
     ngx_async_set_state(t, NGX_ASYNC_RUNNING);
     ngx_async.current = t;
 
-    for ( ;; ) {
-        ngx_async_coro_resume(t->coro);
+    ngx_async_coro_resume(t->coro);
 
-        call = t->call;
-
-        if (call == NULL) {
-            break;
-        }
-
-        t->call = NULL;
-        call(t->call_data);
+    while (ngx_async_unlikely(t->call != NULL)) {
+        ngx_async_task_call(t);
     }
 
     ngx_async.current = outer;
@@ -249,6 +290,22 @@ ngx_async_task_run(ngx_async_task_t *t)
     ngx_async_task_end(t);
 
     return NGX_DONE;
+}
+
+
+/* The other half of ngx_async_on_loop() */
+
+static void
+ngx_async_task_call(ngx_async_task_t *t)
+{
+    ngx_async_call_pt  call;
+
+    call = t->call;
+    t->call = NULL;
+
+    call(t->call_data);
+
+    ngx_async_coro_resume(t->coro);
 }
 
 
@@ -316,47 +373,29 @@ ngx_async_task_measure(ngx_async_task_t *t)
 }
 
 
-/*
- * The life of a task, as a table: NEW may run; RUNNING may wait or end;
- * WAITING may become ready; READY may run.
- */
-
 static void
-ngx_async_set_state(ngx_async_task_t *t, ngx_async_state_e state)
+ngx_async_misplaced(const char *await, const char *site)
 {
-    static const u_char  legal[] = {
-        /* from NEW */      1 << NGX_ASYNC_RUNNING,
-        /* from RUNNING */  1 << NGX_ASYNC_WAITING | 1 << NGX_ASYNC_DONE,
-        /* from WAITING */  1 << NGX_ASYNC_READY,
-        /* from READY */    1 << NGX_ASYNC_RUNNING,
-        /* from DONE */     0
-    };
-
-    if (!(legal[t->state] & 1 << state)) {
-        ngx_log_error(NGX_LOG_ALERT, t->log, 0,
-                      "async task \"%s\" cannot go from state %d to %d",
-                      t->profile->name, t->state, state);
-        ngx_abort();
-    }
-
-    t->state = state;
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                  "%s() at %s was called outside of the coroutine that "
+                  "its first argument names", await, site);
+    ngx_abort();
 }
 
 
 async_rc_t
 ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
 {
-    if (t != ngx_async.current || ngx_async_coro_self() != t->coro) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "%s() at %s was called outside of the coroutine that "
-                      "its first argument names", await, site);
-        ngx_abort();
+    if (ngx_async_unlikely(t != ngx_async.current
+                           || ngx_async_coro_self() != t->coro))
+    {
+        ngx_async_misplaced(await, site);
     }
 
     t->await = await;
     t->site = site;
 
-    if (t->reason != NGX_ASYNC_KEEP) {
+    if (ngx_async_unlikely(t->reason != NGX_ASYNC_KEEP)) {
         return ngx_async_refuse(t);
     }
 
@@ -442,10 +481,10 @@ ngx_async_wait(ngx_async_task_t *t, ngx_msec_t timeout)
         }
     }
 
-    if (t->outcome == ASYNC_TIMEOUT || t->outcome == ASYNC_CANCELLED) {
-        if (t->reason != NGX_ASYNC_KEEP) {
-            return ngx_async_refuse(t);
-        }
+    if (ngx_async_unlikely(t->reason != NGX_ASYNC_KEEP)
+        && (t->outcome == ASYNC_TIMEOUT || t->outcome == ASYNC_CANCELLED))
+    {
+        return ngx_async_refuse(t);
     }
 
     return t->outcome;
@@ -588,7 +627,7 @@ ngx_async_drain_handler(ngx_event_t *ev)
 
         t = ngx_queue_data(q, ngx_async_task_t, ready);
 
-        (void) ngx_async_task_run(t);
+        (void) ngx_async_resume(t);
     }
 }
 

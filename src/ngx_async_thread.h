@@ -21,8 +21,8 @@ typedef void (*ngx_async_thread_pt)(void *data);
 
 /*
  * A job with so many zeroed bytes of data, which is returned.  "drop" undoes,
- * on the loop, what the function has made (it may be NULL), if the awaiting
- * task did not take it.
+ * on the loop, what the function has made (it may be NULL), if it has run and
+ * the awaiting task did not take it.
  */
 void *ngx_async_thread_job(size_t size, ngx_async_thread_pt run,
     ngx_async_thread_pt drop, ngx_log_t *log);

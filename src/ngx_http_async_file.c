@@ -107,6 +107,9 @@ ngx_http_async_opened(async_req_t *req, ngx_http_async_open_t *job)
         case NGX_ENOENT:
         case NGX_ENOTDIR:
         case NGX_ENAMETOOLONG:
+        case ELOOP:
+        case ENXIO:
+        case ENODEV:
             return async_fail(req, 404, "Not Found");
 
         case NGX_EACCES:

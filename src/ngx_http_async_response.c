@@ -392,6 +392,11 @@ ngx_http_async_send(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
         return rc;
     }
 
+    if (out->status == 205) {
+        /* unlike 204 and 304, nginx does not know that it has no body */
+        ngx_str_null(&out->body);
+    }
+
     if (ngx_http_async_intercepted(r, conf, out)) {
         return (ngx_http_async_challenges(r, out) == NGX_OK)
                    ? (ngx_int_t) out->status : NGX_ERROR;
@@ -567,16 +572,20 @@ ngx_http_async_named(ngx_table_elt_t *h, ngx_str_t *name)
 static void
 ngx_http_async_media_type(ngx_http_request_t *r, ngx_str_t *type)
 {
-    size_t  len;
+    u_char  *p;
 
-    for (len = 0; len < type->len; len++) {
-        if (type->data[len] == ';' || type->data[len] == ' ') {
-            break;
-        }
+    p = type->len ? memchr(type->data, ';', type->len) : NULL;
+
+    if (p == NULL) {
+        p = type->data + type->len;
+    }
+
+    while (p > type->data && p[-1] == ' ') {
+        p--;
     }
 
     r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = len;
+    r->headers_out.content_type_len = p - type->data;
     r->headers_out.content_type_lowcase = NULL;
 }
 

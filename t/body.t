@@ -39,7 +39,11 @@ my %conf = (
             error_page 413 /sorry;
             async_handler echo;
         }
-        location = /timeout { async_timeout 300ms; async_handler echo; }
+        location = /timeout {
+            client_max_body_size 100;
+            async_timeout 300ms;
+            async_handler echo;
+        }
         location = /slow { client_body_timeout 300ms; async_handler echo; }
         location = /large.html { root html; }
         location = /sorry { async_handler slowly_sorry; }
@@ -97,6 +101,12 @@ EOF_HTTP
             async_timeout 200ms;
             async_handler echo;
         }
+        location = /max/half {
+            client_max_body_size 100;
+            error_page 413 /half;
+            async_handler echo;
+        }
+        location = /half { async_handler echo; }
         location = /max/stubborn {
             client_max_body_size 100;
             async_handler stubborn;
@@ -159,7 +169,8 @@ sub waiting {
     return $c;
 }
 
-my %chunked = (head => "Transfer-Encoding: chunked\r\n", body => "4\r\nsome\r\n");
+my %chunked = (head => "Transfer-Encoding: chunked\r\n",
+    body => "4\r\nsome\r\n");
 
 
 sub ends_like {
@@ -218,7 +229,8 @@ subtest 'Bodies that nginx puts into files are read back' => sub {
             "A body of $length bytes comes out of its file";
     }
 
-    is_deeply [glob "$temp/*"], [], 'No file is left of bodies by itself';
+    ok $n->wait_until(sub { !(() = glob "$temp/*") }),
+        'No file is left of bodies by itself';
 
     is_echo $n->post('/file-on', 'kept'), 'kept',
         'A body whose file is kept comes';
@@ -325,7 +337,7 @@ subtest 'A body that is too large is refused before the handler' => sub {
 };
 
 
-subtest 'A chunked body may turn out too large while its handler waits' => sub {
+subtest 'A chunked body may be too large while its handler waits' => sub {
     my %answers = (
         '/max' => qr/413 Request Entity Too Large/,
         '/max/static' => qr/\Atoo large, says a file\z/,
@@ -355,15 +367,28 @@ subtest 'A chunked body may turn out too large while its handler waits' => sub {
 };
 
 
-subtest 'The client may leave a slow answer to a refused body' => sub {
-    my $c = waiting('/max/slowly', %chunked);
+subtest 'The handler of an error page is not given half a body' => sub {
+    my $c = waiting('/max/half', %chunked);
 
     $c->send("fffff\r\nmore");
-    ok $n->wait_until(sub { counts('waiting') == 0 }),
-        'The handler that waited is cancelled';
-    $c->reset;
+    is $c->response->body, '{"detail":"Internal Server Error"}',
+        'It fails rather';
+    ok $n->wait_for_log(qr/given up half read/), 'The log says why';
+};
 
-    is_serving 'Others are served';
+
+subtest 'The client may leave a slow answer to a refused body' => sub {
+    for my $uri ('/max/slowly', '/max/late') {
+        my $c = waiting($uri, %chunked);
+
+        $c->send("fffff\r\nmore");
+        select undef, undef, undef, 0.05;
+        $c->reset;
+
+        ok $n->wait_until(sub { counts('waiting') == 0 }),
+            "The handler of $uri does not wait";
+        is_serving "Others than $uri are served";
+    }
 };
 
 
@@ -411,8 +436,9 @@ subtest 'A body that does not come ends the wait' => sub {
         my $c = waiting('/slow');
         ok $c->eof, 'The connection is closed';
     };
-    like $n->access_log, qr{"POST /slow HTTP/1.1" 408 },
-        'The access log says 408';
+    ok $n->wait_until(sub {
+        $n->access_log =~ m{"POST /slow HTTP/1.1" 408 };
+    }), 'The access log says 408';
 
     ends_like 'timed_out', 'async_timeout ends the wait', sub {
         my $c = waiting('/timeout');
@@ -454,11 +480,11 @@ subtest 'The client may leave in the middle of the body' => sub {
 # ---- HTTP/2, frame by frame
 
 sub h2_waiting {
-    my ($uri, @headers) = @_;
+    my ($uri, %o) = @_;
 
     my $before = counts('started');
-    my $h      = NginxAsync::Http2->new($n->connect(port => $n->port(1)));
-    my $id     = $h->request('POST', $uri, headers => \@headers, end => 0);
+    my $h  = NginxAsync::Http2->new($n->connect(port => $n->port(1)), %o);
+    my $id = $h->request('POST', $uri, headers => $o{headers}, end => 0);
 
     $h->data($id, 'some', 0);
     $n->wait_until(sub { counts('started') > $before })
@@ -490,16 +516,20 @@ subtest 'An HTTP/2 stream ends as a connection does' => sub {
     };
 
     ends_like 'timed_out', 'async_timeout ends the wait', sub {
-        ($h, $id) = h2_waiting('/timeout');
-        is $h->response($id)->status, 504, 'The client is told';
-        $h->data($id, 'more', 0);
-        $h->data($id, 'last', 1);
+        ($h, $id) = h2_waiting('/timeout', window => 0);
     };
-    is $h->response($h->request('GET', '/'))->status, 200,
-        'Frames that come too late do no harm';
+    $h->data($id, 'x' x 10000, 0) for 1 .. 3;
+    $h->data($id, 'last', 1);
+    $h->window($id, 1000);
+    is $h->response($id)->status, 504,
+        'Frames that come before the answer is through do no harm';
+
+    $id = $h->request('GET', '/counts');
+    $h->window($id, 1000);
+    is $h->response($id)->status, 200, 'Nor do they to the next request';
 
     ends_like 'cancelled', 'A body shorter than declared cancels it', sub {
-        ($h, $id) = h2_waiting('/', 'content-length', 10);
+        ($h, $id) = h2_waiting('/', headers => ['content-length', 10]);
         $h->data($id, '', 1);
         is $h->response($id)->status, 400, 'It is 400';
     };
@@ -529,7 +559,7 @@ subtest 'An HTTP/2 body may turn out too large while its handler waits' => sub {
             "The connection to $uri is used again";
     }
 
-    my ($h, $id) = h2_waiting('/max', 'content-length', 90);
+    my ($h, $id) = h2_waiting('/max', headers => ['content-length', 90]);
     $h->data($id, 'x' x 200, 1);
     is $h->response($id)->status, 400, 'A body longer than declared is 400';
 };
@@ -609,7 +639,7 @@ subtest 'A full thread pool is told from an error' => sub {
     my $fds   = () = $small->open_fds;
     my @busy;
 
-    for my $round (1 .. 5) {
+    for my $round (1 .. 20) {
         my @c = map { $small->connect } 1 .. 40;
 
         $_->send_request('POST', '/', body => substr($body, 0, -1),

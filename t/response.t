@@ -457,7 +457,8 @@ subtest 'Error pages take over when they are asked to' => sub {
     my @port = (port => $n->port(4));
 
     for my $uri ('/reply/fail?status=404&value=x', '/none', '/invalid',
-        '/reply/none', '/code?code=-5', '/code?slow=1', '/reply/json?status=404')
+        '/reply/none', '/code?code=-5', '/code?slow=1',
+        '/reply/json?status=404')
     {
         is $n->get($uri, @port)->body, 'a page', "$uri shows the page";
     }

@@ -170,7 +170,8 @@ for my $signal (qw(int term)) {
 
 task_is 'int',  130, "waiting\n", qr/\A\z/, 'Ctrl-C ends a task quietly';
 task_is 'term', 143, "waiting\n", qr/\A\z/, 'TERM ends a task quietly';
-task_is 'unknown', 2, '', qr/no app has a task "mian", did you mean "main"\?/,
+task_is 'unknown', 2, '',
+    qr/no app has a task "mian", did you mean "main"\?/,
     'a function that is not there';
 task_is 'kind', 2, '', qr/takes a task, but "own:hello" is a handler/,
     'a function of the wrong kind';
@@ -180,7 +181,7 @@ task_is 'fails', 1, "before\n", qr/task "own:fails" failed: ASYNC_BUSY/,
 task_is 'at_once', 0, "from outside\n", qr/\A\z/,
     'a task that awaits nothing, and the environment';
 task_is 'my_coroutine', 0, "Step 1\nStep 2\n", qr/\A\z/, 'my_coroutine';
-task_is 'tour_fetch', 0, "Data loaded\n", qr/\A\z/, 'the fetch_data of the tour';
+task_is 'tour_fetch', 0, "Data loaded\n", qr/\A\z/, 'the tour';
 task_is 'example', 0, "Before await\nAfter await\n", qr/\A\z/, 'example';
 task_is 'fetch_data', 0, "Data received\n", qr/\A\z/, 'fetch_data';
 task_is 'main', 0, "Data received\n", qr/\A\z/, 'main';
@@ -295,7 +296,8 @@ sub consoles {
     my @found;
 
     for my $block ($text =~ /^```console\n(.*?)^```/gms) {
-        push @found, [$1, $2] while $block =~ /^\$ ([^\n]*)\n((?:[^\$].*\n)*)/mg;
+        push @found, [$1, $2]
+            while $block =~ /^\$ ([^\n]*)\n((?:[^\$].*\n)*)/mg;
     }
 
     return @found;
@@ -317,41 +319,108 @@ for my $example (qw(tour asyncio)) {
     }
 }
 
-# ---- the first app of README.md, by the steps that it shows
+# ---- README.md: its first app by the steps that it shows, then all its code
 
-subtest 'README.md' => sub {
-    my $readme = NginxAsync::Env::slurp("$top/README.md");
+my $readme = NginxAsync::Env::slurp("$top/README.md");
+my @code   = $readme =~ /^```c\n(.*?)^```/gms;
+my @conf   = $readme =~ /^```nginx\n(.*?)^```/gms;
 
-    my ($source) = $readme =~ m{^```c\n(/\* notes\.c \*/.*?)^```}ms;
-    my ($conf)   = $readme =~ m{^```nginx\n(\# notes\.conf.*?)^```}ms;
-    ok $source && $conf, 'it has an app and its nginx.conf' or return;
+subtest 'README.md: the first app' => sub {
+    my ($source) = grep { m{^/\* notes\.c \*/} } @code;
+    my ($conf)   = grep { /^# notes\.conf/ } @conf;
 
     mkdir "$dir/notes";
     NginxAsync::Env::spew("$dir/notes/notes.c", $source);
     my $so = NginxAsync->build_app("$dir/notes/notes.c");
 
-    $conf =~ s/^load_module .*//m;
+    # the harness has its own
+    $conf =~ s/^(?:load_module|pid) .*//mg;
     $conf =~ s/listen\s+\d+/listen 127.0.0.1:\$TEST_NGINX_SERVER_PORT/;
-    $conf =~ s/notes\.so/$so/;
+    $conf =~ s/notes\.so;/$so;/;
 
-    my $nginx = NginxAsync->new(conf => $conf)->start;
+    my $nginx = NginxAsync->new(conf => $conf, allow => qr/no app has|is not t/)
+        ->start;
     my $shown = 0;
 
     for (consoles('README.md')) {
         my ($command, $out) = @$_;
-        my ($args, $uri) = $command =~ m{^curl (.*?)\S+:8080(\S+?)'?$} or next;
-        my ($method, $body) = ('GET', undef);
+        my ($args, $uri) = $command =~ m{^curl (.*?)\S+:8080(\S+)$} or next;
+        my ($body) = $args =~ /--json '(.*?)'/;
 
-        ($method, $body) = ('POST', $1) if $args =~ /--json '(.*?)'/;
+        my $r = $nginx->request(defined $body ? 'POST' : 'GET', $uri,
+            body => $body, headers => ['Content-Type', 'application/json']);
 
-        my $r = $nginx->request($method, $uri, body => $body,
-            headers => ['Content-Type', 'application/json']);
         is $r->body . "\n", $out, $command;
         $shown++;
     }
 
-    ok $shown, 'it shows how to try it';
+    is $shown, 6, 'all that it shows';
+
+    my ($ok) = $nginx->conf_test;
+    is $ok, 0, 'nginx -t';
+
+    (my $misspelt = $conf) =~ s/read_note;/read_nots;/;
+    my ($status, $said) = $nginx->conf_test($misspelt);
+    my ($shows) = $readme =~ /^    (no app has .*\?)/m;
+    like $said, qr/\Q$shows\E/, 'and what it says of a name that is not there';
+
+    (my $unquoted = $conf) =~ s/"//g;
+    ($status, $said) = $nginx->conf_test($unquoted);
+    like $said, qr/"async_route" is not terminated by ";"/, 'and of braces';
+
     $nginx->stop;
 };
+
+subtest 'README.md: all its code' => sub {
+    ok index(NginxAsync::Env::slurp("$top/examples/tour/tour.c"),
+        $code[0] =~ s/^#include.*\n\n//r) > 0, 'the first lines are the tour';
+
+    mkdir "$dir/all";
+    NginxAsync::Env::spew("$dir/all/notes.c", join "\n", @code);
+    my $so = NginxAsync->build_app("$dir/all/notes.c");
+
+    my $nginx = NginxAsync->new(files => { '404.html' => 'not here' });
+
+    for my $conf (grep { !/^# notes\.conf/ } @conf) {
+        my $app = $conf =~ /async_app/ ? '' : "async_app $so;\n";
+        my ($name) = $conf =~ /(async_\w+)/;
+
+        my ($status, $said) = $nginx->conf_test($conf =~ /^location/
+            ? { http => $app, server => $conf }
+            : { http => $app . $conf =~ s/notes\.so/$so/r });
+
+        is $status, 0, "the example of $name" or diag $said;
+    }
+
+    $nginx->start({ http => "async_app $so;\n", server => <<'EOF_CONF' });
+        location / {
+            async_route  GET  /notes/   list_notes;
+            async_route  GET  /counted  counted;
+        }
+EOF_CONF
+
+    is $nginx->get('/notes/?limit=3&done=yes')->body,
+        '{"limit":3,"done":true}', 'parameters';
+    like $nginx->get('/notes/?limit=x&done=x')->body,
+        qr/int_parsing.*bool_parsing/, 'all errors of parameters at once';
+    is $nginx->get('/counted')->body, '{"waiting":0}', 'an await by hand';
+    $nginx->stop;
+};
+
+# ---- what the other example's nginx.conf is for
+
+my $conf = NginxAsync::Env::slurp("$top/examples/asyncio/nginx.conf");
+my $so   = NginxAsync->build_app($asyncio);
+
+$conf =~ s/^load_module .*//m;
+$conf =~ s/asyncio\.so;/$so;/;
+$conf =~ s/\bmain;/my_coroutine;/;
+
+my $nginx = NginxAsync->new(conf => $conf);
+$nginx->start;
+soon(sub { !$nginx->running }, 'async_run: nginx ends with its task');
+is $nginx->exit_status, 0, 'async_run: with its code';
+is $nginx->{server}->output, "Step 1\nStep 2\n", 'async_run: its output';
+$nginx->stop;
 
 done_testing;

@@ -11,26 +11,31 @@ NginxAsync::Http2 - raw HTTP/2 frames, for what no HTTP/2 client will do
     $h->data($id, 'some', 0); $h->data($id, 'more', 1); $h->reset($id);
     my $r = $h->response($id);   # status, body, reset (an error code or undef)
 
+With the option "window" the server may send so many bytes of a stream only,
+until $h->window($id, $more).
+
 =cut
 
 use strict;
 use warnings;
 
 use constant { DATA => 0, HEADERS => 1, RST_STREAM => 3, SETTINGS => 4,
-    PING => 6, GOAWAY => 7 };
+    PING => 6, WINDOW_UPDATE => 8 };
 
 # nginx's indexed statuses (RFC 7541, appendix A)
 my @STATUS = (200, 204, 206, 304, 400, 404, 500);
 
 
 sub new {
-    my ($class, $connection) = @_;
+    my ($class, $connection, %o) = @_;
 
     my $self = bless { c => $connection, next => 1, streams => {} }, $class;
 
     $connection->send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
-    return $self->frame(SETTINGS, 0, 0, '');
+    # SETTINGS_INITIAL_WINDOW_SIZE is 4
+    return $self->frame(SETTINGS, 0, 0,
+        defined $o{window} ? pack('n N', 4, $o{window}) : '');
 }
 
 
@@ -73,6 +78,7 @@ sub data {
 }
 
 
+sub window { return $_[0]->frame(WINDOW_UPDATE, 0, $_[1], pack 'N', $_[2]) }
 sub reset { return $_[0]->frame(RST_STREAM, 0, $_[1], pack 'N', 8) }
 
 

@@ -101,16 +101,17 @@ def prepare(contender, values):
 
     os.makedirs(out(contender), exist_ok=True)
 
-    for command in contender.get("build", []):
-        p = subprocess.run(["sh", "-c", values.fill(command, contender)],
-                           capture_output=True, text=True)
-        if p.returncode != 0:
-            lines = (p.stderr.strip() or "no message").splitlines()
-            raise Unavailable("does not build: " + lines[-1])
+    command = " ".join(contender.get("build", []))
+    p = subprocess.run(["sh", "-c", values.fill(command, contender)],
+                       capture_output=True, text=True)
+
+    if p.returncode != 0:
+        lines = (p.stderr.strip() or "no message").splitlines()
+        raise Unavailable("does not build: " + lines[-1])
 
 
 def version(contender):
-    p = subprocess.run(["sh", "-c", contender["version"]],
+    p = subprocess.run(["sh", "-c", " ".join(contender["version"])],
                        capture_output=True, text=True)
 
     return ", ".join(p.stdout.split("\n")).strip(", ")

@@ -79,7 +79,8 @@ def streams_cells(samples, limit):
 def count_cells(samples, limit):
     return [number(median(samples, "instructions")),
             ratio(samples, limit, "instructions"),
-            number(median(samples, "ours") or None)]
+            number(median(samples, "ours") or None),
+            number(median(samples, "suspend"))]
 
 
 KINDS = {
@@ -89,8 +90,8 @@ KINDS = {
     "streams": (["CPU µs/request", "RSS B/waiting stream", "200",
                  "of them early", "503", "with Retry-After", "other",
                  "quiet"], streams_cells),
-    "count": (["instructions", "of limit", "of them in our module"],
-              count_cells),
+    "count": (["instructions", "of limit", "of them in our module",
+               "suspend and resume"], count_cells),
 }
 
 
