@@ -122,12 +122,25 @@ ngx_async_coro_high_water(ngx_async_coro_t *coro)
 static char *
 ngx_async_coro_lowest_page(char *low, char *high, size_t page)
 {
-    unsigned char  resident;
+    size_t         i, n;
+    unsigned char  resident[64];
 
-    for ( /* void */ ; low < high; low += page) {
+    for ( /* void */ ; low < high; low += n * page) {
 
-        if (mincore(low, page, &resident) == -1 || (resident & 1)) {
+        n = (high - low + page - 1) / page;
+
+        if (n > sizeof(resident)) {
+            n = sizeof(resident);
+        }
+
+        if (mincore(low, n * page, resident) == -1) {
             return low;
+        }
+
+        for (i = 0; i < n; i++) {
+            if (resident[i] & 1) {
+                return low + i * page;
+            }
         }
     }
 

@@ -21,7 +21,7 @@
 /* of the runs of a function, the first few and then one in so many are
  * measured for its high-water mark */
 #define NGX_ASYNC_MEASURED     8
-#define NGX_ASYNC_SAMPLE       256
+#define NGX_ASYNC_SAMPLE       1024
 
 /* how often a cancelled task may ask again before it is slowed down */
 #define NGX_ASYNC_REFUSALS     1000

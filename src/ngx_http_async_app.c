@@ -142,7 +142,10 @@ ngx_http_async_app_copy(ngx_conf_t *cf, ngx_http_async_app_t *app)
 
     clnf->fd = app->fd;
     clnf->name = app->path.data;
-    clnf->log = cf->pool->log;
+
+    /* the log of the pool is still that of the cycle before, which goes */
+
+    clnf->log = &cf->cycle->new_log;
 
     fd = ngx_open_file(app->path.data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
                        NGX_FILE_OPEN, 0);
@@ -464,7 +467,6 @@ ngx_http_async_app_ambiguous(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
 void
 ngx_http_async_app_load(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
 {
-    int                    fd;
     char                   why[NGX_HTTP_ASYNC_WHY_LEN];
     ngx_uint_t             i;
     const async_app_t     *loaded;
@@ -474,20 +476,7 @@ ngx_http_async_app_load(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
 
     for (i = 0; i < mcf->apps.nelts; i++) {
 
-        /*
-         * The loader knows a library by its name, which is the descriptor's
-         * number here.  One that stays open for good keeps the number from
-         * coming back with other code, where no new process is made for a new
-         * configuration.
-         */
-
-        fd = app[i].fd;
-
-        if (ngx_process == NGX_PROCESS_SINGLE) {
-            fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        }
-
-        loaded = ngx_http_async_open_app(fd, &app[i].loaded, why);
+        loaded = ngx_http_async_open_app(app[i].fd, &app[i].loaded, why);
 
         if (loaded == NULL) {
             ngx_log_error(NGX_LOG_ERR, cycle->log, 0,

@@ -46,6 +46,9 @@ static void ngx_http_async_exit_process(ngx_cycle_t *cycle);
 static void ngx_http_async_exit_master(ngx_cycle_t *cycle);
 
 
+extern ngx_module_t  ngx_thread_pool_module;
+
+
 static ngx_conf_post_t  ngx_http_async_time_post = {
     ngx_http_async_check_time
 };
@@ -498,16 +501,23 @@ ngx_http_async_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_async_init_module(ngx_cycle_t *cycle)
 {
-    /* a reload without a master process makes no new worker */
+    /*
+     * A reload without a master process makes no new worker, and nginx starts
+     * no threads for the thread pools of the new configuration.
+     */
 
-    if (ngx_process == NGX_PROCESS_SINGLE
-        && !ngx_is_init_cycle(cycle->old_cycle)
-        && !ngx_test_config)
+    if (ngx_process != NGX_PROCESS_SINGLE
+        || ngx_is_init_cycle(cycle->old_cycle)
+        || ngx_test_config)
     {
-        return ngx_http_async_init_process(cycle);
+        return NGX_OK;
     }
 
-    return NGX_OK;
+    if (ngx_thread_pool_module.init_process(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_async_init_process(cycle);
 }
 
 

@@ -123,8 +123,14 @@ refused 'a FIFO', "$dir/fifo.so", qr{is not a regular file};
 write_source('text.so', says('no'));
 refused 'a text', "$dir/text.so", qr{text.so": .*invalid ELF header};
 
-NginxAsync::Env::spew("$dir/cut.so", substr NginxAsync::Env::slurp($good), 0, 2000);
-refused 'the beginning of an app', "$dir/cut.so", qr{async app "\Q$dir\E/cut.so": };
+SKIP: {
+    skip 'ASan takes the signal', 1 if $asan;
+
+    NginxAsync::Env::spew("$dir/cut.so",
+        substr NginxAsync::Env::slurp($good), 0, 2000);
+    refused 'the beginning of an app', "$dir/cut.so",
+        qr{async app "\Q$dir\E/cut.so": };
+}
 
 refused 'a library that is no app',
     by_compiler('library.so', "int f(void) { return 1; }\n"),
@@ -215,11 +221,15 @@ SKIP: {
 
     refused 'a constructor that crashes',
         constructor('crashes', 'raise(SIGSEGV);'),
-        qr{its constructors die by signal 11};
+        qr{loading it ends by signal 11};
 }
 
-refused 'a constructor that aborts', constructor('aborts', 'abort();'),
-    qr{its constructors die by signal 6};
+SKIP: {
+    skip 'ASan takes the signal', 1 if $asan;
+
+    refused 'a constructor that aborts', constructor('aborts', 'abort();'),
+        qr{loading it ends by signal 6};
+}
 
 refused 'a constructor that exits', constructor('exits', '_exit(0);'),
     qr{its constructors end the process};
@@ -338,24 +348,6 @@ subtest 'a replaced app serves after the next reload' => sub {
     is $m->get('/')->body, 'version 5', 'a removed file serves on';
     $m->kill_worker('KILL');
     is $m->get('/')->body, 'version 5', 'in a new worker, too';
-    $m->stop;
-};
-
-
-subtest 'a reload without a master process takes the new code as well' => sub {
-    my $file = app('single.so', says('version 1'));
-    my $m = NginxAsync->new(master => 'off', user => undef, conf => {
-        http => "async_app $file;", server => $route })->start;
-
-    is $m->get('/')->body, 'version 1', 'before';
-
-    for my $version (2 .. 6) {
-        app('single.so', says("version $version"));
-        $m->signal('HUP');
-        $m->wait_until(sub { $m->get('/')->body eq "version $version" });
-        is $m->get('/')->body, "version $version", "after reload $version";
-    }
-
     $m->stop;
 };
 
@@ -514,9 +506,15 @@ EOF_CONF
     is $m->get('/await')->body, '{"alive":1,"length":1000}', 'objects survive an await';
     is $m->get('/await')->body, '{"alive":1,"length":1000}', 'and are destroyed';
 
-    my $r = $m->get('/throw');
-    is $r->status, 400, 'an exception is caught on the stack of a coroutine';
-    is $r->body, '{"detail":"caught"}', 'where it says';
+    SKIP: {
+        # it looks for the C++ library before there is one
+        skip 'ASan below a program in C knows no exceptions', 2 if $asan;
+
+        my $r = $m->get('/throw');
+        is $r->status, 400, 'an exception is caught on the stack of a coroutine';
+        is $r->body, '{"detail":"caught"}', 'where it says';
+    }
+
     $m->stop;
 };
 
@@ -646,7 +644,7 @@ subtest 'the header stands alone' => sub {
 
     for my $compiler (qw(gcc clang)) {
         SKIP: {
-            skip "no $compiler", 4 if !qx{command -v $compiler};
+            skip "no $compiler", 4 if !grep { -x "$_/$compiler" } split /:/, $ENV{PATH};
 
             for (['c', 'c11'], ['c', 'gnu17'], ['c++', 'c++17'], ['c++', 'c++20']) {
                 my ($language, $standard) = @$_;
@@ -658,7 +656,7 @@ subtest 'the header stands alone' => sub {
     }
 
     my $text = run('gcc', '-E', "-I$src", $source);
-    my @headers = grep { m{/ngx_|/nginx} } $text =~ /^# \d+ "([^"]+)"/mg;
+    my @headers = grep { m{/ngx_[^/]*$|/nginx/} } $text =~ /^# \d+ "([^"]+)"/mg;
 
     is_deeply [grep { !m{/ngx_async\.h$} } @headers], [],
         'it includes no other header of nginx or of ours';
@@ -723,7 +721,7 @@ EOF_C
 ASYNC_HANDLER(hello) { await_sleep(co, 1); return ASYNC_OK; }
 EOF_C
     like run($cc, $bad, '-o', "$dir/x.so"),
-        qr/ignoring return value of .await_sleep_at./,
+        qr/ignoring return value of \S*await_sleep_at/,
         'a result of an await that nobody looks at is warned of';
 
     $bad = write_source('syntax.c', "#include <ngx_async.h>\nint f(\n");

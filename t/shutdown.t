@@ -275,15 +275,14 @@ sub load {
 
 # ---- without a master process
 
+# No HUP here: after it, stock nginx of one process has no connections left for
+# clients ("worker_connections are not enough"), and dies in the exit of any
+# thread pool.  nginx's documentation calls this mode one for development.
+
 {
     my $n = nginx(master => 'off');
     is $n->get('/nap?tag=single&ms=20')->body, "nap single\n",
         'a single process serves';
-
-    my $before = $n->open_fds($n->master);
-    $n->signal('HUP');
-    ok $n->wait_for_log(qr/reconfiguring/), '... takes a HUP';
-    is $n->get('/nap?tag=again&ms=20')->body, "nap again\n", '... and serves on';
     ok $n->stop, '... and ends on QUIT';
 }
 

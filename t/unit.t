@@ -28,8 +28,9 @@ my $nginx = ($ENV{NGX_SRC} // '/usr/share/nginx/src') . '/src';
 my @programs = (
     [near => ['near']],
     [route_tree => ['near', 'route_tree']],
-    [value => ['value']],
-    [json => ['value', 'json'], '-ljansson'],
+    [value => ['value', 'value_uuid']],
+    [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
+        '-ljansson'],
 );
 
 my %modes = (

@@ -163,10 +163,13 @@ static const char *
 encode(json_t *value)
 {
     ngx_str_t     text;
+    ngx_uint_t    depth;
     const char   *error;
     static char  *line;
 
-    if (ngx_http_async_json_encode(pool, value, &text, &error) != NGX_OK) {
+    if (ngx_http_async_json_encode(pool, value, &text, &depth, &error)
+        != NGX_OK)
+    {
         return error;
     }
 
@@ -298,20 +301,21 @@ test_encode(void)
 static void
 test_no_memory(void)
 {
-    json_t     *value;
-    ngx_str_t   text;
-    ngx_int_t   rc;
-    const char *error;
+    json_t      *value;
+    ngx_str_t    text;
+    ngx_int_t    rc;
+    ngx_uint_t   depth;
+    const char  *error;
 
     value = nested(100);
 
     ngx_stub_allocations = 0;
-    rc = ngx_http_async_json_encode(pool, value, &text, &error);
+    rc = ngx_http_async_json_encode(pool, value, &text, &depth, &error);
     ngx_stub_ok(rc == NGX_ERROR && strcmp(error, "no memory") == 0,
                 "no memory for the frames is told");
 
     ngx_stub_allocations = 1;
-    rc = ngx_http_async_json_encode(pool, value, &text, &error);
+    rc = ngx_http_async_json_encode(pool, value, &text, &depth, &error);
     ngx_stub_ok(rc == NGX_ERROR && strcmp(error, "no memory") == 0,
                 "no memory for the text is told");
 
