@@ -311,6 +311,26 @@ ASYNC_API async_rc_t async_valid(async_req_t *req);
  */
 ASYNC_API async_rc_t async_json(async_req_t *req, int status, json_t *value);
 
+/*
+ * The same from a format and arguments, those of jansson's json_pack()
+ * ("Building Values" in its documentation), without making the value:
+ *
+ *     return async_json_pack(req, 200, "{s:i, s:s?}", "id", id, "name", name);
+ *
+ * Strings are copied, "O" lends, "o" steals.  ASYNC_ERROR for what json_pack()
+ * refuses, and for what async_json() does; async_error() names the place in
+ * the format, counted from 1.  A name twice in an object is not noticed: both
+ * members are written.
+ *
+ * Neither the compiler nor the call can check that the arguments are of the
+ * types that the format tells: "i" and "b" take int, "I" json_int_t (cast an
+ * int64_t), "f" double, "s#" a string and an int, "s%" one and a size_t.  A
+ * wrong one is undefined, as with printf().  If the format has a letter that
+ * does not exist, values of "o" behind it leak.
+ */
+ASYNC_API async_rc_t async_json_pack(async_req_t *req, int status,
+    const char *format, ...);
+
 /* Zero-terminated text; copies.  text/plain and text/html, in UTF-8. */
 ASYNC_API async_rc_t async_text(async_req_t *req, int status,
     const char *text);

@@ -9,7 +9,6 @@
  */
 
 #include <ngx_async_task.h>
-#include <stdarg.h>
 #include <sys/eventfd.h>
 
 
@@ -63,7 +62,6 @@ static void ngx_async_task_main(void *data);
 static ngx_inline ngx_int_t ngx_async_resume(ngx_async_task_t *t);
 static void ngx_async_task_call(ngx_async_task_t *t);
 static void ngx_async_task_end(ngx_async_task_t *t);
-static void ngx_async_task_measure(ngx_async_task_t *t);
 static void ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
     __attribute__((noreturn, cold));
 static void ngx_async_misplaced(const char *await, const char *site)
@@ -80,7 +78,6 @@ static void ngx_async_guard(void);
 static void ngx_async_guard_handler(ngx_event_t *ev);
 static void ngx_async_give_up(ngx_log_t *log);
 static void ngx_async_cancel_all(ngx_async_reason_e reason);
-static void ngx_async_overflow(ngx_async_coro_t *coro);
 
 
 static ngx_async_worker_t   ngx_async;
@@ -126,11 +123,6 @@ ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
 ngx_int_t
 ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
 {
-    if (ngx_async.stacks) {
-        /* a reload without a master process */
-        return NGX_OK;
-    }
-
     ngx_memzero(&ngx_async, sizeof(ngx_async_worker_t));
 
     ngx_queue_init(&ngx_async.ready);
@@ -172,7 +164,7 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
                       conf->max_tasks);
     }
 
-    if (ngx_async_coro_overflow_install(ngx_async_overflow) != 0) {
+    if (ngx_async_coro_overflow_install(ngx_async_note_overflow) != 0) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
                       "async: stack overflows will not be diagnosed");
     }
@@ -323,7 +315,7 @@ ngx_async_task_end(ngx_async_task_t *t)
     }
 
     if (t->measured) {
-        ngx_async_task_measure(t);
+        ngx_async_note_stack(t, ngx_async.stack_size);
     }
 
     ngx_queue_remove(&t->live);
@@ -342,33 +334,6 @@ ngx_async_task_end(ngx_async_task_t *t)
         && !ngx_async.trim.timer_set)
     {
         ngx_add_timer(&ngx_async.trim, NGX_ASYNC_TRIM);
-    }
-}
-
-
-static void
-ngx_async_task_measure(ngx_async_task_t *t)
-{
-    size_t                used;
-    ngx_async_profile_t  *profile;
-
-    profile = t->profile;
-    used = ngx_async_coro_high_water(t->coro);
-
-    if (used <= profile->stack_used) {
-        return;
-    }
-
-    profile->stack_used = used;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_CORE, t->log, 0,
-                   "async high water of \"%s\": %uz", profile->name, used);
-
-    if (used > ngx_async.stack_size / 4 * 3) {
-        ngx_log_error(NGX_LOG_WARN, t->log, 0,
-                      "async handler \"%s\" has used %uz of the %uz bytes of "
-                      "its stack: raise \"async_stack_size\"",
-                      profile->name, used, ngx_async.stack_size);
     }
 }
 
@@ -799,67 +764,4 @@ ngx_async_cancel_all(ngx_async_reason_e reason)
         ngx_async_task_cancel(ngx_queue_data(q, ngx_async_task_t, live),
                               reason);
     }
-}
-
-
-async_rc_t
-ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
-{
-    u_char   *p;
-    va_list   args;
-
-    va_start(args, fmt);
-    p = ngx_vslprintf(t->error, t->error + NGX_ASYNC_ERROR_LEN - 1, fmt, args);
-    va_end(args);
-
-    *p = '\0';
-
-    return rc;
-}
-
-
-const char *
-async_error(async_t *co)
-{
-    return (const char *) co->error;
-}
-
-
-const char *
-ngx_async_rc_name(ngx_int_t rc)
-{
-    static const char  *names[] = {
-        "ASYNC_OK", "ASYNC_ERROR", "ASYNC_TIMEOUT", "ASYNC_CANCELLED",
-        "ASYNC_CLOSED", "ASYNC_BUSY", "ASYNC_INVALID"
-    };
-
-    if (rc > 0 || rc < ASYNC_INVALID) {
-        return "a code that is none of async_rc_t";
-    }
-
-    return names[-rc];
-}
-
-
-/* Runs on the signal stack: only what is async-signal-safe. */
-
-static void
-ngx_async_overflow(ngx_async_coro_t *coro)
-{
-    u_char            *p, buf[512];
-    ngx_async_task_t  *t;
-
-    t = ngx_async_coro_data(coro);
-
-    p = ngx_slprintf(buf, buf + sizeof(buf) - 1,
-                     "%V [alert] %P#" NGX_TID_T_FMT ": async handler "
-                     "\"%s\" overflowed its stack of %uz bytes; its last "
-                     "await is %s at %s; raise \"async_stack_size\" or keep "
-                     "large arrays off the stack",
-                     &ngx_cached_err_log_time, ngx_pid, ngx_log_tid,
-                     t->profile->name, ngx_async.stack_size,
-                     t->await ? t->await : "none", t->site ? t->site : "-");
-    *p++ = LF;
-
-    (void) ngx_write_fd(ngx_cycle->log->file->fd, buf, p - buf);
 }

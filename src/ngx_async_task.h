@@ -186,5 +186,11 @@ async_rc_t ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc,
 
 const char *ngx_async_rc_name(ngx_int_t rc);
 
+/* The high-water mark of a measured task that has ended; size: of its stack */
+void ngx_async_note_stack(ngx_async_task_t *t, size_t size);
+
+/* Writes the log line of a stack overflow, from the signal handler. */
+void ngx_async_note_overflow(ngx_async_coro_t *coro);
+
 
 #endif /* _NGX_ASYNC_TASK_H_INCLUDED_ */

@@ -139,7 +139,7 @@ ngx_http_async_inspect_child(ngx_conf_t *cf, ngx_http_async_app_t *app,
     }
 
     if (WIFSIGNALED(status)) {
-        ngx_sprintf((u_char *) why, "its constructors die by signal %d%Z",
+        ngx_sprintf((u_char *) why, "loading it ends by signal %d%Z",
                     WTERMSIG(status));
         ngx_http_async_inspect_failed(cf, app, why);
         return NGX_ERROR;

@@ -13,6 +13,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <stdarg.h>
 #include <jansson.h>
 
 
@@ -49,6 +50,19 @@ typedef struct {
 } ngx_http_async_json_error_t;
 
 
+/* a call in the manner of json_pack(), and what came of it */
+
+typedef struct {
+    const char                     *format;    /* not NULL                   */
+    va_list                         args;      /* as va_start() made it      */
+    const char                     *error;     /* static, no full stop       */
+    size_t                          position;  /* of the error in the format,
+                                                  in bytes, from 1           */
+    ngx_uint_t                      depth;     /* as that of _encode()       */
+    ngx_uint_t                      owned;     /* _release() has work to do  */
+} ngx_http_async_json_pack_t;
+
+
 /*
  * Loads any JSON value from memory that need not be terminated; a byte order
  * mark is skipped and not counted in position.  max_depth 0 is the default.
@@ -67,6 +81,8 @@ ngx_int_t ngx_http_async_json_load(u_char *data, size_t len,
  * Writes a borrowed value as compact UTF-8 into one allocation of the pool,
  * not terminated.  Strings made with jansson's _nocheck calls are trusted to
  * be UTF-8.  Does not recur: about 2k of stack, another 3k for doubles.
+ * *depth is that of the value, as far as it was walked: on NGX_OK jansson
+ * recurs as deep when it frees.
  *
  * NGX_OK
  * NGX_DECLINED  the value has no JSON form: NULL, nan, inf, too deep or
@@ -75,7 +91,22 @@ ngx_int_t ngx_http_async_json_load(u_char *data, size_t len,
  */
 
 ngx_int_t ngx_http_async_json_encode(ngx_pool_t *pool, json_t *value,
-    ngx_str_t *text, const char **error);
+    ngx_str_t *text, ngx_uint_t *depth, const char **error);
+
+/*
+ * Writes the text of what json_pack() would build; answers and writes as
+ * _encode(), with the error and its place in *pack.  NGX_DECLINED, too: what
+ * json_pack() refuses; what it accepts in spite of its documentation, "{*".
+ * It does not look for keys of one name: json_pack() would keep the last one.
+ *
+ * Values of "o" are kept until _release(), for others may lie in them.  That
+ * ends where the format has a letter that says no type: what follows leaks.
+ * jansson recurs in it.
+ */
+
+ngx_int_t ngx_http_async_json_pack(ngx_pool_t *pool,
+    ngx_http_async_json_pack_t *pack, ngx_str_t *text);
+void ngx_http_async_json_pack_release(ngx_http_async_json_pack_t *pack);
 
 /*
  * Writes a finite double as Python's repr() does, in any locale; returns the

@@ -40,13 +40,9 @@ static char *ngx_http_async_check_time(ngx_conf_t *cf, void *post,
 static char *ngx_http_async_check_stack(ngx_conf_t *cf, void *post,
     void *data);
 static ngx_int_t ngx_http_async_init(ngx_conf_t *cf);
-static ngx_int_t ngx_http_async_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_async_init_process(ngx_cycle_t *cycle);
 static void ngx_http_async_exit_process(ngx_cycle_t *cycle);
 static void ngx_http_async_exit_master(ngx_cycle_t *cycle);
-
-
-extern ngx_module_t  ngx_thread_pool_module;
 
 
 static ngx_conf_post_t  ngx_http_async_time_post = {
@@ -166,7 +162,7 @@ ngx_module_t  ngx_http_async_module = {
     ngx_http_async_commands,               /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_async_init_module,            /* init module */
+    NULL,                                  /* init module */
     ngx_http_async_init_process,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -495,29 +491,6 @@ ngx_http_async_init(ngx_conf_t *cf)
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_async_init_module(ngx_cycle_t *cycle)
-{
-    /*
-     * A reload without a master process makes no new worker, and nginx starts
-     * no threads for the thread pools of the new configuration.
-     */
-
-    if (ngx_process != NGX_PROCESS_SINGLE
-        || ngx_is_init_cycle(cycle->old_cycle)
-        || ngx_test_config)
-    {
-        return NGX_OK;
-    }
-
-    if (ngx_thread_pool_module.init_process(cycle) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_async_init_process(cycle);
 }
 
 

@@ -16,7 +16,12 @@ static async_rc_t ngx_http_async_body_out(async_req_t *req, const char *call,
     int status, ngx_str_t *type, const void *data, size_t len);
 static async_rc_t ngx_http_async_json_out(async_req_t *req, const char *call,
     int status, json_t *value);
+static async_rc_t ngx_http_async_pack_out(async_req_t *req, int status,
+    ngx_http_async_json_pack_t *pack);
+static async_rc_t ngx_http_async_text_out(async_req_t *req, const char *call,
+    int status, ngx_str_t *text);
 static void ngx_http_async_json_free(void *data);
+static void ngx_http_async_pack_free(void *data);
 static async_rc_t ngx_http_async_is_null(async_req_t *req, const char *call);
 static async_rc_t ngx_http_async_header_out(async_req_t *req,
     const char *name, const char *value, ngx_uint_t replace);
@@ -29,6 +34,14 @@ static void ngx_http_async_trim(ngx_str_t *value);
 static void ngx_http_async_remove_header(async_req_t *req, ngx_str_t *name);
 static ngx_int_t ngx_http_async_copy(ngx_pool_t *pool, ngx_str_t *to,
     const void *data, size_t len);
+
+
+/*
+ * A value of so many levels is freed where it is: jansson takes less stack for
+ * that than the encoder has just taken.
+ */
+
+#define NGX_HTTP_ASYNC_JSON_SHALLOW  16
 
 
 /* in any locale that an app may have set */
@@ -50,11 +63,25 @@ static ngx_str_t  ngx_http_async_type_bytes =
 async_rc_t
 async_json(async_req_t *req, int status, json_t *value)
 {
-    async_rc_t  rc;
+    return ngx_http_async_json_out(req, "async_json", status, value);
+}
 
-    rc = ngx_http_async_json_out(req, "async_json", status, value);
 
-    ngx_async_on_loop(&req->task, ngx_http_async_json_free, value);
+async_rc_t
+async_json_pack(async_req_t *req, int status, const char *format, ...)
+{
+    async_rc_t                  rc;
+    ngx_http_async_json_pack_t  pack;
+
+    if (format == NULL) {
+        return ngx_http_async_is_null(req, "async_json_pack");
+    }
+
+    pack.format = format;
+
+    va_start(pack.args, format);
+    rc = ngx_http_async_pack_out(req, status, &pack);
+    va_end(pack.args);
 
     return rc;
 }
@@ -243,11 +270,12 @@ async_fail_json(async_req_t *req, int status, json_t *detail)
 
     rc = ngx_http_async_status(req, "async_fail", status, 400, 599);
 
-    if (rc == ASYNC_OK) {
-        rc = ngx_http_async_json_out(req, "async_fail", status, body);
+    if (rc != ASYNC_OK) {
+        ngx_async_on_loop(&req->task, ngx_http_async_json_free, body);
+        return rc;
     }
 
-    ngx_async_on_loop(&req->task, ngx_http_async_json_free, body);
+    rc = ngx_http_async_json_out(req, "async_fail", status, body);
 
     if (rc != ASYNC_OK) {
         return rc;
@@ -385,13 +413,74 @@ ngx_http_async_body_out(async_req_t *req, const char *call, int status,
 }
 
 
+/* steals */
+
 static async_rc_t
 ngx_http_async_json_out(async_req_t *req, const char *call, int status,
     json_t *value)
 {
-    ngx_str_t              text;
+    ngx_str_t    text;
+    ngx_int_t    rc;
+    ngx_uint_t   depth;
+    const char  *error;
+
+    if (value == NULL) {
+        return ngx_http_async_is_null(req, call);
+    }
+
+    rc = ngx_http_async_json_encode(req->r->pool, value, &text, &depth,
+                                    &error);
+
+    if (rc == NGX_OK && depth <= NGX_HTTP_ASYNC_JSON_SHALLOW) {
+        json_decref(value);
+
+    } else {
+        ngx_async_on_loop(&req->task, ngx_http_async_json_free, value);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "%s(): %s", call,
+                                   error);
+    }
+
+    return ngx_http_async_text_out(req, call, status, &text);
+}
+
+
+static async_rc_t
+ngx_http_async_pack_out(async_req_t *req, int status,
+    ngx_http_async_json_pack_t *pack)
+{
+    ngx_int_t  rc;
+    ngx_str_t  text;
+
+    rc = ngx_http_async_json_pack(req->r->pool, pack, &text);
+
+    if (pack->owned) {
+        if (rc == NGX_OK && pack->depth <= NGX_HTTP_ASYNC_JSON_SHALLOW) {
+            ngx_http_async_json_pack_release(pack);
+
+        } else {
+            ngx_async_on_loop(&req->task, ngx_http_async_pack_free, pack);
+        }
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "async_json_pack(): %s, at character %uz "
+                                   "of the format \"%s\"", pack->error,
+                                   pack->position, pack->format);
+    }
+
+    return ngx_http_async_text_out(req, "async_json_pack", status, &text);
+}
+
+
+static async_rc_t
+ngx_http_async_text_out(async_req_t *req, const char *call, int status,
+    ngx_str_t *text)
+{
     async_rc_t             rc;
-    const char            *error;
     ngx_http_async_out_t  *out;
 
     rc = ngx_http_async_status(req, call, status, 200, 599);
@@ -399,22 +488,11 @@ ngx_http_async_json_out(async_req_t *req, const char *call, int status,
         return rc;
     }
 
-    if (value == NULL) {
-        return ngx_http_async_is_null(req, call);
-    }
-
-    if (ngx_http_async_json_encode(req->r->pool, value, &text, &error)
-        != NGX_OK)
-    {
-        return ngx_async_set_error(&req->task, ASYNC_ERROR, "%s(): %s", call,
-                                   error);
-    }
-
     out = &req->out;
 
     out->status = status;
     out->type = ngx_http_async_type_json;
-    out->body = text;
+    out->body = *text;
     out->failed = 0;
     ngx_str_null(&out->path);
 
@@ -428,6 +506,13 @@ static void
 ngx_http_async_json_free(void *data)
 {
     json_decref((json_t *) data);
+}
+
+
+static void
+ngx_http_async_pack_free(void *data)
+{
+    ngx_http_async_json_pack_release((ngx_http_async_json_pack_t *) data);
 }
 
 

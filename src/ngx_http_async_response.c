@@ -441,9 +441,9 @@ ngx_http_async_intercepted(ngx_http_request_t *r,
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    if (clcf->error_pages == NULL
-        || (r->error_page && !clcf->recursive_error_pages))
-    {
+    /* as ngx_http_special_response_handler() looks for them */
+
+    if (clcf->error_pages == NULL || r->error_page || r->uri_changes == 0) {
         return 0;
     }
 

@@ -123,6 +123,11 @@ EOF_CONF
         async_intercept_errors on;
         error_page 404 /bad-recursive;
     }
+    location = /inner-recursive {
+        async_handler nap;
+        async_intercept_errors on;
+        error_page 404 /bad-recursive;
+    }
     location = /bad-recursive {
         internal;
         recursive_error_pages on;
@@ -460,6 +465,9 @@ is_idle('nothing is left of TLS connections');
     $r = $nginx->get('/recursive?status=404&tag=t');
     like $r->body, qr/^page of 503 for /,
         '... unless recursive_error_pages is on';
+    $r = $nginx->get('/inner-recursive?status=404&tag=t');
+    is $r->body, '{"detail":"the page failed, too"}',
+        '... where the first page was looked for';
 
     like $nginx->get('/missing')->body, qr{^page of 404 for /missing\n},
         'error_page of a missing file is a handler';

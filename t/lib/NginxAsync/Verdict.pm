@@ -112,7 +112,7 @@ sub own_leak {
     return 0 if $leak =~ /\bngx_process_events_and_timers\b/;
 
     for my $frame ($leak =~ /^\s+#\d+ \S+ (.*)/mg) {
-        next if $frame =~ m{libsanitizer|libasan|/csu/|libc[-_]start|libc\.so};
+        next if $frame =~ m{libsanitizer|libasan|/csu/|libc[-_]start|libc\.so|libpcre2?[-.]};
         next if $frame =~ m{/nginx\+0x[0-9a-f]+\)};
         next if $frame =~ /^in (?:main|_start|ngx_(?!(?:http_)?async))/;
         return 0;

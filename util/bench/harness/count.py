@@ -6,7 +6,7 @@ import socket
 from . import machine
 from .contender import Server, state
 
-# ours looks at the stack of every 256th task, so counts go by multiples
+# ours looks at the stack of every 1,024th task, so counts go by multiples
 WARM = 512
 
 OURS = "module.so"
@@ -16,7 +16,7 @@ IGNORED = "ngx_async_coro_settle"
 
 # what every await has in common, from its wait to its return
 SUSPEND_RESUME = {"ngx_async_" + name for name in (
-    "wait", "set_timer", "set_state", "coro_suspend", "coro_switch", "wake",
+    "wait", "set_state", "coro_suspend", "coro_switch", "wake",
     "drain_handler", "task_run")}
 
 

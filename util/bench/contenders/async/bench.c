@@ -8,8 +8,7 @@
 
 ASYNC_HANDLER(hello)
 {
-    return async_json(req, 200, json_pack("{s:s}", "message",
-                                          "Hello, World!"));
+    return async_json_pack(req, 200, "{s:s}", "message", "Hello, World!");
 }
 
 
@@ -23,8 +22,7 @@ ASYNC_HANDLER(yield)
         ASYNC_TRY(await_yield(co));
     }
 
-    return async_json(req, 200, json_pack("{s:s}", "message",
-                                          "Hello, World!"));
+    return async_json_pack(req, 200, "{s:s}", "message", "Hello, World!");
 }
 
 
@@ -39,5 +37,5 @@ ASYNC_HANDLER(wait)
         ASYNC_TRY(await_sleep(co, ms));
     }
 
-    return async_json(req, 200, json_pack("{s:b}", "ok", 1));
+    return async_json_pack(req, 200, "{s:b}", "ok", 1);
 }

@@ -1,0 +1,250 @@
+
+/*
+ * Doubles as Python's repr() writes them: the fewest digits that read back as
+ * the same.  In any locale; without recursion, memory or state.
+ */
+
+
+#include <float.h>
+#include <math.h>
+#include <ngx_http_async_json_write.h>
+
+
+#define ngx_http_async_json_is_digit(c)  ((c) >= '0' && (c) <= '9')
+
+
+/* a decimal number: 0.DIGITS times 10 to the point */
+
+typedef struct {
+    u_char                          digits[24];
+    ngx_int_t                       ndigits;
+    ngx_int_t                       point;
+} ngx_http_async_json_decimal_t;
+
+
+static ngx_int_t ngx_http_async_json_short(ngx_http_async_json_decimal_t *d,
+    double value);
+static void ngx_http_async_json_long(ngx_http_async_json_decimal_t *d,
+    double value);
+static void ngx_http_async_json_round(ngx_http_async_json_decimal_t *d,
+    double value, ngx_int_t ndigits);
+static double ngx_http_async_json_read(ngx_http_async_json_decimal_t *d);
+static u_char *ngx_http_async_json_layout(u_char *p,
+    ngx_http_async_json_decimal_t *d);
+
+
+u_char *
+ngx_http_async_json_double(u_char *p, double value)
+{
+    ngx_http_async_json_decimal_t  d;
+
+    if (signbit(value)) {
+        *p++ = '-';
+        value = -value;
+    }
+
+    if (ngx_http_async_json_short(&d, value) != NGX_OK) {
+        ngx_http_async_json_long(&d, value);
+    }
+
+    return ngx_http_async_json_layout(p, &d);
+}
+
+
+/*
+ * The usual case, without printf: an integer below 10^15 over an exact power
+ * of ten.  The quotient is the correctly rounded value of that decimal, so
+ * equality proves the round trip; and of the decimals of 15 digits or less no
+ * two give the same double, so the first one found is the shortest.
+ */
+
+static ngx_int_t
+ngx_http_async_json_short(ngx_http_async_json_decimal_t *d, double value)
+{
+    double      scaled;
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    static const double  powers[] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
+    };
+
+    for (i = 0; i < sizeof(powers) / sizeof(powers[0]); i++) {
+        scaled = value * powers[i];
+
+        if (scaled >= 1e15) {
+            return NGX_DECLINED;
+        }
+
+        n = (uint64_t) (scaled + 0.5);
+
+        if ((double) n / powers[i] == value) {
+            d->ndigits = ngx_http_async_json_digits(d->digits, n) - d->digits;
+            d->point = d->ndigits - (ngx_int_t) i;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* the rest: more and more digits until the round trip holds */
+
+static void
+ngx_http_async_json_long(ngx_http_async_json_decimal_t *d, double value)
+{
+    int        exponent;
+    ngx_int_t  n, power;
+
+    /* a subnormal has few digits that count: 5e-324 is one */
+
+    n = (value < DBL_MIN) ? 1 : 15;
+
+    /* where the short way was open, it has tried 15 digits */
+
+    if (value >= 1e-7 && value < 1e15) {
+        n = 16;
+    }
+
+    /*
+     * Below a power of two doubles lie twice as close as above: the nearest
+     * decimal, if lower, may belong to another double, when the next higher
+     * one does not.
+     */
+
+    power = (frexp(value, &exponent) == 0.5);
+
+    for ( /* void */ ; n < 17; n++) {
+        ngx_http_async_json_round(d, value, n);
+
+        if (ngx_http_async_json_read(d) == value) {
+            break;
+        }
+
+        if (power && d->digits[n - 1] != '9') {
+            d->digits[n - 1]++;
+
+            if (ngx_http_async_json_read(d) == value) {
+                break;
+            }
+        }
+    }
+
+    if (n == 17) {
+        ngx_http_async_json_round(d, value, n);
+    }
+
+    while (d->ndigits > 1 && d->digits[d->ndigits - 1] == '0') {
+        d->ndigits--;
+    }
+}
+
+
+/* the locale's point may be any bytes: only digits are taken */
+
+static void
+ngx_http_async_json_round(ngx_http_async_json_decimal_t *d, double value,
+    ngx_int_t ndigits)
+{
+    char  *p, text[64];
+
+    snprintf(text, sizeof(text), "%.*e", (int) ndigits - 1, value);
+
+    d->ndigits = 0;
+
+    for (p = text; *p != 'e'; p++) {
+        if (ngx_http_async_json_is_digit(*p)) {
+            d->digits[d->ndigits++] = *p;
+        }
+    }
+
+    d->point = atoi(p + 1) + 1;
+}
+
+
+/* and what is read back has no point at all */
+
+static double
+ngx_http_async_json_read(ngx_http_async_json_decimal_t *d)
+{
+    u_char     *p, text[64];
+    ngx_int_t   exponent;
+
+    exponent = d->point - d->ndigits;
+
+    p = ngx_cpymem(text, d->digits, d->ndigits);
+    *p++ = 'e';
+    *p++ = (exponent < 0) ? '-' : '+';
+    p = ngx_http_async_json_digits(p, ngx_abs(exponent));
+    *p = '\0';
+
+    return strtod((char *) text, NULL);
+}
+
+
+/* repr(): positional from 1e-04 up to 1e+16, always with a point or "e" */
+
+static u_char *
+ngx_http_async_json_layout(u_char *p, ngx_http_async_json_decimal_t *d)
+{
+    ngx_int_t  n, exponent;
+
+    if (d->point > 16 || d->point <= -4) {
+        *p++ = d->digits[0];
+
+        if (d->ndigits > 1) {
+            *p++ = '.';
+            p = ngx_cpymem(p, &d->digits[1], d->ndigits - 1);
+        }
+
+        exponent = d->point - 1;
+
+        *p++ = 'e';
+        *p++ = (exponent < 0) ? '-' : '+';
+        exponent = ngx_abs(exponent);
+
+        if (exponent < 10) {
+            *p++ = '0';
+        }
+
+        return ngx_http_async_json_digits(p, exponent);
+    }
+
+    if (d->point <= 0) {
+        p = ngx_cpymem(p, "0.", 2);
+        ngx_memset(p, '0', -d->point);
+
+        return ngx_cpymem(p - d->point, d->digits, d->ndigits);
+    }
+
+    n = ngx_min(d->point, d->ndigits);
+    p = ngx_cpymem(p, d->digits, n);
+    ngx_memset(p, '0', d->point - n);
+    p += d->point - n;
+    *p++ = '.';
+
+    if (n == d->ndigits) {
+        *p++ = '0';
+        return p;
+    }
+
+    return ngx_cpymem(p, &d->digits[n], d->ndigits - n);
+}
+
+
+u_char *
+ngx_http_async_json_digits(u_char *p, uint64_t n)
+{
+    u_char  *q, text[NGX_INT64_LEN + 1];
+
+    q = text + sizeof(text);
+
+    do {
+        *--q = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    return ngx_cpymem(p, q, text + sizeof(text) - q);
+}

@@ -1,0 +1,349 @@
+
+/*
+ * Strings, words, numbers and brackets, and the buffer that they go to.
+ * Called for each piece of a text; must not know what it is a piece of.
+ */
+
+
+#include <math.h>
+#include <ngx_http_async_json_write.h>
+
+
+static ngx_int_t ngx_http_async_json_write_rest(ngx_http_async_json_out_t *out,
+    u_char *q, const u_char *p, const u_char *last);
+static u_char *ngx_http_async_json_escape(u_char *p, u_char c);
+static ngx_int_t ngx_http_async_json_more_frames(
+    ngx_http_async_json_out_t *out);
+static ngx_int_t ngx_http_async_json_no_memory(
+    ngx_http_async_json_out_t *out);
+
+
+/*
+ * The text grows on the stack, then outside the pool, where realloc() may
+ * move pages instead of bytes, and is copied once, when its length is known.
+ * The copy is cheaper than a pass for the length, which would walk the value
+ * and read its strings twice.
+ */
+
+void
+ngx_http_async_json_out(ngx_http_async_json_out_t *out, ngx_pool_t *pool)
+{
+    out->start = out->local;
+    out->pos = out->local;
+    out->end = out->local + NGX_HTTP_ASYNC_JSON_LOCAL;
+    out->depth = 0;
+    out->deepest = 0;
+    out->nframes = NGX_HTTP_ASYNC_JSON_FRAMES;
+    out->frames = out->few;
+    out->error = NULL;
+    out->pool = pool;
+}
+
+
+ngx_int_t
+ngx_http_async_json_out_done(ngx_http_async_json_out_t *out, ngx_int_t rc,
+    ngx_str_t *text)
+{
+    if (rc == NGX_OK) {
+        text->len = out->pos - out->start;
+        text->data = ngx_pnalloc(out->pool, text->len);
+
+        if (text->data) {
+            ngx_memcpy(text->data, out->start, text->len);
+
+        } else {
+            rc = ngx_http_async_json_no_memory(out);
+        }
+    }
+
+    if (out->start != out->local) {
+        ngx_free(out->start);
+    }
+
+    if (out->frames != out->few) {
+        ngx_free(out->frames);
+    }
+
+    return rc;
+}
+
+
+/* what ngx_http_async_json_open() has no room for */
+
+ngx_int_t
+ngx_http_async_json_open_more(ngx_http_async_json_out_t *out)
+{
+    if (out->depth == NGX_HTTP_ASYNC_JSON_ENCODE_DEPTH) {
+        out->error = "the value is nested more than 1000 levels deep, or holds "
+                     "itself";
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_async_json_reserve(out, 1) != NGX_OK
+        || (out->depth == out->nframes
+            && ngx_http_async_json_more_frames(out) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_json_more_frames(ngx_http_async_json_out_t *out)
+{
+    ngx_http_async_json_frame_t  *frames;
+
+    frames = ngx_alloc((NGX_HTTP_ASYNC_JSON_ENCODE_DEPTH + 1)
+                       * sizeof(ngx_http_async_json_frame_t),
+                       out->pool->log);
+    if (frames == NULL) {
+        return ngx_http_async_json_no_memory(out);
+    }
+
+    ngx_memcpy(frames, out->few, sizeof(out->few));
+
+    out->frames = frames;
+    out->nframes = NGX_HTTP_ASYNC_JSON_ENCODE_DEPTH;
+
+    return NGX_OK;
+}
+
+
+/*
+ * What is rare is left to another function, so that this one has nothing to
+ * save on the stack.
+ */
+
+ngx_int_t
+ngx_http_async_json_write_string(ngx_http_async_json_out_t *out,
+    const char *data, size_t len)
+{
+    u_char        *q;
+    size_t         n;
+    const u_char  *p;
+
+    q = out->pos;
+    p = (const u_char *) data;
+
+    if ((size_t) (out->end - q) < len + 3) {
+        return ngx_http_async_json_write_rest(out, NULL, p, p + len);
+    }
+
+    *q++ = '"';
+
+    n = ngx_http_async_json_plain(q, p, len, 0);
+    q += n;
+
+    if (n != len) {
+        return ngx_http_async_json_write_rest(out, q, p + n, p + len);
+    }
+
+    *q++ = '"';
+    out->pos = q;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_async_json_write_more(ngx_http_async_json_out_t *out,
+    const char *data, size_t len)
+{
+    const u_char  *p;
+
+    if (ngx_http_async_json_reserve(out, len + 3) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    p = (const u_char *) data;
+
+    /* the quote is written again */
+
+    return ngx_http_async_json_write_rest(out, out->pos - 1, p, p + len);
+}
+
+
+/* from where an escape is needed, or from the start, and then q is NULL */
+
+static ngx_int_t
+ngx_http_async_json_write_rest(ngx_http_async_json_out_t *out, u_char *q,
+    const u_char *p, const u_char *last)
+{
+    size_t  n;
+
+    if (q == NULL) {
+        if (ngx_http_async_json_reserve(out, (last - p) + 3) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        q = out->pos;
+        *q++ = '"';
+    }
+
+    for ( ;; ) {
+        n = ngx_http_async_json_plain(q, p, last - p, 0);
+
+        p += n;
+        q += n;
+
+        if (p == last) {
+            break;
+        }
+
+        /* an escape in place of a byte, the rest, the quote and the colon */
+
+        out->pos = q;
+
+        if (ngx_http_async_json_reserve(out, 7 + (last - p)) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        q = ngx_http_async_json_escape(out->pos, *p++);
+    }
+
+    *q++ = '"';
+    out->pos = q;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_async_json_escape(u_char *p, u_char c)
+{
+    static const u_char  hex[] = "0123456789abcdef";
+
+    *p++ = '\\';
+
+    switch (c) {
+
+    case '"':
+    case '\\':
+        *p++ = c;
+        break;
+
+    case '\b':
+        *p++ = 'b';
+        break;
+
+    case '\f':
+        *p++ = 'f';
+        break;
+
+    case LF:
+        *p++ = 'n';
+        break;
+
+    case CR:
+        *p++ = 'r';
+        break;
+
+    case '\t':
+        *p++ = 't';
+        break;
+
+    default:
+        p = ngx_cpymem(p, "u00", 3);
+        *p++ = hex[c >> 4];
+        *p++ = hex[c & 0xf];
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_http_async_json_write_word(ngx_http_async_json_out_t *out,
+    const char *word, size_t len)
+{
+    if (ngx_http_async_json_reserve(out, len) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    out->pos = ngx_cpymem(out->pos, word, len);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_async_json_write_int(ngx_http_async_json_out_t *out, json_int_t value)
+{
+    uint64_t  n;
+
+    if (ngx_http_async_json_reserve(out, NGX_INT64_LEN) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    n = value;
+
+    if (value < 0) {
+        *out->pos++ = '-';
+        n = 0 - n;
+    }
+
+    out->pos = ngx_http_async_json_digits(out->pos, n);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_async_json_write_real(ngx_http_async_json_out_t *out, double value)
+{
+    if (!isfinite(value)) {
+        out->error = "nan and inf have no JSON form";
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_async_json_reserve(out, NGX_HTTP_ASYNC_JSON_DOUBLE_LEN)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    out->pos = ngx_http_async_json_double(out->pos, value);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_async_json_grow(ngx_http_async_json_out_t *out, size_t len)
+{
+    size_t   size, used;
+    u_char  *p;
+
+    used = out->pos - out->start;
+    size = 2 * (out->end - out->start);
+
+    if (size < used + len) {
+        size = used + len;
+    }
+
+    p = realloc((out->start == out->local) ? NULL : out->start, size);
+    if (p == NULL) {
+        return ngx_http_async_json_no_memory(out);
+    }
+
+    if (out->start == out->local) {
+        ngx_memcpy(p, out->local, used);
+    }
+
+    out->start = p;
+    out->pos = p + used;
+    out->end = p + size;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_json_no_memory(ngx_http_async_json_out_t *out)
+{
+    out->error = "no memory";
+
+    return NGX_ERROR;
+}
