@@ -246,6 +246,9 @@ ASYNC_API void *async_alloc(async_req_t *req, size_t size);
  * To report all errors of a request together, call them all, then
  * ASYNC_TRY(async_valid(req)).
  *
+ * Text is as the client sent it with the plain ones, UTF-8 or not; the typed
+ * "_str" ones replace what is not UTF-8 by U+FFFD, as pydantic does.
+ *
  * Of a query parameter that is repeated the last one counts.  "+" is a space
  * in the query, and itself in the path (WHATWG URL, application/x-www-form-
  * urlencoded).

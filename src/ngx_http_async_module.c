@@ -340,6 +340,7 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
         /* the blocks of "if" and "limit_except" */
         conf->routes = prev->routes;
         conf->handler = prev->handler;
+        conf->first = prev->first;
     }
 
     if (conf->routes == NULL && conf->handler == NULL) {
@@ -349,9 +350,9 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
     if (clcf->handler) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"%s\" stands beside another directive that answers "
-                      "the requests of location \"%V\"",
-                      conf->routes ? "async_route" : "async_handler",
-                      &clcf->name);
+                      "the requests of location \"%V\" in %s:%ui",
+                      conf->first->directive, &clcf->name,
+                      conf->first->file, conf->first->line);
         return NGX_CONF_ERROR;
     }
 

@@ -76,14 +76,22 @@ async_path(async_req_t *req, const char *name)
 async_str_t
 async_query(async_req_t *req, const char *name)
 {
-    size_t              n;
-    async_str_t         none;
-    const async_str_t  *values;
+    size_t                   len;
+    ngx_uint_t               i;
+    async_str_t              none;
+    ngx_array_t             *query;
+    ngx_http_async_query_t  *q;
 
-    n = async_query_list(req, name, &values);
+    query = ngx_http_async_query(req);
 
-    if (n) {
-        return values[n - 1];
+    len = ngx_strlen(name);
+
+    for (i = query ? query->nelts : 0; i > 0; i--) {
+        q = (ngx_http_async_query_t *) query->elts + i - 1;
+
+        if (q->name.len == len && ngx_memcmp(q->name.data, name, len) == 0) {
+            return q->value;
+        }
     }
 
     none.data = NULL;

@@ -59,6 +59,7 @@ typedef struct {
     /* of this location alone */
     ngx_http_async_route_tree_t  *routes;     /* of ngx_http_async_ref_t */
     ngx_http_async_ref_t       *handler;
+    ngx_http_async_ref_t       *first;        /* named here, for messages */
 } ngx_http_async_loc_conf_t;
 
 

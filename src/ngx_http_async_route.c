@@ -311,10 +311,19 @@ ngx_http_async_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (lcf->first == NULL) {
+        lcf->first = ref;
+    }
+
     rc = ngx_http_async_route_tree_add(lcf->routes, &value[2], methods, ref,
                                        &error);
 
-    if (rc == NGX_DECLINED || rc == NGX_BUSY) {
+    if (rc == NGX_AGAIN && methods == NGX_HTTP_ASYNC_ANY_METHOD) {
+        /* "*" behind others means what they have left */
+        return NGX_CONF_OK;
+    }
+
+    if (rc == NGX_DECLINED || rc == NGX_BUSY || rc == NGX_AGAIN) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "route \"%V %V\": %V",
                            &value[1], &value[2], &error);
         return NGX_CONF_ERROR;
@@ -349,6 +358,8 @@ ngx_http_async_route_all(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     lcf->handler = ngx_http_async_app_ref(cf, &value[1], ASYNC_KIND_HANDLER);
+
+    lcf->first = lcf->handler;
 
     return lcf->handler ? NGX_CONF_OK : NGX_CONF_ERROR;
 }

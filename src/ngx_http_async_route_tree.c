@@ -695,7 +695,7 @@ ngx_http_async_route_add_route(ngx_http_async_route_tree_t *tree,
                              "\"%V\" was declared before and takes %s of "
                              "the requests", &other->pattern,
                              (route->methods & ~taken) ? "some" : "all");
-        return NGX_BUSY;
+        return (route->methods & ~taken) ? NGX_AGAIN : NGX_BUSY;
     }
 
     return NGX_OK;

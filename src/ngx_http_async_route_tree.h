@@ -77,9 +77,10 @@ ngx_http_async_route_tree_t *ngx_http_async_route_tree_create(
  * kept as it is.
  *
  * NGX_OK
- * NGX_BUSY      a route of the same shape has some of these methods already
- *               and takes their requests; the new one is in the tree for the
- *               rest, if there is a rest; error tells
+ * NGX_BUSY      earlier routes of the same shape take all of its requests;
+ *               error tells, the tree is as it was
+ * NGX_AGAIN     they take some; the new one is in the tree for the rest;
+ *               error tells
  * NGX_DECLINED  the pattern is wrong; error tells, the tree is as it was
  * NGX_ERROR     no memory; the tree is of no further use
  *

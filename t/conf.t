@@ -226,6 +226,12 @@ refused 'a route that has lost one of its methods',
     location => "async_route GET /a hello;\n"
         . "async_route GET,POST /a goodbye;  # here";
 
+accepted 'the rest of the methods by "*"', location =>
+    "async_route GET /a hello;\nasync_route * /a goodbye;";
+
+refused 'all methods twice', qr/"\/a" was declared before and takes all of the requests/,
+    location => "async_route * /a hello;\nasync_route * /a goodbye;  # here";
+
 accepted 'one pattern with two methods', location =>
     "async_route GET /a hello;\nasync_route POST /a goodbye;";
 
@@ -275,19 +281,15 @@ refused 'async_route beside proxy_pass', qr/"async_route".* another directive/,
 refused 'async_handler beside proxy_pass', qr/"async_handler".* another directive/,
     location => "proxy_pass http://127.0.0.1:1;\nasync_handler hello;  # here";
 
-TODO: {
-    local $TODO = 'the merge does not know the line';
+refused 'proxy_pass beside async_route',
+    qr/"async_route".* another directive/,
+    location => "async_route GET / hello;  # here\n"
+        . "proxy_pass http://127.0.0.1:1;";
 
-    refused 'proxy_pass beside async_route',
-        qr/"async_route".* another directive/,
-        location => "async_route GET / hello;  # here\n"
-            . "proxy_pass http://127.0.0.1:1;";
-
-    refused 'proxy_pass beside async_handler',
-        qr/"async_handler".* another directive/,
-        location => "async_handler hello;  # here\n"
-            . "proxy_pass http://127.0.0.1:1;";
-}
+refused 'proxy_pass beside async_handler',
+    qr/"async_handler".* another directive/,
+    location => "async_handler hello;  # here\n"
+        . "proxy_pass http://127.0.0.1:1;";
 
 # ---- values
 

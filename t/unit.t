@@ -3,7 +3,8 @@
 # Compiles the pure files of layer 4 with t/unit/*.c, plain and sanitized, and
 # runs the tables there, then compares thousands of random cases with Python:
 # the routes with Starlette's regular expressions, JSON with json, numbers with
-# repr(), values with pydantic 2 where it is installed.  Needs nginx's headers
+# repr(), values with pydantic 2 where it is installed; and formats of JSON with
+# json_pack().  Needs nginx's headers
 # (nginx-dev, or NGX_SRC=.../nginx-1.x of any version), no nginx.
 #
 # All runs in a locale with a decimal comma, if Debian's package locales is
@@ -31,6 +32,8 @@ my @programs = (
     [value => ['value', 'value_uuid']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
+    [pack => ['value', map({ "json_$_" } qw/ write double encode pack /)],
+        '-ljansson'],
 );
 
 my %modes = (
@@ -44,6 +47,9 @@ plan skip_all => "no nginx headers in $nginx"
 
 $ENV{LOCPATH} = $dir
     if system("localedef -i de_DE -f UTF-8 $dir/de_DE.UTF-8 2>/dev/null") == 0;
+
+system("python3 $top/t/unit/pack_cases.py $seed 1500 > $dir/pack_cases.h") == 0
+    or BAIL_OUT('pack_cases.py failed');
 
 for my $mode (sort keys %modes) {
     for my $program (@programs) {
@@ -74,7 +80,7 @@ sub compile {
 
     my @command = (split(' ', $modes{$mode}),
         qw/ -std=gnu99 -g -Wall -Wextra -Werror /,
-        map({ "-I$_" } "$top/t/unit", "$top/src", "$nginx/core",
+        map({ "-I$_" } $dir, "$top/t/unit", "$top/src", "$nginx/core",
             "$nginx/event", "$nginx/event/modules", "$nginx/os/unix"),
         '-o', $out, "$top/t/unit/$name.c", "$top/t/unit/ngx_stub.c",
         map({ "$top/src/ngx_http_async_$_.c" } @$files), @libs);
