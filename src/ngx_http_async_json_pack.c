@@ -90,18 +90,34 @@ ngx_http_async_json_pack(ngx_pool_t *pool, ngx_http_async_json_pack_t *pack,
 
 
 /*
- * Takes each argument by the letters alone: where the format is wrong, they
- * still tell what the caller has passed.
+ * Takes each argument by the letters alone: where brackets are wrong, they
+ * still tell what the caller has passed.  A letter or sign that has no meaning
+ * where it stands ends that.
  */
 
 void
 ngx_http_async_json_pack_release(ngx_http_async_json_pack_t *pack)
 {
+    char         last;
     const char  *p;
+
+    last = '[';
 
     for (p = pack->format; *p; p++) {
 
-        switch (*p) {
+        if (ngx_http_async_json_pack_ignored(*p)) {
+            continue;
+        }
+
+        if ((*p == '+' && ngx_strchr("s+#%", last) == NULL)
+            || ((*p == '#' || *p == '%') && last != 's' && last != '+'))
+        {
+            return;
+        }
+
+        last = *p;
+
+        switch (last) {
 
         case 's':
         case '+':
@@ -135,9 +151,7 @@ ngx_http_async_json_pack_release(ngx_http_async_json_pack_t *pack)
             break;
 
         default:
-            if (!ngx_http_async_json_pack_ignored(*p)
-                && ngx_strchr("[]{}n?*", *p) == NULL)
-            {
+            if (ngx_strchr("[]{}n?*", last) == NULL) {
                 return;
             }
         }

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# await_json() and async_json(): what is taken, what is refused and how, and
+# await_json(), async_json(), async_json_pack(): what is taken, what is refused and how, and
 # how values are written.  The expected errors are those of CPython 3.11 and
 # FastAPI.
 
@@ -25,6 +25,7 @@ my $n = NginxAsync->new(conf => {
             async_route  POST  /errors     errors;
             async_route  POST  /forgiving  forgiving;
             async_route  GET   "/make/{what}"  make;
+            async_route  GET   "/pack/{what}"  pack;
         }
 
         location = /file {
@@ -292,6 +293,58 @@ subtest 'What has no JSON form is an error of the handler' => sub {
             qr/async handler "json:make" failed: .*\Q$causes{$what}/, 5, $mark),
             "The log is told of $what";
     }
+};
+
+
+subtest 'A response is written from a format' => sub {
+    my $r = $n->get('/pack/members?name=%22%C3%A9%22');
+
+    is $r->status . ' ' . $r->body, '201 {"id":7,"name":"\"' . "\xc3\xa9"
+        . '\"","nick":"\"' . "\xc3\xa9"
+        . '\"","more":[0.1,true,null,-9223372036854775808]}',
+        'Members come in the order of the format';
+    is $r->header('Content-Type'), 'application/json', 'It is JSON';
+
+    is $n->get('/pack/members')->body,
+        '{"id":7,"name":null,"more":[0.1,true,null,-9223372036854775808]}',
+        'What is absent is null or left out';
+    is $n->get('/pack/trees')->body,
+        '{"gone":{"a":"\"b\""},"kept":{"a":"\"b\""},"name":"\"b\""}',
+        'Values are taken or borrowed, and may lie in one another';
+    is $n->get('/pack/deep')->body, '[' x 1000 . ']' x 1000,
+        'Depth 1000 is written';
+
+    my $long = 'x' x 5000;
+
+    is $n->get("/pack/long?name=$long")->body, qq(["$long$long$long"]),
+        'Parts of a string are joined, however long';
+};
+
+
+subtest 'A format that cannot be written is an error of the handler' => sub {
+    my %causes = (
+        'too-deep' => 'nested more than 1000 levels deep, or holds itself, at '
+            . 'character 2 of the format "[o]"',
+        format     => 'it ends too early, at character 10 of the format '
+            . '"{s:o, s:o"',
+        utf8       => 'the string is not UTF-8, at character 9 of the format '
+            . '"{s:o, s:s}"',
+        null       => 'async_json_pack(): the value is NULL',
+        status     => 'status 99 is not from 200 to 599',
+    );
+
+    for my $what (sort keys %causes) {
+        my $mark = $n->mark;
+
+        is $n->get("/pack/$what")->status, 500, "The answer to $what is 500";
+        ok $n->wait_for_log(
+            qr/async handler "json:pack" failed: .*\Q$causes{$what}/, 5,
+            $mark), "The log tells of $what";
+    }
+
+    is $n->get('/pack/error')->body, 'async_json_pack(): nan and inf have no '
+        . 'JSON form, at character 4 of the format "{s:f}"',
+        'A handler can read it';
 };
 
 $n->stop;

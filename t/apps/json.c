@@ -175,3 +175,68 @@ ASYNC_HANDLER(make)
 
     return async_fail(req, 404, "there is none");
 }
+
+
+/* json_pack()'s formats; the arguments are all that a query can give */
+
+ASYNC_HANDLER(pack)
+{
+    json_t       *tree, *kept;
+    async_rc_t    rc;
+    const char   *what, *name;
+
+    what = async_path(req, "what").data;
+    name = async_query(req, "name").data;
+
+    if (strcmp(what, "members") == 0) {
+        return async_json_pack(req, 201, "{s:i, s:s?, s:s*, s:[f,b,n,I]}",
+                               "id", 7, "name", name, "nick", name, "more",
+                               0.1, 1, (json_int_t) INT64_MIN);
+    }
+
+    if (strcmp(what, "trees") == 0) {
+        tree = json_pack("{s:s}", "a", "\"b\"");
+        kept = json_incref(tree);
+
+        rc = async_json_pack(req, 200, "{s:o, s:O, s:s}", "gone", tree, "kept",
+                             kept, "name",
+                             json_string_value(json_object_get(tree, "a")));
+        json_decref(kept);
+
+        return rc;
+    }
+
+    if (strcmp(what, "deep") == 0) {
+        return async_json_pack(req, 200, "[o]", nested(999));
+    }
+
+    if (strcmp(what, "too-deep") == 0) {
+        return async_json_pack(req, 200, "[o]", nested(1000));
+    }
+
+    if (strcmp(what, "long") == 0) {
+        return async_json_pack(req, 200, "[s++]", name, name, name);
+    }
+
+    if (strcmp(what, "format") == 0) {
+        return async_json_pack(req, 200, "{s:o, s:o", "a", nested(900), "b",
+                               nested(3));
+    }
+
+    if (strcmp(what, "utf8") == 0) {
+        return async_json_pack(req, 200, "{s:o, s:s}", "a", nested(3), "b",
+                               "\xff");
+    }
+
+    if (strcmp(what, "null") == 0) {
+        return async_json_pack(req, 200, NULL);
+    }
+
+    if (strcmp(what, "status") == 0) {
+        return async_json_pack(req, 99, "[o]", nested(3));
+    }
+
+    (void) async_json_pack(req, 200, "{s:f}", "a", NAN);
+
+    return async_text(req, 200, async_error(co));
+}

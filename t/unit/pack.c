@@ -180,9 +180,9 @@ check(const char *format, ...)
         values[i]->refcount = REFERENCES;
     }
 
-    /* behind a letter that is none, the types are not known */
+    /* behind a letter that is none the types are not known */
 
-    if (strpbrk(format, "xX\r")) {
+    if (rc != NGX_OK && strpbrk(format, "xX\r")) {
         lost = 0;
     }
 
@@ -277,7 +277,7 @@ test_refused(void)
     is("4 it ends too early", "[[]");
     is("4 it ends too early", "{s:", "a");
     is("3 there is more than a value", "{}i", 1);
-    is("3 there is more than a value", "ss", "a", "b");
+    is("2 there is more than a value", "ss", "a", "b");
     is("2 a value cannot begin so", "[x]");
     is("2 a value cannot begin so", "[}");
     is("4 a value cannot begin so", "{s:}", "a");
@@ -323,6 +323,10 @@ test_ownership(void)
     is("4 it ends too early", "[oo", json_incref(value), json_incref(value));
     ngx_stub_ok(value->refcount == 1, "and where the format is wrong");
 
+    is("3 a value cannot begin so", "[i#o]", 1, json_incref(value));
+    ngx_stub_ok(value->refcount == 2, "behind a sign that is wrong it is lost");
+
+    json_decref(value);
     json_decref(value);
 }
 

@@ -147,7 +147,7 @@ class Case:
 
             if array:
                 if random.random() < 0.01:
-                    text += random.choice('xX?*#\r') + self.space()
+                    text += self.wrong(text, 'xX?*\r') + self.space()
             else:
                 text += self.key() + self.space()
 
@@ -155,15 +155,23 @@ class Case:
 
         return text + self.space() + (']' if array else '}')
 
+    def wrong(self, text, signs):
+        """One that asks for no argument where it stands."""
+        if text.rstrip(' ,:\t\n')[-1:] in tuple('s?*+#%'):
+            signs = signs.replace('#', '').replace('+', '')
+
+        return random.choice(signs)
+
     def typed(self):
         text = (self.space() + (self.container(1) if random.random() < 0.9
                                 else self.value(0)) + self.space())
 
         if random.random() < 0.05:
-            return text + random.choice('nx]}[{?*+#')
+            return text + self.wrong(text, 'nx]}[{?*+#')
 
         if random.random() < 0.05:
-            return text[:random.randrange(len(text) + 1)]
+            text = text[:random.randrange(len(text) + 1)]
+            del self.args[sum(c in 's+#%biIfoO' for c in text):]
 
         return text
 
