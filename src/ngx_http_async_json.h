@@ -54,7 +54,7 @@ typedef struct {
 
 typedef struct {
     const char                     *format;    /* not NULL                   */
-    va_list                         args;      /* as va_start() made it      */
+    va_list                        *args;      /* read by _release() alone   */
     const char                     *error;     /* static, no full stop       */
     size_t                          position;  /* of the error in the format,
                                                   in bytes, from 1           */

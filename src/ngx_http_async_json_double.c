@@ -152,6 +152,7 @@ ngx_http_async_json_round(ngx_http_async_json_decimal_t *d, double value,
 
     snprintf(text, sizeof(text), "%.*e", (int) ndigits - 1, value);
 
+    ngx_memzero(d->digits, sizeof(d->digits));
     d->ndigits = 0;
 
     for (p = text; *p != 'e'; p++) {

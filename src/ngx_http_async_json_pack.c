@@ -21,7 +21,7 @@ typedef struct {
     size_t                      before;     /* length of the text before
                                                the comma and key in progress */
     ngx_uint_t                  owned;      /* there was an "o"             */
-    va_list                     args;
+    va_list                    *args;
     ngx_http_async_json_out_t   out;
 } ngx_http_async_json_packer_t;
 
@@ -61,10 +61,14 @@ static ngx_int_t ngx_http_async_json_pack_fail(
      && ((c) == ' ' || (c) == ',' || (c) == ':' || (c) == '\t' || (c) == '\n'))
 
 
+/* the analyzer does not follow a va_list behind a pointer
+ * NOLINTBEGIN(clang-analyzer-valist.Uninitialized) */
+
 ngx_int_t
 ngx_http_async_json_pack(ngx_pool_t *pool, ngx_http_async_json_pack_t *pack,
     ngx_str_t *text)
 {
+    va_list                       args;
     ngx_int_t                     rc;
     ngx_http_async_json_packer_t  s;
 
@@ -72,13 +76,15 @@ ngx_http_async_json_pack(ngx_pool_t *pool, ngx_http_async_json_pack_t *pack,
     s.place = s.p;
     s.owned = 0;
 
-    va_copy(s.args, pack->args);
+    va_copy(args, *pack->args);
+    s.args = &args;
+
     ngx_http_async_json_out(&s.out, pool);
 
     rc = ngx_http_async_json_pack_all(&s);
     rc = ngx_http_async_json_out_done(&s.out, rc, text);
 
-    va_end(s.args);
+    va_end(args);
 
     pack->error = s.out.error;
     pack->position = s.place - pack->format;
@@ -101,6 +107,15 @@ ngx_http_async_json_pack_release(ngx_http_async_json_pack_t *pack)
     char         last;
     const char  *p;
 
+    union {
+        int           number;
+        size_t        len;
+        double        real;
+        json_int_t    integer;
+        const char   *text;
+        json_t       *value;
+    } arg;
+
     last = '[';
 
     for (p = pack->format; *p; p++) {
@@ -121,33 +136,34 @@ ngx_http_async_json_pack_release(ngx_http_async_json_pack_t *pack)
 
         case 's':
         case '+':
-            (void) va_arg(pack->args, const char *);
+            arg.text = va_arg(*pack->args, const char *);
             break;
 
         case 'b':
         case 'i':
         case '#':
-            (void) va_arg(pack->args, int);
+            arg.number = va_arg(*pack->args, int);
             break;
 
         case '%':
-            (void) va_arg(pack->args, size_t);
+            arg.len = va_arg(*pack->args, size_t);
             break;
 
         case 'I':
-            (void) va_arg(pack->args, json_int_t);
+            arg.integer = va_arg(*pack->args, json_int_t);
             break;
 
         case 'f':
-            (void) va_arg(pack->args, double);
-            break;
-
-        case 'o':
-            json_decref(va_arg(pack->args, json_t *));
+            arg.real = va_arg(*pack->args, double);
             break;
 
         case 'O':
-            (void) va_arg(pack->args, json_t *);
+            arg.value = va_arg(*pack->args, json_t *);
+            break;
+
+        case 'o':
+            arg.value = va_arg(*pack->args, json_t *);
+            json_decref(arg.value);
             break;
 
         default:
@@ -199,20 +215,20 @@ ngx_http_async_json_pack_value(ngx_http_async_json_packer_t *s)
         return ngx_http_async_json_write_word(&s->out, "null", 4);
 
     case 'b':
-        return va_arg(s->args, int)
+        return va_arg(*s->args, int)
                ? ngx_http_async_json_write_word(&s->out, "true", 4)
                : ngx_http_async_json_write_word(&s->out, "false", 5);
 
     case 'i':
-        return ngx_http_async_json_write_int(&s->out, va_arg(s->args, int));
+        return ngx_http_async_json_write_int(&s->out, va_arg(*s->args, int));
 
     case 'I':
         return ngx_http_async_json_write_int(&s->out,
-                                             va_arg(s->args, json_int_t));
+                                             va_arg(*s->args, json_int_t));
 
     case 'f':
         return ngx_http_async_json_write_real(&s->out,
-                                              va_arg(s->args, double));
+                                              va_arg(*s->args, double));
 
     case 'o':
         s->owned = 1;
@@ -281,7 +297,7 @@ ngx_http_async_json_pack_next(ngx_http_async_json_packer_t *s)
                                                   : "it ends too early");
     }
 
-    rc = ngx_http_async_json_pack_string(s, va_arg(s->args, const char *));
+    rc = ngx_http_async_json_pack_string(s, va_arg(*s->args, const char *));
 
     if (rc == NGX_OK) {
         *out->pos++ = ':';
@@ -299,7 +315,7 @@ ngx_http_async_json_pack_text(ngx_http_async_json_packer_t *s)
     char         c;
     const char  *data;
 
-    data = va_arg(s->args, const char *);
+    data = va_arg(*s->args, const char *);
     c = ngx_http_async_json_pack_peek(s);
 
     if (c != '?' && c != '*') {
@@ -380,7 +396,7 @@ ngx_http_async_json_pack_parts(ngx_http_async_json_packer_t *s,
 
     while (rc == NGX_OK && ngx_http_async_json_pack_peek(s) == '+') {
         s->p++;
-        data = va_arg(s->args, const char *);
+        data = va_arg(*s->args, const char *);
 
         rc = ngx_http_async_json_pack_length(s, data, &len);
 
@@ -409,7 +425,7 @@ ngx_http_async_json_pack_length(ngx_http_async_json_packer_t *s,
 
     case '#':
         s->p++;
-        n = va_arg(s->args, int);
+        n = va_arg(*s->args, int);
 
         if (n < 0) {
             return ngx_http_async_json_pack_fail(s, "the length is negative");
@@ -420,7 +436,7 @@ ngx_http_async_json_pack_length(ngx_http_async_json_packer_t *s,
 
     case '%':
         s->p++;
-        *len = va_arg(s->args, size_t);
+        *len = va_arg(*s->args, size_t);
         break;
 
     default:
@@ -438,7 +454,7 @@ ngx_http_async_json_pack_tree(ngx_http_async_json_packer_t *s)
     char     c;
     json_t  *value;
 
-    value = va_arg(s->args, json_t *);
+    value = va_arg(*s->args, json_t *);
     c = ngx_http_async_json_pack_peek(s);
 
     if (c == '?' || c == '*') {
@@ -539,3 +555,5 @@ ngx_http_async_json_pack_fail(ngx_http_async_json_packer_t *s,
 
     return NGX_DECLINED;
 }
+
+/* NOLINTEND(clang-analyzer-valist.Uninitialized) */

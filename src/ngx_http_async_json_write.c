@@ -9,6 +9,8 @@
 #include <ngx_http_async_json_write.h>
 
 
+static ngx_int_t ngx_http_async_json_write_long(ngx_http_async_json_out_t *out,
+    const u_char *p, const u_char *last);
 static ngx_int_t ngx_http_async_json_write_rest(ngx_http_async_json_out_t *out,
     u_char *q, const u_char *p, const u_char *last);
 static u_char *ngx_http_async_json_escape(u_char *p, u_char c);
@@ -128,7 +130,7 @@ ngx_http_async_json_write_string(ngx_http_async_json_out_t *out,
     p = (const u_char *) data;
 
     if ((size_t) (out->end - q) < len + 3) {
-        return ngx_http_async_json_write_rest(out, NULL, p, p + len);
+        return ngx_http_async_json_write_long(out, p, p + len);
     }
 
     *q++ = '"';
@@ -144,6 +146,22 @@ ngx_http_async_json_write_string(ngx_http_async_json_out_t *out,
     out->pos = q;
 
     return NGX_OK;
+}
+
+
+/* where room is to be made first */
+
+static ngx_int_t
+ngx_http_async_json_write_long(ngx_http_async_json_out_t *out,
+    const u_char *p, const u_char *last)
+{
+    if (ngx_http_async_json_reserve(out, (last - p) + 3) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *out->pos = '"';
+
+    return ngx_http_async_json_write_rest(out, out->pos + 1, p, last);
 }
 
 
@@ -165,22 +183,13 @@ ngx_http_async_json_write_more(ngx_http_async_json_out_t *out,
 }
 
 
-/* from where an escape is needed, or from the start, and then q is NULL */
+/* from where an escape is needed, or from behind the quote */
 
 static ngx_int_t
 ngx_http_async_json_write_rest(ngx_http_async_json_out_t *out, u_char *q,
     const u_char *p, const u_char *last)
 {
     size_t  n;
-
-    if (q == NULL) {
-        if (ngx_http_async_json_reserve(out, (last - p) + 3) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        q = out->pos;
-        *q++ = '"';
-    }
 
     for ( ;; ) {
         n = ngx_http_async_json_plain(q, p, last - p, 0);

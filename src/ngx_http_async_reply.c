@@ -70,6 +70,7 @@ async_json(async_req_t *req, int status, json_t *value)
 async_rc_t
 async_json_pack(async_req_t *req, int status, const char *format, ...)
 {
+    va_list                     args;
     async_rc_t                  rc;
     ngx_http_async_json_pack_t  pack;
 
@@ -78,10 +79,11 @@ async_json_pack(async_req_t *req, int status, const char *format, ...)
     }
 
     pack.format = format;
+    pack.args = &args;
 
-    va_start(pack.args, format);
+    va_start(args, format);
     rc = ngx_http_async_pack_out(req, status, &pack);
-    va_end(pack.args);
+    va_end(args);
 
     return rc;
 }

@@ -17,6 +17,8 @@
 
 #define NGX_HTTP_ASYNC_MAX_PARAMS  16
 
+#define ngx_http_async_route_is_digit(c)  ((c) >= '0' && (c) <= '9')
+
 
 typedef struct ngx_http_async_route_tree_s  ngx_http_async_route_tree_t;
 
@@ -66,6 +68,14 @@ extern const ngx_str_t  ngx_http_async_route_converters[];
 
 ngx_array_t *ngx_http_async_route_parse(ngx_pool_t *pool, ngx_str_t *pattern,
     ngx_str_t *error);
+
+/*
+ * Sets the error, in nginx's format.  Returns NULL, to make a caller's failing
+ * return one statement.
+ */
+
+void *ngx_http_async_route_error(ngx_pool_t *pool, ngx_str_t *error,
+    const char *fmt, ...);
 
 /* An empty tree, which lives as long as the pool; NULL: no memory. */
 

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# await_json(), async_json(), async_json_pack(): what is taken, what is refused and how, and
-# how values are written.  The expected errors are those of CPython 3.11 and
-# FastAPI.
+# await_json(), async_json(), async_json_pack(): what is taken, what is refused
+# and how, and how values are written.  The expected errors are those of CPython
+# 3.11 and FastAPI.
 
 use strict;
 use warnings;

@@ -4,8 +4,8 @@
 # runs the tables there, then compares thousands of random cases with Python:
 # the routes with Starlette's regular expressions, JSON with json, numbers with
 # repr(), values with pydantic 2 where it is installed; and formats of JSON with
-# json_pack().  Needs nginx's headers
-# (nginx-dev, or NGX_SRC=.../nginx-1.x of any version), no nginx.
+# json_pack().  Needs nginx's headers (nginx-dev, or NGX_SRC=.../nginx-1.x of any
+# version), no nginx.
 #
 # All runs in a locale with a decimal comma, if Debian's package locales is
 # there to make one from.  TEST_UNIT_SEED=N draws other random cases.
@@ -28,7 +28,7 @@ my $nginx = ($ENV{NGX_SRC} // '/usr/share/nginx/src') . '/src';
 
 my @programs = (
     [near => ['near']],
-    [route_tree => ['near', 'route_tree']],
+    [route_tree => ['near', 'route_parse', 'route_tree']],
     [value => ['value', 'value_uuid']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],

@@ -107,18 +107,20 @@ static ngx_int_t
 run_args(ngx_http_async_json_pack_t *pack, ngx_str_t *text,
     const char *format, va_list args)
 {
+    va_list    copy;
     ngx_int_t  rc;
 
     pack->format = format;
+    pack->args = &copy;
 
-    va_copy(pack->args, args);
+    va_copy(copy, args);
     rc = ngx_http_async_json_pack(pool, pack, text);
 
     if (pack->owned) {
         ngx_http_async_json_pack_release(pack);
     }
 
-    va_end(pack->args);
+    va_end(copy);
 
     return rc;
 }
