@@ -583,6 +583,12 @@ ngx_async_drain_handler(ngx_event_t *ev)
     for (n = 0; !ngx_queue_empty(&ngx_async.ready); n++) {
 
         if (n == NGX_ASYNC_TURN) {
+
+            if (ev->posted) {
+                /* by a wake of this drain, for the same turn */
+                ngx_delete_posted_event(ev);
+            }
+
             ngx_post_event(ev, &ngx_posted_next_events);
             return;
         }

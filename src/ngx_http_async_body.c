@@ -137,8 +137,13 @@ ngx_http_async_body_start(void *data)
 
     if (rc == NGX_ERROR || rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         req->body_state = NGX_HTTP_ASYNC_BODY_UNREAD;
-        req->nginx_rc = (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR
-                                          : rc;
+        req->nginx_rc = rc;
+
+        if (rc == NGX_ERROR) {
+            /* only then the reader has kept its reference */
+            req->r->main->count--;
+            req->nginx_rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
 
         ngx_http_async_body_give_up(req->r);
 
@@ -251,7 +256,11 @@ ngx_http_async_body_join(async_req_t *req)
 
     rb = req->r->request_body;
 
-    if (rb && rb->rest > 0) {
+    /* over HTTP/2 nothing may be left to come, yet not all has been saved */
+
+    if (rb && (rb->rest > 0
+               || (rb->rest == 0 && rb->post_handler && !rb->last_saved)))
+    {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "the body was given up half read");
     }

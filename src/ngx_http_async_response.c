@@ -395,6 +395,7 @@ ngx_http_async_send(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     if (out->status == 205) {
         /* unlike 204 and 304, nginx does not know that it has no body */
         ngx_str_null(&out->body);
+        out->fd = NGX_INVALID_FILE;
     }
 
     if (ngx_http_async_intercepted(r, conf, out)) {
@@ -436,6 +437,15 @@ ngx_http_async_intercepted(ngx_http_request_t *r,
     ngx_http_core_loc_conf_t  *clcf;
 
     if (!conf->intercept_errors || out->status < NGX_HTTP_SPECIAL_RESPONSE) {
+        return 0;
+    }
+
+    /* nginx closes the connection at these instead of answering */
+
+    if (out->status == NGX_HTTP_REQUEST_TIME_OUT
+        || out->status == NGX_HTTP_CLOSE
+        || out->status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
+    {
         return 0;
     }
 

@@ -29,6 +29,12 @@ my %conf = (
         location / { async_handler echo; }
         location = /sleepy { async_handler sleepy; }
         location = /max { client_max_body_size 100; async_handler echo; }
+        location = /max/half {
+            client_max_body_size 100;
+            error_page 413 /half;
+            async_handler echo;
+        }
+        location = /half { async_handler echo; }
         location = /max/static {
             client_max_body_size 100;
             error_page 413 /large.html;
@@ -492,6 +498,18 @@ sub h2_waiting {
 
     return ($h, $id);
 }
+
+
+subtest 'Over HTTP/2 the error page is not given half a body, too' => sub {
+    my ($h, $id) = h2_waiting('/max/half');
+    my $since = $n->mark;
+
+    $h->data($id, 'x' x 200, 1);
+    $h->response($id);
+    ok $n->wait_for_log(qr/given up half read/, 5, $since),
+        'It fails when the last frame is one too many';
+    is_serving 'Others are served';
+};
 
 
 subtest 'An HTTP/2 stream ends as a connection does' => sub {

@@ -218,6 +218,8 @@ subtest 'Ranges are sent' => sub {
     $r = $n->get("$file&status=203", headers => ['Range', 'bytes=0-0']);
     is_deeply [$r->status, $r->body, $r->header('Accept-Ranges')],
         [203, 'abcdefghij', undef], 'Another status has no ranges';
+
+    is $n->get("$file&status=205")->body, '', '205 has no body';
 };
 
 

@@ -57,7 +57,7 @@ $routes
     server {
         listen 127.0.0.1:\$TEST_NGINX_RAND_PORT_4;
         async_intercept_errors on;
-        error_page 401 404 422 500 503 504 /page;
+        error_page 401 404 408 422 500 503 504 /page;
         error_page 400 =200 /page;
         location / {
             async_timeout 200ms;
@@ -463,7 +463,11 @@ subtest 'Error pages take over when they are asked to' => sub {
         is $n->get($uri, @port)->body, 'a page', "$uri shows the page";
     }
 
-    my $r = $n->get('/reply/fail?status=401&value=x', @port);
+    my $r = $n->get('/reply/fail?status=408&value=x', @port);
+    is $r->status . ' ' . $r->body, '408 {"detail":"x"}',
+        '408, at which nginx would close, shows itself';
+
+    $r = $n->get('/reply/fail?status=401&value=x', @port);
     is $r->body, 'a page', '401 shows the page';
     is_deeply [$r->headers('WWW-Authenticate')],
         ['Bearer', 'Basic realm="x"'], '401 keeps its challenges';
