@@ -18,8 +18,16 @@
  * "Steals": the callee frees the value, also on failure.  "Copies": the
  * caller may reuse its memory at once.  Times are in milliseconds.
  *
- * Threads: every call below is for the loop only, that is from within a
- * handler or task, on its own stack.
+ * Threads.  A prototype begins with where it may be called:
+ *
+ *     ASYNC_AWAIT  suspends; only by the task that its first argument names
+ *     ASYNC_LOOP   on the loop only: in handlers, tasks and what they call
+ *     ASYNC_ANY    there, and in the thread of a blocking handler with the
+ *                  "req" that this handler was given; not with the same "req"
+ *                  from two threads at once
+ *
+ * A module that was built with util/build --debug aborts, with the name of the
+ * call, where this does not hold; an await always does.
  */
 
 #ifndef _NGX_ASYNC_H_INCLUDED_
@@ -37,11 +45,13 @@ extern "C" {
 
 
 /* The binary interface: an app runs on modules of the same number. */
-#define ASYNC_ABI      1
+#define ASYNC_ABI      2
 #define ASYNC_VERSION  "0.1.0"
 
 
 #define ASYNC_API      __attribute__((visibility("default")))
+#define ASYNC_ANY      ASYNC_API
+#define ASYNC_LOOP     ASYNC_API
 #define ASYNC_AWAIT    ASYNC_API __attribute__((warn_unused_result))
 
 
@@ -119,20 +129,80 @@ typedef struct {
  */
 #define ASYNC_HANDLER(name)                                                  \
     static async_rc_t name(async_t *co, async_req_t *req);                   \
-    ASYNC_EXPORT(name, #name, ASYNC_KIND_HANDLER, name, NULL)                \
+    ASYNC_EXPORT(name, #name, ASYNC_KIND_HANDLER, name, NULL, NULL, NULL)    \
     static async_rc_t name(ASYNC_UNUSED async_t *co,                         \
         ASYNC_UNUSED async_req_t *req)
 
 #define ASYNC_TASK(name)                                                     \
     static async_rc_t name(async_t *co, void *arg);                          \
-    ASYNC_EXPORT(name, #name, ASYNC_KIND_TASK, NULL, name)                   \
+    ASYNC_EXPORT(name, #name, ASYNC_KIND_TASK, NULL, NULL, name, NULL)       \
     static async_rc_t name(ASYNC_UNUSED async_t *co, ASYNC_UNUSED void *arg)
 
 #define ASYNC_MAIN                                                           \
     static async_rc_t async_main(async_t *co, void *arg);                    \
-    ASYNC_EXPORT(main, "main", ASYNC_KIND_TASK, NULL, async_main)            \
+    ASYNC_EXPORT(main, "main", ASYNC_KIND_TASK, NULL, NULL, async_main,      \
+                 NULL)                                                       \
     static async_rc_t async_main(ASYNC_UNUSED async_t *co,                   \
         ASYNC_UNUSED void *arg)
+
+
+/*
+ *     BLOCKING_HANDLER(report)
+ *     {
+ *         sleep(5);
+ *
+ *         return async_text(req, 200, "Done.");
+ *     }
+ *
+ * defines  async_rc_t report(async_req_t *req):  a handler that runs in a
+ * thread of the pool that the directive async_thread_pool names, and may
+ * block there without delaying anybody else.  It has no "co", so an await in
+ * it does not compile; async_call() asks the loop for one.  The body has been
+ * read before: see async_body().
+ *
+ * When the client goes or the deadline passes, the request is answered at
+ * once, and the thread runs on with data of its own; what it returns is
+ * dropped.  async_cancelled() tells a long computation so.  One that still
+ * waits for a thread is skipped.
+ *
+ * ASYNC_BUSY, that is 503 with Retry-After, is answered when the queue of the
+ * pool is full (max_queue of nginx's thread_pool).
+ */
+#define BLOCKING_HANDLER(name)                                               \
+    static async_rc_t name(async_req_t *req);                                \
+    ASYNC_EXPORT(name, #name, ASYNC_KIND_BLOCKING, NULL, name, NULL, NULL)   \
+    static async_rc_t name(ASYNC_UNUSED async_req_t *req)
+
+
+/*
+ * Lifecycle: functions that every worker runs by itself, the ones of an app in
+ * the order in which they stand in its file.
+ *
+ *     ASYNC_STARTUP(connect_cache) { ... }
+ *     ASYNC_SHUTDOWN(flush_cache) { ... }
+ *
+ * define  async_rc_t connect_cache(async_t *co),  which may await.
+ *
+ * Requests to handlers of the app wait while its startup runs.  If a startup
+ * function does not return ASYNC_OK, or not within async_timeout, the log says
+ * why, handlers of the app answer 503 with Retry-After, and this function is
+ * tried again, after 1 second, then 2, 4 and so on, 30 at most; those after it
+ * run when it has succeeded.
+ *
+ * The shutdown functions of an app whose startup has succeeded run before the
+ * worker exits, at a reload too, once all requests and tasks have ended.  They
+ * have what is left of async_shutdown_timeout, a second at least.  A code
+ * other than ASYNC_OK is logged, and the next one runs.
+ */
+#define ASYNC_STARTUP(name)                                                  \
+    static async_rc_t name(async_t *co);                                     \
+    ASYNC_EXPORT(name, #name, ASYNC_KIND_STARTUP, NULL, NULL, NULL, name)    \
+    static async_rc_t name(ASYNC_UNUSED async_t *co)
+
+#define ASYNC_SHUTDOWN(name)                                                 \
+    static async_rc_t name(async_t *co);                                     \
+    ASYNC_EXPORT(name, #name, ASYNC_KIND_SHUTDOWN, NULL, NULL, NULL, name)   \
+    static async_rc_t name(ASYNC_UNUSED async_t *co)
 
 
 /* Awaits.  Each takes the running task first; none may be called elsewhere:
@@ -183,56 +253,136 @@ typedef struct {
 
 /*
  * The cause of the last await or call of this task that failed, in words;
- * never NULL.  Borrowed until the next failure.
+ * never NULL.  Borrowed until the next failure.  In a blocking handler, which
+ * has no task: async_req_error().
  */
-ASYNC_API const char *async_error(async_t *co);
+ASYNC_LOOP const char *async_error(async_t *co);
+ASYNC_ANY const char *async_req_error(async_req_t *req);
+
+
+/* Tasks */
+
+typedef async_rc_t (*async_fn_pt)(async_t *co, void *arg);
+typedef void (*async_cleanup_pt)(async_t *co, void *arg);
+
+/*
+ * Has cleanup(co, arg) called when the task ends, whichever way: last
+ * registered, first called, before the response is sent.  It may await, also
+ * when the task has been cancelled or its deadline has passed: the cleanups of
+ * a task have async_cleanup_timeout together, after which their awaits answer
+ * ASYNC_TIMEOUT.  It cannot change the code that the handler has returned.
+ *
+ * ASYNC_ERROR: no memory; then the cleanup has been called at once, so that
+ * what was acquired is released either way.
+ */
+ASYNC_LOOP async_rc_t async_defer(async_t *co, async_cleanup_pt cleanup,
+    void *arg);
+
+/*
+ * The other way round: a blocking handler has fn(co, arg) run on the loop, as
+ * a coroutine that may await, and its thread waits until fn has returned.
+ * Gives what fn returned, with the cause in async_req_error().  "arg" may point
+ * to the stack of the caller.  fn may use "req": its thread rests meanwhile.
+ *
+ * When the deadline of the request passes or its client goes, the await in
+ * which fn waits ends with ASYNC_TIMEOUT or ASYNC_CANCELLED, as in a handler;
+ * later calls answer so without running fn.
+ *
+ * In an async handler it is a call of fn(co, arg) with the handler's task.
+ */
+ASYNC_ANY async_rc_t async_call(async_req_t *req, async_fn_pt fn, void *arg);
+
+/*
+ * Nonzero when nobody wants the result of the handler any more: the client has
+ * gone, the deadline has passed, or the worker shuts down.  Costs a load.
+ */
+ASYNC_ANY int async_cancelled(async_req_t *req);
+
+
+/*
+ * The error log of nginx, at its levels.  The line is that of printf(), with
+ * the client, the request and so on as nginx adds them; control characters are
+ * escaped, and what is longer than 2,000 bytes is cut.  Lines of a thread are
+ * written by the loop, in their order.
+ */
+typedef enum {
+    ASYNC_LOG_ERROR = 4,       /* this request failed */
+    ASYNC_LOG_WARN = 5,        /* the operator should look */
+    ASYNC_LOG_NOTICE = 6,
+    ASYNC_LOG_INFO = 7,        /* the client's fault */
+    ASYNC_LOG_DEBUG = 8
+} async_log_level_t;
+
+ASYNC_ANY void async_log(async_req_t *req, async_log_level_t level,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* the same for a task without a request */
+ASYNC_LOOP void async_task_log(async_t *co, async_log_level_t level,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * The value of the directive async_param of the http block, for tasks without
+ * a request; or absent.  Borrowed for ever.
+ */
+ASYNC_LOOP async_str_t async_task_param(async_t *co, const char *key);
 
 
 /* The request.  Strings are borrowed and live as long as the request. */
 
 /* The method as received: "GET". */
-ASYNC_API async_str_t async_method(async_req_t *req);
+ASYNC_ANY async_str_t async_method(async_req_t *req);
 
 /* The path, decoded and normalized as nginx's $uri. */
-ASYNC_API async_str_t async_uri(async_req_t *req);
+ASYNC_ANY async_str_t async_uri(async_req_t *req);
 
 /* All after the "?", as received; absent without one. */
-ASYNC_API async_str_t async_query_string(async_req_t *req);
+ASYNC_ANY async_str_t async_query_string(async_req_t *req);
 
 /* A header field by name, in any case; the first one of several. */
-ASYNC_API async_str_t async_header(async_req_t *req, const char *name);
+ASYNC_ANY async_str_t async_header(async_req_t *req, const char *name);
 
 /*
  * The i-th header field, from 0, in the order received.  Returns 0 past the
  * last one, else 1.
  */
-ASYNC_API int async_header_at(async_req_t *req, size_t i, async_str_t *name,
+ASYNC_ANY int async_header_at(async_req_t *req, size_t i, async_str_t *name,
     async_str_t *value);
 
 /* A cookie by name (RFC 6265, 5.4), the last of several, without quotes. */
-ASYNC_API async_str_t async_cookie(async_req_t *req, const char *name);
+ASYNC_ANY async_str_t async_cookie(async_req_t *req, const char *name);
 
 /* The address of the client in text, as nginx's $remote_addr. */
-ASYNC_API async_str_t async_client(async_req_t *req);
+ASYNC_ANY async_str_t async_client(async_req_t *req);
 
 /* The value of the directive async_param for this location; or absent. */
-ASYNC_API async_str_t async_param(async_req_t *req, const char *key);
+ASYNC_ANY async_str_t async_param(async_req_t *req, const char *key);
 
-/* An nginx variable by name, without the "$"; absent if it has no value. */
-ASYNC_API async_str_t async_var(async_req_t *req, const char *name);
+/*
+ * The body and its JSON, as await_body() and await_json() give them, without
+ * suspending: in a blocking handler, before which it has been read, or after
+ * those.  ASYNC_ERROR: it has not been read.
+ */
+ASYNC_ANY async_rc_t async_body(async_req_t *req, async_str_t *body);
+ASYNC_ANY async_rc_t async_body_json(async_req_t *req, json_t **value);
+
+/*
+ * An nginx variable by name, without the "$"; absent if it has no value.  A
+ * blocking handler waits for the loop to give it.
+ */
+ASYNC_ANY async_str_t async_var(async_req_t *req, const char *name);
 
 /*
  * Sets an nginx variable; copies.  ASYNC_ERROR: there is none of this name,
- * or it cannot be set.
+ * or it cannot be set.  A blocking handler waits for the loop to do it.
  */
-ASYNC_API async_rc_t async_set_var(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_set_var(async_req_t *req, const char *name,
     const char *value);
 
 /*
  * Memory that lives as long as the request; not zeroed, aligned for any
  * type.  NULL when there is none.
  */
-ASYNC_API void *async_alloc(async_req_t *req, size_t size);
+ASYNC_ANY void *async_alloc(async_req_t *req, size_t size);
 
 
 /*
@@ -253,50 +403,50 @@ ASYNC_API void *async_alloc(async_req_t *req, size_t size);
  * in the query, and itself in the path (WHATWG URL, application/x-www-form-
  * urlencoded).
  */
-ASYNC_API async_str_t async_path(async_req_t *req, const char *name);
-ASYNC_API async_rc_t async_path_str(async_req_t *req, const char *name,
+ASYNC_ANY async_str_t async_path(async_req_t *req, const char *name);
+ASYNC_ANY async_rc_t async_path_str(async_req_t *req, const char *name,
     async_str_t *value);
-ASYNC_API async_rc_t async_path_int(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_path_int(async_req_t *req, const char *name,
     int64_t *value);
-ASYNC_API async_rc_t async_path_float(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_path_float(async_req_t *req, const char *name,
     double *value);
-ASYNC_API async_rc_t async_path_bool(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_path_bool(async_req_t *req, const char *name,
     int *value);
 /* 36 characters in lower case, whatever form it came in */
-ASYNC_API async_rc_t async_path_uuid(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_path_uuid(async_req_t *req, const char *name,
     async_str_t *value);
 
-ASYNC_API async_str_t async_query(async_req_t *req, const char *name);
-ASYNC_API async_rc_t async_query_str(async_req_t *req, const char *name,
+ASYNC_ANY async_str_t async_query(async_req_t *req, const char *name);
+ASYNC_ANY async_rc_t async_query_str(async_req_t *req, const char *name,
     async_str_t *value);
-ASYNC_API async_rc_t async_query_int(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_query_int(async_req_t *req, const char *name,
     int64_t *value);
-ASYNC_API async_rc_t async_query_float(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_query_float(async_req_t *req, const char *name,
     double *value);
-ASYNC_API async_rc_t async_query_bool(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_query_bool(async_req_t *req, const char *name,
     int *value);
-ASYNC_API async_rc_t async_query_uuid(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_query_uuid(async_req_t *req, const char *name,
     async_str_t *value);
 
-ASYNC_API async_rc_t async_query_int_or(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_query_int_or(async_req_t *req, const char *name,
     int64_t *value, int64_t value_or);
-ASYNC_API async_rc_t async_query_float_or(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_query_float_or(async_req_t *req, const char *name,
     double *value, double value_or);
-ASYNC_API async_rc_t async_query_bool_or(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_query_bool_or(async_req_t *req, const char *name,
     int *value, int value_or);
 /* value_or is borrowed from the caller and may be NULL: absent */
-ASYNC_API async_rc_t async_query_str_or(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_query_str_or(async_req_t *req, const char *name,
     async_str_t *value, const char *value_or);
 
 /*
  * All values of a repeated query parameter, in their order.  Returns their
  * number; *values is borrowed, and NULL for none or without memory.
  */
-ASYNC_API size_t async_query_list(async_req_t *req, const char *name,
+ASYNC_ANY size_t async_query_list(async_req_t *req, const char *name,
     const async_str_t **values);
 
 /* ASYNC_INVALID when an accessor or await_json() has recorded an error. */
-ASYNC_API async_rc_t async_valid(async_req_t *req);
+ASYNC_ANY async_rc_t async_valid(async_req_t *req);
 
 
 /*
@@ -312,7 +462,7 @@ ASYNC_API async_rc_t async_valid(async_req_t *req);
  * json_pack() that failed), NaN, infinity and nesting deeper than 1,000
  * levels are errors.
  */
-ASYNC_API async_rc_t async_json(async_req_t *req, int status, json_t *value);
+ASYNC_ANY async_rc_t async_json(async_req_t *req, int status, json_t *value);
 
 /*
  * The same from a format and arguments, those of jansson's json_pack()
@@ -331,21 +481,21 @@ ASYNC_API async_rc_t async_json(async_req_t *req, int status, json_t *value);
  * wrong one is undefined, as with printf().  If the format has a letter that
  * does not exist, values of "o" behind it leak.
  */
-ASYNC_API async_rc_t async_json_pack(async_req_t *req, int status,
+ASYNC_ANY async_rc_t async_json_pack(async_req_t *req, int status,
     const char *format, ...);
 
 /* Zero-terminated text; copies.  text/plain and text/html, in UTF-8. */
-ASYNC_API async_rc_t async_text(async_req_t *req, int status,
+ASYNC_ANY async_rc_t async_text(async_req_t *req, int status,
     const char *text);
-ASYNC_API async_rc_t async_html(async_req_t *req, int status,
+ASYNC_ANY async_rc_t async_html(async_req_t *req, int status,
     const char *html);
 
 /* Any bytes of any media type (NULL: application/octet-stream); copies. */
-ASYNC_API async_rc_t async_bytes(async_req_t *req, int status,
+ASYNC_ANY async_rc_t async_bytes(async_req_t *req, int status,
     const char *type, const void *data, size_t len);
 
 /* A response without a body. */
-ASYNC_API async_rc_t async_empty(async_req_t *req, int status);
+ASYNC_ANY async_rc_t async_empty(async_req_t *req, int status);
 
 /*
  * A file, opened by a thread after the handler has returned and sent with
@@ -355,14 +505,14 @@ ASYNC_API async_rc_t async_empty(async_req_t *req, int status);
  * gives 404, what may not be read 403.  The caller answers for paths that
  * come from users.
  */
-ASYNC_API async_rc_t async_file(async_req_t *req, int status,
+ASYNC_ANY async_rc_t async_file(async_req_t *req, int status,
     const char *path);
 
 /*
  * A redirect (status 301, 302, 303, 307 or 308) with the Location as given:
  * a relative one stays relative (RFC 9110, 10.2.2).
  */
-ASYNC_API async_rc_t async_redirect(async_req_t *req, int status,
+ASYNC_ANY async_rc_t async_redirect(async_req_t *req, int status,
     const char *location);
 
 /*
@@ -370,9 +520,9 @@ ASYNC_API async_rc_t async_redirect(async_req_t *req, int status,
  * Always answers ASYNC_ERROR, so that "return async_fail(...)" ends the
  * handler and whoever called it.  The text is copied; the JSON form steals.
  */
-ASYNC_API async_rc_t async_fail(async_req_t *req, int status,
+ASYNC_ANY async_rc_t async_fail(async_req_t *req, int status,
     const char *detail);
-ASYNC_API async_rc_t async_fail_json(async_req_t *req, int status,
+ASYNC_ANY async_rc_t async_fail_json(async_req_t *req, int status,
     json_t *detail);
 
 /*
@@ -384,9 +534,9 @@ ASYNC_API async_rc_t async_fail_json(async_req_t *req, int status,
  * (5.5), or the field is one that nginx makes: Connection, Content-Length,
  * Date, Keep-Alive, Trailer, Transfer-Encoding, Upgrade.
  */
-ASYNC_API async_rc_t async_set_header(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_set_header(async_req_t *req, const char *name,
     const char *value);
-ASYNC_API async_rc_t async_add_header(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_add_header(async_req_t *req, const char *name,
     const char *value);
 
 /*
@@ -395,7 +545,7 @@ ASYNC_API async_rc_t async_add_header(async_req_t *req, const char *name,
  * ASYNC_ERROR as async_set_header(), also for a name or value that RFC 6265
  * does not allow: encode it first.
  */
-ASYNC_API async_rc_t async_set_cookie(async_req_t *req, const char *name,
+ASYNC_ANY async_rc_t async_set_cookie(async_req_t *req, const char *name,
     const char *value, const char *attributes);
 
 
@@ -417,12 +567,16 @@ ASYNC_AWAIT async_rc_t await_json_at(async_t *co, const char *site,
 
 enum {
     ASYNC_KIND_HANDLER = 1,
-    ASYNC_KIND_TASK = 2
+    ASYNC_KIND_TASK = 2,
+    ASYNC_KIND_BLOCKING = 3,
+    ASYNC_KIND_STARTUP = 4,
+    ASYNC_KIND_SHUTDOWN = 5
 };
 
 
 typedef async_rc_t (*async_handler_pt)(async_t *co, async_req_t *req);
-typedef async_rc_t (*async_task_pt)(async_t *co, void *arg);
+typedef async_rc_t (*async_blocking_pt)(async_req_t *req);
+typedef async_rc_t (*async_hook_pt)(async_t *co);
 
 
 typedef struct {
@@ -431,7 +585,9 @@ typedef struct {
     const char                        *name;
     const char                        *site;
     async_handler_pt                   handler;
-    async_task_pt                      task;
+    async_blocking_pt                  blocking;
+    async_fn_pt                        task;
+    async_hook_pt                      hook;
 } async_export_t;
 
 
@@ -449,10 +605,11 @@ typedef struct {
  * twice, and a pointer in a section of its own, so that the module can list
  * them.  The section's bounds are in the one symbol "async_app".
  */
-#define ASYNC_EXPORT(symbol, text, kind, handler, task)                      \
+#define ASYNC_EXPORT(symbol, text, kind, handler, blocking, task, hook)      \
     ASYNC_EXTERN_C const async_export_t async_export_##symbol ASYNC_API;     \
     const async_export_t async_export_##symbol = {                           \
-        sizeof(async_export_t), kind, text, ASYNC_SITE, handler, task        \
+        sizeof(async_export_t), kind, text, ASYNC_SITE, handler, blocking,   \
+        task, hook                                                           \
     };                                                                       \
     __attribute__((section("async_exports"), used))                          \
     static const async_export_t *const async_exported_##symbol =             \

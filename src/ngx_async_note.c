@@ -3,11 +3,20 @@
  * Copyright (C) the nginx-async authors
  *
  * What is told of tasks: the cause of a failure, for async_error() and the
- * log; how much of its stack a function has used; and its overflow.
+ * log; lines of the log; how long a function has held the loop, and how much of
+ * its stack it has used; its overflow.
  */
 
 #include <ngx_async_task.h>
+#include <ngx_async_thread.h>
 #include <stdarg.h>
+
+
+#define NGX_ASYNC_LINE_LEN  2000
+
+
+static void ngx_async_log_line(ngx_async_task_t *t, ngx_uint_t level,
+    ngx_err_t err, ngx_str_t *line);
 
 
 void
@@ -56,6 +65,8 @@ ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
 const char *
 async_error(async_t *co)
 {
+    ngx_async_check_task(co);
+
     return (const char *) co->error;
 }
 
@@ -74,6 +85,138 @@ ngx_async_rc_name(ngx_int_t rc)
 
     return names[-rc];
 }
+
+
+void
+ngx_async_note_slow(ngx_async_task_t *t, const char *await, const char *site,
+    ngx_msec_t held)
+{
+    ngx_async_profile_t  *profile;
+
+    profile = t->profile;
+    profile->slow++;
+
+    if (held > profile->longest) {
+        profile->longest = held;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, t->log, 0,
+                  "async \"%s\" held the loop for %M ms after %s%s%s; so far "
+                  "%ui times, %M ms at most",
+                  profile->name, held, await ? await : "its start",
+                  site ? " at " : "", site ? site : "", profile->slow,
+                  profile->longest);
+}
+
+
+void
+ngx_async_log(ngx_async_task_t *t, ngx_uint_t level, ngx_err_t err,
+    const char *fmt, ...)
+{
+    u_char     buf[NGX_ASYNC_LINE_LEN];
+    va_list    args;
+    ngx_str_t  line;
+
+    line.data = buf;
+
+    va_start(args, fmt);
+    line.len = ngx_vslprintf(buf, buf + NGX_ASYNC_LINE_LEN, fmt, args) - buf;
+    va_end(args);
+
+    ngx_async_log_line(t, level, err, &line);
+}
+
+
+static void
+ngx_async_log_line(ngx_async_task_t *t, ngx_uint_t level, ngx_err_t err,
+    ngx_str_t *line)
+{
+    if (t->job && ngx_async_thread_self()) {
+        ngx_async_thread_log(t->job, level, err, line);
+        return;
+    }
+
+    ngx_log_error(level, t->log, err, "%V", line);
+}
+
+
+/* printf()'s format; a line must stay one line, whatever a client has sent */
+
+void
+ngx_async_vlog(ngx_async_task_t *t, ngx_uint_t level, const char *format,
+    va_list args)
+{
+    int        n;
+    u_char     text[NGX_ASYNC_LINE_LEN], buf[NGX_ASYNC_LINE_LEN];
+    u_char    *p, *q, *last;
+    ngx_str_t  line;
+
+    if (level < ASYNC_LOG_ERROR || level > ASYNC_LOG_DEBUG) {
+        level = ASYNC_LOG_ERROR;
+    }
+
+    n = vsnprintf((char *) text, NGX_ASYNC_LINE_LEN, format, args);
+
+    if (n < 0) {
+        n = ngx_sprintf(text, "a line that vsnprintf() cannot make%Z") - text
+            - 1;
+    }
+
+    last = text + ngx_min(n, NGX_ASYNC_LINE_LEN - 1);
+    q = buf;
+
+    for (p = text; p < last; p++) {
+
+        if (*p >= 0x20 && *p != 0x7f) {
+            if (q == buf + NGX_ASYNC_LINE_LEN) {
+                break;
+            }
+
+            *q++ = *p;
+            continue;
+        }
+
+        if (q + sizeof("\\xHH") - 1 > buf + NGX_ASYNC_LINE_LEN) {
+            break;
+        }
+
+        q = ngx_sprintf(q, "\\x%02Xd", (int) *p);
+    }
+
+    line.data = buf;
+    line.len = q - buf;
+
+    ngx_async_log_line(t, level, 0, &line);
+}
+
+
+void
+async_task_log(async_t *co, async_log_level_t level, const char *format, ...)
+{
+    va_list  args;
+
+    ngx_async_check_task(co);
+
+    va_start(args, format);
+    ngx_async_vlog(co, level, format, args);
+    va_end(args);
+}
+
+
+#if (NGX_ASYNC_DEBUG)
+
+void
+ngx_async_check_loop(const char *call)
+{
+    if (!ngx_async_is_loop()) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "%s() is for the loop only, and was called in another "
+                      "thread", call);
+        ngx_abort();
+    }
+}
+
+#endif
 
 
 /* Runs on the signal stack: only what is async-signal-safe. */

@@ -8,8 +8,8 @@
  * HTTP.
  */
 
-#include <ngx_async_task.h>
-#include <sys/eventfd.h>
+#include <ngx_async_quit.h>
+#include <pthread.h>
 
 
 #define ngx_async_unlikely(x)  __builtin_expect(!!(x), 0)
@@ -26,8 +26,6 @@
 #define NGX_ASYNC_REFUSALS     1000
 #define NGX_ASYNC_SLOWDOWN     100
 
-#define NGX_ASYNC_LAST_CALL    1000
-
 /* how many idle stacks may keep their pages */
 #define NGX_ASYNC_IDLE         1024
 
@@ -40,26 +38,21 @@ typedef struct {
     ngx_async_task_t          *current;
     ngx_queue_t                ready;
     ngx_queue_t                live;
+    pthread_t                  thread;        /* the loop's */
     ngx_uint_t                 ntasks;
     uint64_t                   ticket;
+    ngx_msec_t                 slow;
+    ngx_msec_t                 cleanup_timeout;
     size_t                     stack_size;
     size_t                     task_size;
     ngx_event_t                drain;
     ngx_event_t                trim;
-
-    /* shutdown: see ngx_async_quit_handler() */
-    ngx_connection_t          *quit;
-    ngx_event_t                guard;
-    ngx_msec_t                 shutdown_timeout;
-    ngx_msec_t                 bound;
-    unsigned                   exiting:1;
-    unsigned                   last_call:1;
-    unsigned                   given_up:1;
 } ngx_async_worker_t;
 
 
 static void ngx_async_task_main(void *data);
 static ngx_inline ngx_int_t ngx_async_resume(ngx_async_task_t *t);
+static ngx_inline ngx_msec_t ngx_async_clock(void);
 static void ngx_async_task_call(ngx_async_task_t *t);
 static void ngx_async_task_end(ngx_async_task_t *t);
 static void ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
@@ -69,15 +62,11 @@ static void ngx_async_misplaced(const char *await, const char *site)
 static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout)
     __attribute__((noinline));
 static void ngx_async_timer_handler(ngx_event_t *ev);
+static void ngx_async_stop(ngx_async_task_t *t, ngx_async_reason_e reason);
+static void ngx_async_expire(ngx_async_task_t *t);
 static void ngx_async_drain_handler(ngx_event_t *ev);
 static void ngx_async_trim_handler(ngx_event_t *ev);
 static async_rc_t ngx_async_refuse(ngx_async_task_t *t);
-static ngx_int_t ngx_async_quit_init(ngx_cycle_t *cycle);
-static void ngx_async_quit_handler(ngx_event_t *ev);
-static void ngx_async_guard(void);
-static void ngx_async_guard_handler(ngx_event_t *ev);
-static void ngx_async_give_up(ngx_log_t *log);
-static void ngx_async_cancel_all(ngx_async_reason_e reason);
 
 
 static ngx_async_worker_t   ngx_async;
@@ -128,6 +117,8 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     ngx_queue_init(&ngx_async.ready);
     ngx_queue_init(&ngx_async.live);
 
+    ngx_async.thread = pthread_self();
+
     ngx_async_no_connection.fd = (ngx_socket_t) -1;
 
     ngx_async.drain.handler = ngx_async_drain_handler;
@@ -139,11 +130,8 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     ngx_async.trim.log = cycle->log;
     ngx_async.trim.cancelable = 1;
 
-    ngx_async.guard.handler = ngx_async_guard_handler;
-    ngx_async.guard.data = &ngx_async_no_connection;
-    ngx_async.guard.log = cycle->log;
-
-    ngx_async.shutdown_timeout = conf->shutdown_timeout;
+    ngx_async.cleanup_timeout = conf->cleanup_timeout;
+    ngx_async.slow = conf->slow ? conf->slow : (ngx_msec_t) -1;
     ngx_async.stack_size = conf->stack_size;
     ngx_async.task_size = conf->task_size;
 
@@ -169,17 +157,7 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
                       "async: stack overflows will not be diagnosed");
     }
 
-    return ngx_async_quit_init(cycle);
-}
-
-
-void
-ngx_async_exit(void)
-{
-    if (ngx_async.stacks && ngx_async.ntasks == 0) {
-        ngx_async_stack_pool_destroy(ngx_async.stacks);
-        ngx_async.stacks = NULL;
-    }
+    return ngx_async_quit_init(cycle, conf);
 }
 
 
@@ -187,6 +165,20 @@ ngx_uint_t
 ngx_async_tasks(void)
 {
     return ngx_async.ntasks;
+}
+
+
+ngx_async_task_t *
+ngx_async_task_self(void)
+{
+    return ngx_async_coro_self() ? ngx_async.current : NULL;
+}
+
+
+ngx_uint_t
+ngx_async_is_loop(void)
+{
+    return pthread_equal(pthread_self(), ngx_async.thread);
 }
 
 
@@ -220,13 +212,12 @@ ngx_async_task_create(ngx_async_body_pt body, ngx_async_done_pt done,
     t->timer.handler = ngx_async_timer_handler;
     t->timer.data = &ngx_async_no_connection;
     t->timer.log = log;
-    t->timer.cancelable = ngx_async.given_up;
 
     ngx_queue_insert_tail(&ngx_async.live, &t->live);
     ngx_async.ntasks++;
 
-    if (ngx_async.exiting && !ngx_async.guard.timer_set) {
-        ngx_async_guard();
+    if (ngx_async_unlikely(ngx_async_quitting)) {
+        ngx_async_quit_begun(t);
     }
 
     if (profile->runs++ < NGX_ASYNC_MEASURED
@@ -246,6 +237,10 @@ ngx_async_task_main(void *data)
     ngx_async_task_t  *t = data;
 
     t->body(t);
+
+    if (ngx_async_unlikely(t->defers != NULL)) {
+        ngx_async_run_defers(t, ngx_async.cleanup_timeout);
+    }
 }
 
 
@@ -259,10 +254,16 @@ ngx_async_task_run(ngx_async_task_t *t)
 static ngx_inline ngx_int_t
 ngx_async_resume(ngx_async_task_t *t)
 {
+    ngx_msec_t         start, held;
+    const char        *await, *site;
     ngx_async_task_t  *outer;
 
     /* another task may be in ngx_async_on_loop() */
     outer = ngx_async.current;
+
+    await = t->await;
+    site = t->site;
+    start = ngx_async_clock();
 
     ngx_async_set_state(t, NGX_ASYNC_RUNNING);
     ngx_async.current = t;
@@ -275,6 +276,12 @@ ngx_async_resume(ngx_async_task_t *t)
 
     ngx_async.current = outer;
 
+    held = ngx_async_clock() - start;
+
+    if (ngx_async_unlikely(held >= ngx_async.slow)) {
+        ngx_async_note_slow(t, await, site, held);
+    }
+
     if (!ngx_async_coro_done(t->coro)) {
         return NGX_AGAIN;
     }
@@ -282,6 +289,22 @@ ngx_async_resume(ngx_async_task_t *t)
     ngx_async_task_end(t);
 
     return NGX_DONE;
+}
+
+
+/*
+ * For the watch: milliseconds, at the resolution of the kernel's tick, since
+ * it costs no more than reading memory.
+ */
+
+static ngx_inline ngx_msec_t
+ngx_async_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+
+    return (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 
@@ -321,11 +344,15 @@ ngx_async_task_end(ngx_async_task_t *t)
     ngx_queue_remove(&t->live);
     ngx_async.ntasks--;
 
-    if (ngx_async.ntasks == 0 && ngx_async.guard.timer_set) {
-        ngx_del_timer(&ngx_async.guard);
+    if (ngx_async_unlikely(ngx_async_quitting)) {
+        ngx_async_quit_ended();
     }
 
     t->done(t);
+
+    if (t->own_pool) {
+        ngx_destroy_pool(t->pool);
+    }
 
     coro = t->coro;
     ngx_async_coro_destroy(coro);
@@ -368,7 +395,7 @@ ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
 
     if (t->deadline && (ngx_msec_int_t) (t->deadline - ngx_current_msec) <= 0)
     {
-        t->reason = NGX_ASYNC_DEADLINE;
+        t->reason = t->shield ? NGX_ASYNC_CLEANUP : NGX_ASYNC_DEADLINE;
         return ngx_async_refuse(t);
     }
 
@@ -401,6 +428,11 @@ ngx_async_refuse(ngx_async_task_t *t)
     if (t->reason == NGX_ASYNC_DEADLINE) {
         return ngx_async_set_error(t, ASYNC_TIMEOUT, "the deadline of the "
                                    "request has passed");
+    }
+
+    if (t->reason == NGX_ASYNC_CLEANUP) {
+        return ngx_async_set_error(t, ASYNC_TIMEOUT,
+                                   "\"async_cleanup_timeout\" has passed");
     }
 
     return ngx_async_set_error(t, ASYNC_CANCELLED, "%s",
@@ -512,7 +544,7 @@ ngx_async_timer_handler(ngx_event_t *ev)
         ev->timedout = 0;
 
         if (t->timer_is_deadline) {
-            ngx_async_task_cancel(t, NGX_ASYNC_DEADLINE);
+            ngx_async_expire(t);
             return;
         }
     }
@@ -553,6 +585,37 @@ ngx_async_wake(ngx_async_waker_t *w, ngx_int_t outcome)
 void
 ngx_async_task_cancel(ngx_async_task_t *t, ngx_async_reason_e reason)
 {
+    ngx_async_shield_t  *shield;
+
+    shield = t->shield;
+
+    if (shield == NULL) {
+        ngx_async_stop(t, reason);
+        return;
+    }
+
+    /* it counts where nothing shields the task any more */
+
+    while (shield->outer) {
+        shield = shield->outer;
+    }
+
+    if (shield->reason == NGX_ASYNC_KEEP) {
+        shield->reason = reason;
+    }
+}
+
+
+static void
+ngx_async_expire(ngx_async_task_t *t)
+{
+    ngx_async_stop(t, t->shield ? NGX_ASYNC_CLEANUP : NGX_ASYNC_DEADLINE);
+}
+
+
+static void
+ngx_async_stop(ngx_async_task_t *t, ngx_async_reason_e reason)
+{
     ngx_async_waker_t  w;
 
     if (t->reason != NGX_ASYNC_KEEP || t->state == NGX_ASYNC_DONE) {
@@ -568,8 +631,59 @@ ngx_async_task_cancel(ngx_async_task_t *t, ngx_async_reason_e reason)
     w.task = t;
     w.ticket = t->ticket;
 
-    (void) ngx_async_wake(&w, (reason == NGX_ASYNC_DEADLINE) ? ASYNC_TIMEOUT
-                                                             : ASYNC_CANCELLED);
+    (void) ngx_async_wake(&w, (reason == NGX_ASYNC_DEADLINE
+                               || reason == NGX_ASYNC_CLEANUP)
+                                  ? ASYNC_TIMEOUT : ASYNC_CANCELLED);
+}
+
+
+void
+ngx_async_shield(ngx_async_task_t *t, ngx_async_shield_t *shield,
+    ngx_msec_t timeout)
+{
+    shield->outer = t->shield;
+    shield->reason = t->reason;
+    shield->deadline = t->deadline;
+
+    if (t->timer.timer_set) {
+        ngx_del_timer(&t->timer);
+    }
+
+    ngx_time_update();
+
+    t->shield = shield;
+    t->reason = NGX_ASYNC_KEEP;
+    t->deadline = ngx_current_msec + timeout;
+    t->refused = 0;
+}
+
+
+void
+ngx_async_unshield(ngx_async_task_t *t)
+{
+    ngx_async_shield_t  *shield;
+
+    shield = t->shield;
+
+    if (t->timer.timer_set) {
+        ngx_del_timer(&t->timer);
+    }
+
+    t->shield = shield->outer;
+    t->reason = shield->reason;
+    t->deadline = shield->deadline;
+}
+
+
+ngx_pool_t *
+ngx_async_task_pool(ngx_async_task_t *t)
+{
+    if (t->pool == NULL) {
+        t->pool = ngx_create_pool(1024, t->log);
+        t->own_pool = (t->pool != NULL);
+    }
+
+    return t->pool;
 }
 
 
@@ -619,12 +733,16 @@ ngx_async_trim_handler(ngx_event_t *ev)
 
 
 void
-ngx_async_on_loop(ngx_async_task_t *t, ngx_async_call_pt call, void *data)
+ngx_async_on_loop(ngx_async_call_pt call, void *data)
 {
-    if (ngx_async_coro_self() != t->coro) {
+    ngx_async_task_t  *t;
+
+    if (ngx_async_coro_self() == NULL) {
         call(data);
         return;
     }
+
+    t = ngx_async.current;
 
     t->call = call;
     t->call_data = data;
@@ -633,141 +751,29 @@ ngx_async_on_loop(ngx_async_task_t *t, ngx_async_call_pt call, void *data)
 }
 
 
-/*
- * Shutdown.  nginx has no hook for the start of a graceful one, but it tells
- * each idle connection; so the worker has one that is always idle.  From then
- * on a guard timer keeps the worker alive while tasks live, since nginx exits
- * as soon as no timer is left, and bounds that.
- */
-
-static ngx_int_t
-ngx_async_quit_init(ngx_cycle_t *cycle)
+void
+ngx_async_each(void (*visit)(ngx_async_task_t *t, void *data), void *data)
 {
-    int                fd;
-    ngx_connection_t  *c;
-
-    fd = eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
-    if (fd == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "eventfd() failed");
-        return NGX_ERROR;
-    }
-
-    c = ngx_get_connection(fd, cycle->log);
-    if (c == NULL) {
-        (void) close(fd);
-        return NGX_ERROR;
-    }
-
-    c->idle = 1;
-    c->log = cycle->log;
-    c->read->log = cycle->log;
-    c->write->log = cycle->log;
-    c->read->handler = ngx_async_quit_handler;
-
-    ngx_async.quit = c;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_async_quit_handler(ngx_event_t *ev)
-{
-    ngx_connection_t  *c;
-
-    c = ev->data;
-
-    if (!c->close) {
-        return;
-    }
-
-    ngx_async.exiting = 1;
-    ngx_async.bound = ngx_current_msec + ngx_async.shutdown_timeout;
-
-    ngx_close_connection(c);
-    ngx_async.quit = NULL;
-
-    if (ngx_async.ntasks) {
-        ngx_async_guard();
-    }
-}
-
-
-static void
-ngx_async_guard(void)
-{
-    ngx_msec_int_t  left;
-
-    if (ngx_async.given_up) {
-        return;
-    }
-
-    left = (ngx_msec_int_t) (ngx_async.bound - ngx_current_msec);
-
-    ngx_add_timer(&ngx_async.guard, (ngx_msec_t) ngx_max(left, 0));
-}
-
-
-/*
- * At the bound every task is cancelled; those that have not ended soon after
- * are named and left to the end of the process.
- */
-
-static void
-ngx_async_guard_handler(ngx_event_t *ev)
-{
-    if (ngx_async.last_call) {
-        ngx_async_give_up(ev->log);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_WARN, ev->log, 0,
-                  "async: %ui tasks are cancelled after "
-                  "\"async_shutdown_timeout\"", ngx_async.ntasks);
-
-    ngx_async.last_call = 1;
-    ngx_async.bound = ngx_current_msec + NGX_ASYNC_LAST_CALL;
-    ngx_async_guard();
-
-    ngx_async_cancel_all(NGX_ASYNC_SHUTDOWN);
-}
-
-
-static void
-ngx_async_give_up(ngx_log_t *log)
-{
-    ngx_queue_t       *q;
-    ngx_async_task_t  *t;
-
-    ngx_async.given_up = 1;
+    ngx_queue_t  *q, *next;
 
     for (q = ngx_queue_head(&ngx_async.live);
          q != ngx_queue_sentinel(&ngx_async.live);
-         q = ngx_queue_next(q))
+         q = next)
     {
-        t = ngx_queue_data(q, ngx_async_task_t, live);
-        t->timer.cancelable = 1;
+        next = ngx_queue_next(q);
 
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "async handler \"%s\" does not end after it has been "
-                      "cancelled, in %s at %s", t->profile->name,
-                      t->await ? t->await : "no await",
-                      t->site ? t->site : "-");
+        visit(ngx_queue_data(q, ngx_async_task_t, live), data);
     }
 }
 
 
-static void
-ngx_async_cancel_all(ngx_async_reason_e reason)
+void
+ngx_async_exit(void)
 {
-    ngx_queue_t  *q;
+    ngx_async_quit_exit();
 
-    for (q = ngx_queue_head(&ngx_async.live);
-         q != ngx_queue_sentinel(&ngx_async.live);
-         q = ngx_queue_next(q))
-    {
-        ngx_async_task_cancel(ngx_queue_data(q, ngx_async_task_t, live),
-                              reason);
+    if (ngx_async.stacks && ngx_async.ntasks == 0) {
+        ngx_async_stack_pool_destroy(ngx_async.stacks);
+        ngx_async.stacks = NULL;
     }
 }

@@ -32,6 +32,7 @@
 #include <ngx_event.h>
 #include <ngx_async.h>
 #include <ngx_async_coro.h>
+#include <stdarg.h>
 
 
 /* what ngx_async_wait() gives beside the codes of async_rc_t */
@@ -64,7 +65,8 @@ typedef enum {
     NGX_ASYNC_DEADLINE,        /* async_timeout has passed */
     NGX_ASYNC_CLIENT,          /* the client has gone */
     NGX_ASYNC_ANSWERED,        /* nginx has answered the request itself */
-    NGX_ASYNC_SHUTDOWN         /* async_shutdown_timeout has passed */
+    NGX_ASYNC_SHUTDOWN,        /* async_shutdown_timeout has passed */
+    NGX_ASYNC_CLEANUP          /* async_cleanup_timeout has passed */
 } ngx_async_reason_e;
 
 
@@ -74,6 +76,10 @@ typedef struct {
     const char                *name;          /* "app:function" */
     ngx_uint_t                 runs;
     size_t                     stack_used;    /* high-water mark, bytes */
+
+    /* stretches between awaits of more than async_slow; the longest, in ms */
+    ngx_uint_t                 slow;
+    ngx_msec_t                 longest;
 } ngx_async_profile_t;
 
 
@@ -81,6 +87,23 @@ typedef struct {
     ngx_async_task_t          *task;
     uint64_t                   ticket;
 } ngx_async_waker_t;
+
+
+/*
+ * While a task is shielded, cancels wait outside, and its deadline is another
+ * one.  On the stack of whoever shields.
+ */
+
+typedef struct ngx_async_shield_s  ngx_async_shield_t;
+
+struct ngx_async_shield_s {
+    ngx_async_shield_t        *outer;
+    ngx_async_reason_e         reason;
+    ngx_msec_t                 deadline;
+};
+
+
+typedef struct ngx_async_defer_s  ngx_async_defer_t;
 
 
 struct async_s {
@@ -109,6 +132,15 @@ struct async_s {
     ngx_msec_t                 deadline;
     ngx_event_t                timer;
 
+    ngx_async_shield_t        *shield;
+    ngx_async_defer_t         *defers;        /* last registered first */
+
+    /* that of the request, or made when it is first needed */
+    ngx_pool_t                *pool;
+
+    /* it stands for a job in the thread of that, see ngx_async_thread.h */
+    void                      *job;
+
     /* what the loop's stack is asked to run, see ngx_async_on_loop() */
     ngx_async_call_pt          call;
     void                      *call_data;
@@ -118,6 +150,7 @@ struct async_s {
 
     unsigned                   measured:1;
     unsigned                   timer_is_deadline:1;
+    unsigned                   own_pool:1;
 };
 
 
@@ -125,13 +158,23 @@ typedef struct {
     size_t                     stack_size;
     ngx_uint_t                 max_tasks;
     ngx_msec_t                 shutdown_timeout;
+    ngx_msec_t                 cleanup_timeout;
+    ngx_msec_t                 slow;          /* zero: not watched */
     size_t                     task_size;
 } ngx_async_conf_t;
 
 
 ngx_int_t ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf);
-void ngx_async_exit(void);
 ngx_uint_t ngx_async_tasks(void);
+
+/* The running task; NULL: none. */
+ngx_async_task_t *ngx_async_task_self(void);
+
+void ngx_async_exit(void);
+
+/* Visits every task that lives; the visit may wake or cancel, not more. */
+void ngx_async_each(void (*visit)(ngx_async_task_t *t, void *data),
+    void *data);
 
 /*
  * A task, as the first member of something of conf->task_size bytes, the rest
@@ -170,15 +213,31 @@ ngx_async_waker_t ngx_async_waker(ngx_async_task_t *t);
  */
 ngx_int_t ngx_async_wait(ngx_async_task_t *t, ngx_msec_t timeout);
 
+/*
+ * Shields the running task for so long: the cancel that it has had, and any
+ * that comes, counts again from ngx_async_unshield() on.
+ */
+void ngx_async_shield(ngx_async_task_t *t, ngx_async_shield_t *shield,
+    ngx_msec_t timeout);
+void ngx_async_unshield(ngx_async_task_t *t);
+
+/* ngx_async_defer.c: calls what async_defer() has registered, shielded */
+void ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout);
+
+/* how many there are in this worker */
+extern ngx_uint_t  ngx_async_ndefers;
+
+/* Memory that lives as long as the task; NULL: there is none. */
+ngx_pool_t *ngx_async_task_pool(ngx_async_task_t *t);
+
 /* Returns 1 if the waker was still good. */
 ngx_uint_t ngx_async_wake(ngx_async_waker_t *w, ngx_int_t outcome);
 
 /*
  * Runs a function on the loop's stack: for nginx's own code, which may take
- * more stack than a coroutine has.
+ * more stack than a coroutine has.  Anywhere else, in a thread too, a call.
  */
-void ngx_async_on_loop(ngx_async_task_t *t, ngx_async_call_pt call,
-    void *data);
+void ngx_async_on_loop(ngx_async_call_pt call, void *data);
 
 /* Notes the cause for async_error(), in nginx's format; returns the code. */
 async_rc_t ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc,
@@ -186,8 +245,41 @@ async_rc_t ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc,
 
 const char *ngx_async_rc_name(ngx_int_t rc);
 
+/*
+ * A line of the error log about the task, in nginx's format: also of one that
+ * stands for a job, in the thread of that.
+ */
+void ngx_async_log(ngx_async_task_t *t, ngx_uint_t level, ngx_err_t err,
+    const char *fmt, ...);
+
+/* The same in printf()'s format, with control characters escaped. */
+void ngx_async_vlog(ngx_async_task_t *t, ngx_uint_t level, const char *format,
+    va_list args);
+
+/* A stretch of the loop that was too long; await and site: before it */
+void ngx_async_note_slow(ngx_async_task_t *t, const char *await,
+    const char *site, ngx_msec_t held);
+
 /* The high-water mark of a measured task that has ended; size: of its stack */
 void ngx_async_note_stack(ngx_async_task_t *t, size_t size);
+
+/* whether this is the thread of the loop */
+ngx_uint_t ngx_async_is_loop(void);
+
+/* Aborts with the name of the public call where the calling thread is wrong. */
+
+#if (NGX_ASYNC_DEBUG)
+
+void ngx_async_check_loop(const char *call);
+
+#define ngx_async_check_task(t)  ngx_async_check_loop(__func__)
+
+#else
+
+#define ngx_async_check_task(t)
+
+#endif
+
 
 /* Writes the log line of a stack overflow, from the signal handler. */
 void ngx_async_note_overflow(ngx_async_coro_t *coro);

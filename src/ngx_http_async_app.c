@@ -8,7 +8,7 @@
 
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_inspect.h>
-#include <ngx_http_async_near.h>
+#include <ngx_async_near.h>
 #include <sys/mman.h>
 
 
@@ -19,6 +19,8 @@ static ngx_int_t ngx_http_async_app_fill(ngx_conf_t *cf, ngx_fd_t from,
     ngx_fd_t to, ngx_str_t *path);
 static ngx_int_t ngx_http_async_app_find(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf, ngx_http_async_ref_t *ref);
+static ngx_uint_t ngx_http_async_app_fits(ngx_http_async_fn_t *fn,
+    ngx_int_t kind);
 static ngx_uint_t ngx_http_async_app_match(ngx_http_async_fn_t *fn,
     ngx_str_t *name);
 static void ngx_http_async_app_unknown(ngx_conf_t *cf,
@@ -336,7 +338,7 @@ ngx_http_async_app_find(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
-    if (ref->fn->kind != ref->kind) {
+    if (!ngx_http_async_app_fits(ref->fn, ref->kind)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"%s\" takes a %s, but \"%V\" is a %s in %s:%ui",
                       ref->directive, ngx_http_async_kind_name(ref->kind),
@@ -346,6 +348,39 @@ ngx_http_async_app_find(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
     }
 
     return NGX_OK;
+}
+
+
+/* what serves requests is either kind of handler */
+
+static ngx_uint_t
+ngx_http_async_app_fits(ngx_http_async_fn_t *fn, ngx_int_t kind)
+{
+    return fn->kind == kind
+           || (kind == ASYNC_KIND_HANDLER && fn->kind == ASYNC_KIND_BLOCKING);
+}
+
+
+ngx_uint_t
+ngx_http_async_app_has(ngx_http_async_main_conf_t *mcf, ngx_int_t kind)
+{
+    ngx_uint_t             i, j;
+    ngx_http_async_fn_t   *fn;
+    ngx_http_async_app_t  *app;
+
+    app = mcf->apps.elts;
+
+    for (i = 0; i < mcf->apps.nelts; i++) {
+        fn = app[i].fns.elts;
+
+        for (j = 0; j < app[i].fns.nelts; j++) {
+            if (fn[j].kind == kind) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -378,7 +413,7 @@ ngx_http_async_app_unknown(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
     ngx_uint_t              i, j, k, qualified;
     ngx_http_async_fn_t    *fn;
     ngx_http_async_app_t   *app;
-    ngx_http_async_near_t   near;
+    ngx_async_near_t   near;
 
     if (mcf->apps.nelts == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -391,7 +426,7 @@ ngx_http_async_app_unknown(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
                             ':') != NULL;
 
     app = mcf->apps.elts;
-    ngx_http_async_near_init(&near, &ref->name);
+    ngx_async_near_init(&near, &ref->name);
 
     /* names of the right kind first: the earliest of equally near ones wins */
 
@@ -401,7 +436,7 @@ ngx_http_async_app_unknown(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
 
             for (j = 0; j < app[i].fns.nelts; j++) {
 
-                if ((fn[j].kind == ref->kind) == (k == 1)) {
+                if (ngx_http_async_app_fits(&fn[j], ref->kind) == k) {
                     continue;
                 }
 
@@ -414,7 +449,7 @@ ngx_http_async_app_unknown(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
                 bare->data = fn[j].name.data + skip;
                 bare->len = fn[j].name.len - skip;
 
-                ngx_http_async_near_offer(&near, bare);
+                ngx_async_near_offer(&near, bare);
             }
         }
     }

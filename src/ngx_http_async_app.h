@@ -18,6 +18,9 @@
 #include <ngx_http_async_request.h>
 
 
+typedef struct ngx_http_async_life_s  ngx_http_async_life_t;
+
+
 struct ngx_http_async_app_s {
     ngx_str_t                   path;
     ngx_str_t                   name;
@@ -26,6 +29,7 @@ struct ngx_http_async_app_s {
     ngx_fd_t                    fd;           /* of the private copy */
     ngx_array_t                 fns;          /* of ngx_http_async_fn_t */
     void                       *loaded;
+    ngx_http_async_life_t      *life;         /* NULL: it has no hooks */
 };
 
 
@@ -36,6 +40,8 @@ typedef struct {
     size_t                      stack_size;
     ngx_uint_t                  max_tasks;
     ngx_msec_t                  shutdown_timeout;
+    ngx_msec_t                  cleanup_timeout;
+    ngx_msec_t                  slow;
 
     ngx_http_async_ref_t       *run;
 } ngx_http_async_main_conf_t;
@@ -44,13 +50,20 @@ typedef struct {
 /* The directive async_app. */
 char *ngx_http_async_app(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* A function named by a directive; found by ngx_http_async_app_resolve(). */
+/*
+ * A function named by a directive; found by ngx_http_async_app_resolve().
+ * ASYNC_KIND_HANDLER stands for handlers of either kind.
+ */
 ngx_http_async_ref_t *ngx_http_async_app_ref(ngx_conf_t *cf, ngx_str_t *name,
     ngx_int_t kind);
 
 /* Asks every app what it exports, and finds what the directives name. */
 ngx_int_t ngx_http_async_app_resolve(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf);
+
+/* Whether an app has functions of the kind. */
+ngx_uint_t ngx_http_async_app_has(ngx_http_async_main_conf_t *mcf,
+    ngx_int_t kind);
 
 /*
  * In a worker: loads the apps.  One that fails is logged, and the functions

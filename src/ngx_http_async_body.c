@@ -3,10 +3,11 @@
  * Copyright (C) the nginx-async authors
  *
  * await_body() and await_json(): nginx reads the body, in its own way; what
- * it put into a temporary file is read back by a thread.
+ * it put into a temporary file is read back by a thread.  async_body() and
+ * async_body_json() give what has been read.
  */
 
-#include <ngx_http_async_request.h>
+#include <ngx_http_async_body.h>
 #include <ngx_http_async_param.h>
 #include <ngx_http_async_json.h>
 
@@ -28,14 +29,15 @@ typedef struct {
 } ngx_http_async_load_t;
 
 
-static async_rc_t ngx_http_async_body_whole(async_req_t *req);
 static async_rc_t ngx_http_async_body_read(async_req_t *req);
 static void ngx_http_async_body_start(void *data);
 static async_rc_t ngx_http_async_body_refused(async_req_t *req);
 static void ngx_http_async_body_handler(ngx_http_request_t *r);
 static void ngx_http_async_body_stop(void *data);
 static void ngx_http_async_body_give_up(ngx_http_request_t *r);
-static async_rc_t ngx_http_async_body_join(async_req_t *req);
+static async_rc_t ngx_http_async_body_join(async_req_t *req,
+    ngx_pool_t *pool);
+static async_rc_t ngx_http_async_body_value(async_req_t *req, json_t **value);
 static async_rc_t ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b,
     u_char *p);
 static void ngx_http_async_pread_run(void *data);
@@ -62,7 +64,7 @@ await_body_at(async_t *co, const char *site, async_req_t *req,
         return rc;
     }
 
-    rc = ngx_http_async_body_whole(req);
+    rc = ngx_http_async_body_whole(req, req->task.pool);
     if (rc != ASYNC_OK) {
         return rc;
     }
@@ -73,8 +75,25 @@ await_body_at(async_t *co, const char *site, async_req_t *req,
 }
 
 
-static async_rc_t
-ngx_http_async_body_whole(async_req_t *req)
+async_rc_t
+async_body(async_req_t *req, async_str_t *body)
+{
+    ngx_http_async_check(req);
+
+    *body = req->body;
+
+    if (req->body_state != NGX_HTTP_ASYNC_BODY_WHOLE) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "the body has not been read: use "
+                                   "await_body()");
+    }
+
+    return ASYNC_OK;
+}
+
+
+async_rc_t
+ngx_http_async_body_whole(async_req_t *req, ngx_pool_t *pool)
 {
     async_rc_t  rc;
 
@@ -101,7 +120,7 @@ ngx_http_async_body_whole(async_req_t *req)
         /* fall through */
 
     default: /* NGX_HTTP_ASYNC_BODY_READ */
-        return ngx_http_async_body_join(req);
+        return ngx_http_async_body_join(req, pool);
     }
 }
 
@@ -114,12 +133,12 @@ ngx_http_async_body_read(async_req_t *req)
     req->body_state = NGX_HTTP_ASYNC_BODY_READING;
     req->body_waker = ngx_async_waker(&req->task);
 
-    ngx_async_on_loop(&req->task, ngx_http_async_body_start, req);
+    ngx_async_on_loop(ngx_http_async_body_start, req);
 
     rc = ngx_async_wait(&req->task, NGX_ASYNC_FOREVER);
 
     if (req->body_state == NGX_HTTP_ASYNC_BODY_READING) {
-        ngx_async_on_loop(&req->task, ngx_http_async_body_stop, req);
+        ngx_async_on_loop(ngx_http_async_body_stop, req);
     }
 
     return rc;
@@ -245,7 +264,7 @@ ngx_http_async_body_give_up(ngx_http_request_t *r)
 
 
 static async_rc_t
-ngx_http_async_body_join(async_req_t *req)
+ngx_http_async_body_join(async_req_t *req, ngx_pool_t *pool)
 {
     off_t                     len;
     u_char                   *p, *start;
@@ -272,8 +291,7 @@ ngx_http_async_body_join(async_req_t *req)
         len += ngx_buf_size(cl->buf);
     }
 
-    start = (len < NGX_MAX_SIZE_T_VALUE) ? ngx_pnalloc(req->r->pool, len + 1)
-                                         : NULL;
+    start = (len < NGX_MAX_SIZE_T_VALUE) ? ngx_pnalloc(pool, len + 1) : NULL;
     if (start == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "no memory for a body of %O bytes", len);
@@ -319,7 +337,8 @@ ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b, u_char *p)
 
     job = ngx_async_thread_job(sizeof(ngx_http_async_pread_t) + len,
                                ngx_http_async_pread_run,
-                               ngx_http_async_pread_drop, req->task.log);
+                               ngx_http_async_pread_drop,
+                               req->task.profile->name, req->task.log);
     if (job == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "no memory for a body of %uz bytes", len);
@@ -341,11 +360,6 @@ ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b, u_char *p)
     job->fd = fd;
 
     rc = ngx_async_thread_await(&req->task, req->conf->thread_pool, job);
-
-    if (rc == ASYNC_BUSY) {
-        /* the job is gone without having run */
-        (void) close(fd);
-    }
 
     if (rc != ASYNC_OK) {
         return rc;
@@ -425,12 +439,42 @@ await_json_at(async_t *co, const char *site, async_req_t *req, json_t **value)
 
     if (req->json == NULL) {
 
-        rc = ngx_http_async_body_whole(req);
+        rc = ngx_http_async_body_whole(req, req->task.pool);
         if (rc != ASYNC_OK) {
             return rc;
         }
+    }
 
+    return ngx_http_async_body_value(req, value);
+}
+
+
+async_rc_t
+async_body_json(async_req_t *req, json_t **value)
+{
+    async_rc_t   rc;
+    async_str_t  body;
+
+    *value = NULL;
+
+    rc = async_body(req, &body);
+
+    return (rc == ASYNC_OK) ? ngx_http_async_body_value(req, value) : rc;
+}
+
+
+static async_rc_t
+ngx_http_async_body_value(async_req_t *req, json_t **value)
+{
+    if (req->json_rc != ASYNC_OK) {
+        /* the error has been recorded, and is reported once */
+        return ngx_async_set_error(&req->task, req->json_rc,
+                                   "the body was no valid JSON");
+    }
+
+    if (req->json == NULL) {
         req->json_rc = ngx_http_async_body_json(req);
+
         if (req->json_rc != ASYNC_OK) {
             return req->json_rc;
         }
@@ -459,7 +503,7 @@ ngx_http_async_body_json(async_req_t *req)
 
     /* the parser recurses */
 
-    ngx_async_on_loop(&req->task, ngx_http_async_json_parse, &load);
+    ngx_async_on_loop(ngx_http_async_json_parse, &load);
 
     if (load.rc != NGX_OK) {
         return ngx_http_async_json_refused(&load);
@@ -477,19 +521,23 @@ ngx_http_async_body_json(async_req_t *req)
 static ngx_uint_t
 ngx_http_async_is_json(async_req_t *req)
 {
-    size_t            len;
-    u_char           *p;
-    ngx_table_elt_t  *h;
+    size_t      len;
+    u_char     *p;
+    ngx_str_t  *type;
 
-    h = req->r->headers_in.content_type;
+    if (req->in) {
+        type = &req->in->content_type;
 
-    if (h == NULL) {
+    } else if (req->r->headers_in.content_type) {
+        type = &req->r->headers_in.content_type->value;
+
+    } else {
         return 0;
     }
 
-    p = h->value.data;
+    p = type->data;
 
-    for (len = 0; len < h->value.len; len++) {
+    for (len = 0; len < type->len; len++) {
         if (p[len] == ';' || p[len] == ' ' || p[len] == '\t') {
             break;
         }

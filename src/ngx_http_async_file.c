@@ -40,11 +40,13 @@ ngx_http_async_file_open(async_req_t *req)
 
     job = ngx_async_thread_job(sizeof(ngx_http_async_open_t) + path->len + 1,
                                ngx_http_async_open_run,
-                               ngx_http_async_open_drop, req->task.log);
+                               ngx_http_async_open_drop,
+                               req->task.profile->name, req->task.log);
     if (job == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
+    job->fd = -1;
     ngx_memcpy(job->path, path->data, path->len);
 
     rc = ngx_async_thread_await(&req->task, req->conf->thread_pool, job);

@@ -13,18 +13,24 @@
 
 
 typedef struct {
-    async_req_t  *req;
-    ngx_str_t     name;
-    ngx_str_t     value;
-    ngx_int_t     rc;
+    ngx_http_request_t  *r;
+    ngx_pool_t          *pool;         /* of whoever asks */
+    ngx_async_call_pt    access;
+    ngx_str_t            name;
+    ngx_str_t            value;
+    ngx_int_t            rc;
 } ngx_http_async_variable_t;
 
 
 static async_str_t ngx_http_async_str(async_req_t *req, ngx_str_t *value);
-static ngx_table_elt_t *ngx_http_async_next_header(ngx_http_request_t *r,
-    ngx_list_part_t **part, ngx_uint_t *i);
+static ngx_list_part_t *ngx_http_async_headers_part(async_req_t *req);
+static ngx_table_elt_t *ngx_http_async_next_header(ngx_list_part_t **part,
+    ngx_uint_t *i);
 static ngx_uint_t ngx_http_async_find_cookie(ngx_str_t *line,
     ngx_str_t *name, ngx_str_t *value);
+static void ngx_http_async_variable(async_req_t *req,
+    ngx_http_async_variable_t *v, ngx_async_call_pt access);
+static async_rc_t ngx_http_async_variable_called(async_t *co, void *arg);
 static void ngx_http_async_get_variable(void *data);
 static void ngx_http_async_set_variable(void *data);
 
@@ -35,28 +41,38 @@ static const async_str_t  ngx_http_async_absent = { NULL, 0 };
 async_str_t
 async_method(async_req_t *req)
 {
-    return ngx_http_async_str(req, &req->r->method_name);
+    ngx_http_async_check(req);
+
+    return ngx_http_async_str(req, req->in ? &req->in->method
+                                           : &req->r->method_name);
 }
 
 
 async_str_t
 async_uri(async_req_t *req)
 {
-    return ngx_http_async_str(req, &req->r->uri);
+    ngx_http_async_check(req);
+
+    return ngx_http_async_str(req, req->in ? &req->in->uri : &req->r->uri);
 }
 
 
 async_str_t
 async_query_string(async_req_t *req)
 {
-    return ngx_http_async_str(req, &req->r->args);
+    ngx_http_async_check(req);
+
+    return ngx_http_async_str(req, req->in ? &req->in->args : &req->r->args);
 }
 
 
 async_str_t
 async_client(async_req_t *req)
 {
-    return ngx_http_async_str(req, &req->r->connection->addr_text);
+    ngx_http_async_check(req);
+
+    return ngx_http_async_str(req, req->in ? &req->in->client
+                                           : &req->r->connection->addr_text);
 }
 
 
@@ -68,11 +84,13 @@ async_header(async_req_t *req, const char *name)
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
+    ngx_http_async_check(req);
+
     len = ngx_strlen(name);
-    part = &req->r->headers_in.headers.part;
+    part = ngx_http_async_headers_part(req);
     i = 0;
 
-    while ((h = ngx_http_async_next_header(req->r, &part, &i)) != NULL) {
+    while ((h = ngx_http_async_next_header(&part, &i)) != NULL) {
 
         if (h->key.len == len
             && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0)
@@ -93,11 +111,13 @@ async_header_at(async_req_t *req, size_t i, async_str_t *name,
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    part = &req->r->headers_in.headers.part;
+    ngx_http_async_check(req);
+
+    part = ngx_http_async_headers_part(req);
     n = 0;
 
     do {
-        h = ngx_http_async_next_header(req->r, &part, &n);
+        h = ngx_http_async_next_header(&part, &n);
 
         if (h == NULL) {
             *name = ngx_http_async_absent;
@@ -114,9 +134,15 @@ async_header_at(async_req_t *req, size_t i, async_str_t *name,
 }
 
 
+static ngx_list_part_t *
+ngx_http_async_headers_part(async_req_t *req)
+{
+    return req->in ? &req->in->headers : &req->r->headers_in.headers.part;
+}
+
+
 static ngx_table_elt_t *
-ngx_http_async_next_header(ngx_http_request_t *r, ngx_list_part_t **part,
-    ngx_uint_t *i)
+ngx_http_async_next_header(ngx_list_part_t **part, ngx_uint_t *i)
 {
     ngx_table_elt_t  *h;
 
@@ -149,15 +175,17 @@ async_cookie(async_req_t *req, const char *name)
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
+    ngx_http_async_check(req);
+
     key.data = (u_char *) name;
     key.len = ngx_strlen(name);
     ngx_str_null(&value);
 
-    part = &req->r->headers_in.headers.part;
+    part = ngx_http_async_headers_part(req);
     found = 0;
     i = 0;
 
-    while ((h = ngx_http_async_next_header(req->r, &part, &i)) != NULL) {
+    while ((h = ngx_http_async_next_header(&part, &i)) != NULL) {
 
         if (h->key.len == sizeof("Cookie") - 1
             && ngx_strncasecmp(h->key.data, (u_char *) "Cookie", h->key.len)
@@ -228,6 +256,8 @@ async_param(async_req_t *req, const char *key)
     ngx_uint_t     i;
     ngx_keyval_t  *kv;
 
+    ngx_http_async_check(req);
+
     if (req->conf->params) {
         kv = req->conf->params->elts;
 
@@ -247,16 +277,48 @@ async_var(async_req_t *req, const char *name)
 {
     ngx_http_async_variable_t  v;
 
-    v.req = req;
+    ngx_http_async_check(req);
+
     v.name.data = (u_char *) name;
     v.name.len = ngx_strlen(name);
 
-    /* whatever computes it runs on the loop's stack */
-
-    ngx_async_on_loop(&req->task, ngx_http_async_get_variable, &v);
+    ngx_http_async_variable(req, &v, ngx_http_async_get_variable);
 
     return (v.rc == NGX_OK) ? ngx_http_async_str(req, &v.value)
                             : ngx_http_async_absent;
+}
+
+
+/* Whatever computes it runs on the loop's stack, also for a thread. */
+
+static void
+ngx_http_async_variable(async_req_t *req, ngx_http_async_variable_t *v,
+    ngx_async_call_pt access)
+{
+    v->r = req->r;
+    v->pool = req->task.pool;
+    v->access = access;
+    v->rc = NGX_ERROR;
+
+    if (req->task.job && ngx_async_thread_self()) {
+        (void) ngx_async_thread_call(req->task.job,
+                                     ngx_http_async_variable_called, v,
+                                     req->task.error);
+        return;
+    }
+
+    ngx_async_on_loop(access, v);
+}
+
+
+static async_rc_t
+ngx_http_async_variable_called(async_t *co, void *arg)
+{
+    ngx_http_async_variable_t  *v = arg;
+
+    ngx_async_on_loop(v->access, v);
+
+    return ASYNC_OK;
 }
 
 
@@ -271,8 +333,7 @@ ngx_http_async_get_variable(void *data)
     ngx_http_request_t         *r;
     ngx_http_variable_value_t  *vv;
 
-    r = v->req->r;
-    v->rc = NGX_ERROR;
+    r = v->r;
 
     low = ngx_pnalloc(r->pool, v->name.len);
     if (low == NULL) {
@@ -292,6 +353,14 @@ ngx_http_async_get_variable(void *data)
 
     v->value.data = vv->data;
     v->value.len = vv->len;
+
+    if (v->pool != r->pool) {
+        v->value.data = ngx_pstrdup(v->pool, &v->value);
+        if (v->value.data == NULL) {
+            return;
+        }
+    }
+
     v->rc = NGX_OK;
 }
 
@@ -301,19 +370,14 @@ async_set_var(async_req_t *req, const char *name, const char *value)
 {
     ngx_http_async_variable_t  v;
 
-    v.req = req;
+    ngx_http_async_check(req);
+
     v.name.data = (u_char *) name;
     v.name.len = ngx_strlen(name);
+    v.value.data = (u_char *) value;
     v.value.len = ngx_strlen(value);
-    v.value.data = ngx_pnalloc(req->r->pool, v.value.len + 1);
 
-    if (v.value.data == NULL) {
-        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
-    }
-
-    ngx_memcpy(v.value.data, value, v.value.len + 1);
-
-    ngx_async_on_loop(&req->task, ngx_http_async_set_variable, &v);
+    ngx_http_async_variable(req, &v, ngx_http_async_set_variable);
 
     if (v.rc == NGX_DECLINED) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
@@ -341,11 +405,15 @@ ngx_http_async_set_variable(void *data)
     ngx_http_variable_value_t   vv, *indexed;
     ngx_http_core_main_conf_t  *cmcf;
 
-    r = v->req->r;
-    v->rc = NGX_ERROR;
+    r = v->r;
 
     low = ngx_pnalloc(r->pool, v->name.len);
     if (low == NULL) {
+        return;
+    }
+
+    v->value.data = ngx_pstrdup(r->pool, &v->value);
+    if (v->value.data == NULL) {
         return;
     }
 
@@ -396,13 +464,15 @@ async_alloc(async_req_t *req, size_t size)
 {
     u_char  *p;
 
+    ngx_http_async_check(req);
+
     /* nginx's pools align to the size of a pointer only */
 
     if (size > NGX_MAX_SIZE_T_VALUE - NGX_HTTP_ASYNC_ALIGNMENT) {
         return NULL;
     }
 
-    p = ngx_palloc(req->r->pool, size + NGX_HTTP_ASYNC_ALIGNMENT - 1);
+    p = ngx_palloc(req->task.pool, size + NGX_HTTP_ASYNC_ALIGNMENT - 1);
     if (p == NULL) {
         return NULL;
     }
@@ -423,7 +493,7 @@ ngx_http_async_str(async_req_t *req, ngx_str_t *value)
         return ngx_http_async_absent;
     }
 
-    p = ngx_pnalloc(req->r->pool, value->len + 1);
+    p = ngx_pnalloc(req->task.pool, value->len + 1);
     if (p == NULL) {
         return ngx_http_async_absent;
     }

@@ -46,6 +46,15 @@ ngx_http_async_kind_name(ngx_int_t kind)
     case ASYNC_KIND_TASK:
         return "task";
 
+    case ASYNC_KIND_BLOCKING:
+        return "blocking handler";
+
+    case ASYNC_KIND_STARTUP:
+        return "startup";
+
+    case ASYNC_KIND_SHUTDOWN:
+        return "shutdown";
+
     default:
         return "function of a kind that this module does not know";
     }

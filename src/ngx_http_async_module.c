@@ -7,11 +7,15 @@
  */
 
 #include <ngx_http_async_app.h>
+#include <ngx_http_async_blocking.h>
 #include <ngx_http_async_file.h>
+#include <ngx_http_async_lifecycle.h>
 #include <ngx_http_async_request.h>
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
+#include <ngx_async_mail.h>
+#include <ngx_async_quit.h>
 
 
 #define NGX_HTTP_ASYNC_STACK_SIZE  (64 * 1024)
@@ -21,7 +25,7 @@
 
 
 static ngx_int_t ngx_http_async_content_handler(ngx_http_request_t *r);
-static async_rc_t ngx_http_async_call(async_req_t *req);
+static async_rc_t ngx_http_async_call_handler(async_req_t *req);
 static ngx_int_t ngx_http_async_header_filter(ngx_http_request_t *r);
 
 static void *ngx_http_async_create_main_conf(ngx_conf_t *cf);
@@ -35,13 +39,15 @@ static char *ngx_http_async_merge_content(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
 static char *ngx_http_async_param(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_async_check_time(ngx_conf_t *cf, void *post,
     void *data);
 static char *ngx_http_async_check_stack(ngx_conf_t *cf, void *post,
     void *data);
 static ngx_int_t ngx_http_async_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_async_init_process(ngx_cycle_t *cycle);
-static void ngx_http_async_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_async_exit(ngx_cycle_t *cycle);
 static void ngx_http_async_exit_master(ngx_cycle_t *cycle);
 
 
@@ -137,6 +143,27 @@ static ngx_command_t  ngx_http_async_commands[] = {
       offsetof(ngx_http_async_main_conf_t, shutdown_timeout),
       NULL },
 
+    { ngx_string("async_cleanup_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_async_main_conf_t, cleanup_timeout),
+      &ngx_http_async_time_post },
+
+    { ngx_string("async_slow"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_async_main_conf_t, slow),
+      NULL },
+
+    { ngx_string("async_thread_pool"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_async_thread_pool,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -166,7 +193,7 @@ ngx_module_t  ngx_http_async_module = {
     ngx_http_async_init_process,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_async_exit_process,           /* exit process */
+    NULL,                                  /* exit process */
     ngx_http_async_exit_master,            /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -205,7 +232,7 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
     req = NULL;
 
     if (fn->exported) {
-        req = ngx_http_async_create(r, conf, fn, ngx_http_async_call,
+        req = ngx_http_async_create(r, conf, fn, ngx_http_async_call_handler,
                                     ngx_http_async_finish);
     }
 
@@ -224,11 +251,18 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 /* On the coroutine */
 
 static async_rc_t
-ngx_http_async_call(async_req_t *req)
+ngx_http_async_call_handler(async_req_t *req)
 {
     async_rc_t  rc;
 
-    rc = req->fn->exported->handler(&req->task, req);
+    rc = ngx_http_async_lifecycle_wait(&req->task, req->fn);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    rc = (req->fn->kind == ASYNC_KIND_BLOCKING)
+             ? ngx_http_async_blocking(req)
+             : req->fn->exported->handler(&req->task, req);
 
     if (rc == ASYNC_OK && req->out.path.len) {
         rc = ngx_http_async_file_open(req);
@@ -270,6 +304,8 @@ ngx_http_async_create_main_conf(ngx_conf_t *cf)
     mcf->stack_size = NGX_CONF_UNSET_SIZE;
     mcf->max_tasks = NGX_CONF_UNSET_UINT;
     mcf->shutdown_timeout = NGX_CONF_UNSET_MSEC;
+    mcf->cleanup_timeout = NGX_CONF_UNSET_MSEC;
+    mcf->slow = NGX_CONF_UNSET_MSEC;
 
     return mcf;
 }
@@ -283,6 +319,8 @@ ngx_http_async_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_size_value(mcf->stack_size, NGX_HTTP_ASYNC_STACK_SIZE);
     ngx_conf_init_uint_value(mcf->max_tasks, NGX_HTTP_ASYNC_MAX_TASKS);
     ngx_conf_init_msec_value(mcf->shutdown_timeout, 30000);
+    ngx_conf_init_msec_value(mcf->cleanup_timeout, 5000);
+    ngx_conf_init_msec_value(mcf->slow, 100);
 
     return NGX_CONF_OK;
 }
@@ -318,6 +356,10 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->ignore_client_abort, prev->ignore_client_abort,
                          0);
     ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+
+    if (conf->thread_pool == NULL) {
+        conf->thread_pool = prev->thread_pool;
+    }
 
     rv = ngx_http_async_merge_params(cf, prev, conf);
     if (rv != NGX_CONF_OK) {
@@ -358,9 +400,10 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
 
     clcf->handler = ngx_http_async_content_handler;
 
-    /* the pool "default" comes into being when it is first named */
-
-    conf->thread_pool = ngx_thread_pool_add(cf, NULL);
+    if (conf->thread_pool == NULL) {
+        /* "default" comes into being when it is first named */
+        conf->thread_pool = ngx_async_thread_pool_add(cf, NULL);
+    }
 
     return conf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
@@ -454,6 +497,25 @@ ngx_http_async_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_async_loc_conf_t  *lcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (lcf->thread_pool) {
+        return "is duplicate";
+    }
+
+    lcf->thread_pool = ngx_async_thread_pool_add(cf, &value[1]);
+
+    return lcf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
 ngx_http_async_check_time(ngx_conf_t *cf, void *post, void *data)
 {
     ngx_msec_t  *time = data;
@@ -486,7 +548,7 @@ ngx_http_async_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (mcf->refs.nelts) {
+    if (mcf->apps.nelts) {
         ngx_http_next_header_filter = ngx_http_top_header_filter;
         ngx_http_top_header_filter = ngx_http_async_header_filter;
     }
@@ -505,7 +567,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
 
     /* cache manager and loader come here, too, with another process type */
 
-    if (mcf == NULL || mcf->refs.nelts == 0
+    if (mcf == NULL || mcf->apps.nelts == 0
         || (ngx_process != NGX_PROCESS_WORKER
             && ngx_process != NGX_PROCESS_SINGLE))
     {
@@ -515,14 +577,26 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     conf.stack_size = mcf->stack_size;
     conf.max_tasks = mcf->max_tasks;
     conf.shutdown_timeout = mcf->shutdown_timeout;
+    conf.cleanup_timeout = mcf->cleanup_timeout;
+    conf.slow = mcf->slow;
     conf.task_size = sizeof(async_req_t);
 
-    if (ngx_async_init(cycle, &conf) != NGX_OK) {
-        /* a worker that fails here never comes back; this one answers 503 */
+    /* a worker that fails here never comes back; this one answers 503 */
+
+    if (ngx_async_init(cycle, &conf) != NGX_OK
+        || ngx_async_mail_init(cycle) != NGX_OK)
+    {
         return NGX_OK;
     }
 
+    ngx_async_thread_init(cycle);
+    ngx_async_thread_pool_exit = ngx_http_async_exit;
+
     ngx_http_async_app_load(cycle, mcf);
+
+    if (ngx_http_async_lifecycle_init(cycle, mcf) != NGX_OK) {
+        return NGX_OK;
+    }
 
     if (mcf->run) {
         return ngx_http_async_run_start(cycle, mcf);
@@ -532,9 +606,17 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
 }
 
 
+/* Before nginx joins its threads and closes what is open. */
+
 static void
-ngx_http_async_exit_process(ngx_cycle_t *cycle)
+ngx_http_async_exit(ngx_cycle_t *cycle)
 {
+    ngx_async_leave(cycle);
+
+    ngx_http_async_lifecycle_exit(cycle);
+
+    ngx_async_thread_exit(cycle);
+    ngx_async_mail_exit();
     ngx_async_exit();
 }
 

@@ -39,7 +39,7 @@ static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
     u_char *end);
 static ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to,
     u_char *p, u_char *end);
-static json_t *ngx_http_async_json_text(ngx_http_request_t *r,
+static json_t *ngx_http_async_json_text(ngx_pool_t *pool,
     ngx_str_t *text);
 static ngx_int_t ngx_http_async_utf8(ngx_pool_t *pool, ngx_str_t *text,
     ngx_str_t *valid);
@@ -53,6 +53,8 @@ async_path(async_req_t *req, const char *name)
     async_str_t                    str;
     ngx_uint_t                     i;
     ngx_http_async_route_param_t  *param;
+
+    ngx_http_async_check(req);
 
     str.data = NULL;
     str.len = 0;
@@ -81,6 +83,8 @@ async_query(async_req_t *req, const char *name)
     async_str_t              none;
     ngx_array_t             *query;
     ngx_http_async_query_t  *q;
+
+    ngx_http_async_check(req);
 
     query = ngx_http_async_query(req);
 
@@ -111,12 +115,14 @@ async_query_list(async_req_t *req, const char *name,
     async_str_t             *value;
     ngx_http_async_query_t  *q;
 
+    ngx_http_async_check(req);
+
     *values = NULL;
 
     query = ngx_http_async_query(req);
 
     if (query == NULL
-        || ngx_array_init(&list, req->r->pool, 1, sizeof(async_str_t))
+        || ngx_array_init(&list, req->task.pool, 1, sizeof(async_str_t))
            != NGX_OK)
     {
         return 0;
@@ -152,6 +158,8 @@ async_query_list(async_req_t *req, const char *name,
 async_rc_t
 async_path_str(async_req_t *req, const char *name, async_str_t *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_str,
                                 value, 1);
 }
@@ -160,6 +168,8 @@ async_path_str(async_req_t *req, const char *name, async_str_t *value)
 async_rc_t
 async_path_int(async_req_t *req, const char *name, int64_t *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_int,
                                 value, 1);
 }
@@ -168,6 +178,8 @@ async_path_int(async_req_t *req, const char *name, int64_t *value)
 async_rc_t
 async_path_float(async_req_t *req, const char *name, double *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_float,
                                 value, 1);
 }
@@ -176,6 +188,8 @@ async_path_float(async_req_t *req, const char *name, double *value)
 async_rc_t
 async_path_bool(async_req_t *req, const char *name, int *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_bool,
                                 value, 1);
 }
@@ -184,6 +198,8 @@ async_path_bool(async_req_t *req, const char *name, int *value)
 async_rc_t
 async_path_uuid(async_req_t *req, const char *name, async_str_t *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "path", name, ngx_http_async_parse_uuid,
                                 value, 1);
 }
@@ -192,6 +208,8 @@ async_path_uuid(async_req_t *req, const char *name, async_str_t *value)
 async_rc_t
 async_query_str(async_req_t *req, const char *name, async_str_t *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_str,
                                 value, 1);
 }
@@ -200,6 +218,8 @@ async_query_str(async_req_t *req, const char *name, async_str_t *value)
 async_rc_t
 async_query_int(async_req_t *req, const char *name, int64_t *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_int,
                                 value, 1);
 }
@@ -208,6 +228,8 @@ async_query_int(async_req_t *req, const char *name, int64_t *value)
 async_rc_t
 async_query_float(async_req_t *req, const char *name, double *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "query", name,
                                 ngx_http_async_parse_float, value, 1);
 }
@@ -216,6 +238,8 @@ async_query_float(async_req_t *req, const char *name, double *value)
 async_rc_t
 async_query_bool(async_req_t *req, const char *name, int *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_bool,
                                 value, 1);
 }
@@ -224,6 +248,8 @@ async_query_bool(async_req_t *req, const char *name, int *value)
 async_rc_t
 async_query_uuid(async_req_t *req, const char *name, async_str_t *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_uuid,
                                 value, 1);
 }
@@ -236,6 +262,8 @@ async_query_str_or(async_req_t *req, const char *name, async_str_t *value,
     value->data = value_or;
     value->len = value_or ? ngx_strlen(value_or) : 0;
 
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_str,
                                 value, 0);
 }
@@ -246,6 +274,8 @@ async_query_int_or(async_req_t *req, const char *name, int64_t *value,
     int64_t value_or)
 {
     *value = value_or;
+
+    ngx_http_async_check(req);
 
     return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_int,
                                 value, 0);
@@ -258,6 +288,8 @@ async_query_float_or(async_req_t *req, const char *name, double *value,
 {
     *value = value_or;
 
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "query", name,
                                 ngx_http_async_parse_float, value, 0);
 }
@@ -269,6 +301,8 @@ async_query_bool_or(async_req_t *req, const char *name, int *value,
 {
     *value = value_or;
 
+    ngx_http_async_check(req);
+
     return ngx_http_async_typed(req, "query", name, ngx_http_async_parse_bool,
                                 value, 0);
 }
@@ -277,6 +311,8 @@ async_query_bool_or(async_req_t *req, const char *name, int *value,
 async_rc_t
 async_valid(async_req_t *req)
 {
+    ngx_http_async_check(req);
+
     if (req->errors && req->errors->nelts) {
         return ngx_async_set_error(&req->task, ASYNC_INVALID,
                                    "the input is not valid");
@@ -290,7 +326,7 @@ static async_rc_t
 ngx_http_async_typed(async_req_t *req, const char *source, const char *name,
     ngx_http_async_parse_pt parse, void *value, ngx_uint_t required)
 {
-    json_t                        *loc, *ctx;
+    json_t                        *loc, *ctx, *input;
     ngx_str_t                      text;
     async_str_t                    str;
     ngx_http_async_value_error_t   error;
@@ -332,9 +368,10 @@ ngx_http_async_typed(async_req_t *req, const char *source, const char *name,
         ctx = json_pack("{s:s%}", "error", error.ctx.data, error.ctx.len);
     }
 
+    input = ngx_http_async_json_text(req->task.pool, &text);
+
     return ngx_http_async_invalid_input(req, &error.type, &error.msg, loc,
-                                        ngx_http_async_json_text(req->r, &text),
-                                        ctx);
+                                        input, ctx);
 }
 
 
@@ -353,7 +390,7 @@ ngx_http_async_parse_str(async_req_t *req, ngx_str_t *text, void *value,
         return NGX_OK;
     }
 
-    if (ngx_http_async_utf8(req->r->pool, text, &valid) != NGX_OK) {
+    if (ngx_http_async_utf8(req->task.pool, text, &valid) != NGX_OK) {
         valid = *text;
     }
 
@@ -419,7 +456,7 @@ ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text, void *value,
         return NGX_OK;
     }
 
-    uuid = ngx_pcalloc(req->r->pool, NGX_HTTP_ASYNC_UUID_LEN + 1);
+    uuid = ngx_pcalloc(req->task.pool, NGX_HTTP_ASYNC_UUID_LEN + 1);
 
     if (uuid == NULL) {
         ngx_str_set(&error->type, "uuid_parsing");
@@ -451,13 +488,13 @@ ngx_http_async_query(async_req_t *req)
         return req->query;
     }
 
-    req->query = ngx_array_create(req->r->pool, 4,
+    req->query = ngx_array_create(req->task.pool, 4,
                                   sizeof(ngx_http_async_query_t));
     if (req->query == NULL) {
         return NULL;
     }
 
-    args = &req->r->args;
+    args = req->in ? &req->in->args : &req->r->args;
     end = args->data + args->len;
 
     for (p = args->data; p < end; p = next + 1) {
@@ -493,8 +530,8 @@ ngx_http_async_query_add(async_req_t *req, u_char *p, u_char *end)
         eq = end;
     }
 
-    if (ngx_http_async_decode(req->r->pool, &q->name, p, eq) != NGX_OK
-        || ngx_http_async_decode(req->r->pool, &value,
+    if (ngx_http_async_decode(req->task.pool, &q->name, p, eq) != NGX_OK
+        || ngx_http_async_decode(req->task.pool, &value,
                                  (eq < end) ? eq + 1 : end, end) != NGX_OK)
     {
         req->query->nelts--;
@@ -561,7 +598,7 @@ ngx_http_async_invalid_input(async_req_t *req, ngx_str_t *type,
                       "msg", msg->data, msg->len, "input", input, "ctx", ctx);
 
     if (req->errors == NULL) {
-        req->errors = ngx_array_create(req->r->pool, 4, sizeof(json_t *));
+        req->errors = ngx_array_create(req->task.pool, 4, sizeof(json_t *));
     }
 
     if (error == NULL || req->errors == NULL
@@ -608,14 +645,14 @@ ngx_http_async_rank(json_t *error)
 
 
 static json_t *
-ngx_http_async_json_text(ngx_http_request_t *r, ngx_str_t *text)
+ngx_http_async_json_text(ngx_pool_t *pool, ngx_str_t *text)
 {
     json_t     *value;
     ngx_str_t   valid;
 
     value = NULL;
 
-    if (ngx_http_async_utf8(r->pool, text, &valid) == NGX_OK) {
+    if (ngx_http_async_utf8(pool, text, &valid) == NGX_OK) {
         value = json_stringn((char *) valid.data, valid.len);
     }
 

@@ -63,6 +63,8 @@ static ngx_str_t  ngx_http_async_type_bytes =
 async_rc_t
 async_json(async_req_t *req, int status, json_t *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_json_out(req, "async_json", status, value);
 }
 
@@ -73,6 +75,8 @@ async_json_pack(async_req_t *req, int status, const char *format, ...)
     va_list                     args;
     async_rc_t                  rc;
     ngx_http_async_json_pack_t  pack;
+
+    ngx_http_async_check(req);
 
     if (format == NULL) {
         return ngx_http_async_is_null(req, "async_json_pack");
@@ -92,6 +96,8 @@ async_json_pack(async_req_t *req, int status, const char *format, ...)
 async_rc_t
 async_text(async_req_t *req, int status, const char *text)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_body_out(req, "async_text", status,
                                    &ngx_http_async_type_text, text,
                                    text ? ngx_strlen(text) : 0);
@@ -101,6 +107,8 @@ async_text(async_req_t *req, int status, const char *text)
 async_rc_t
 async_html(async_req_t *req, int status, const char *html)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_body_out(req, "async_html", status,
                                    &ngx_http_async_type_html, html,
                                    html ? ngx_strlen(html) : 0);
@@ -112,6 +120,8 @@ async_bytes(async_req_t *req, int status, const char *type, const void *data,
     size_t len)
 {
     ngx_str_t  media;
+
+    ngx_http_async_check(req);
 
     if (len == 0) {
         data = "";
@@ -128,7 +138,7 @@ async_bytes(async_req_t *req, int status, const char *type, const void *data,
                                    "characters");
     }
 
-    if (ngx_http_async_copy(req->r->pool, &media, type, ngx_strlen(type))
+    if (ngx_http_async_copy(req->task.pool, &media, type, ngx_strlen(type))
         != NGX_OK)
     {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
@@ -144,6 +154,8 @@ async_empty(async_req_t *req, int status)
 {
     ngx_str_t  none;
 
+    ngx_http_async_check(req);
+
     ngx_str_null(&none);
 
     return ngx_http_async_body_out(req, "async_empty", status, &none, "", 0);
@@ -156,6 +168,8 @@ async_file(async_req_t *req, int status, const char *path)
     ngx_str_t   name, none;
     async_rc_t  rc;
 
+    ngx_http_async_check(req);
+
     if (path == NULL) {
         return ngx_http_async_is_null(req, "async_file");
     }
@@ -167,9 +181,9 @@ async_file(async_req_t *req, int status, const char *path)
         return rc;
     }
 
-    if (ngx_http_async_copy(req->r->pool, &name, path, ngx_strlen(path))
+    if (ngx_http_async_copy(req->task.pool, &name, path, ngx_strlen(path))
         != NGX_OK
-        || ngx_get_full_name(req->r->pool, (ngx_str_t *) &ngx_cycle->prefix,
+        || ngx_get_full_name(req->task.pool, (ngx_str_t *) &ngx_cycle->prefix,
                              &name) != NGX_OK)
     {
         req->out.status = 0;
@@ -195,6 +209,8 @@ async_redirect(async_req_t *req, int status, const char *location)
     static const char  safe[] = "-._~:/%#?=@[]!$&'()*+,;";
     static const char  hex[] = "0123456789ABCDEF";
 
+    ngx_http_async_check(req);
+
     if (status != 301 && status != 302 && status != 303 && status != 307
         && status != 308)
     {
@@ -213,7 +229,7 @@ async_redirect(async_req_t *req, int status, const char *location)
 
     len = ngx_strlen(location);
 
-    escaped = ngx_pnalloc(req->r->pool, len * 3 + 1);
+    escaped = ngx_pnalloc(req->task.pool, len * 3 + 1);
     if (escaped == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
@@ -244,6 +260,8 @@ async_fail(async_req_t *req, int status, const char *detail)
 {
     json_t  *text;
 
+    ngx_http_async_check(req);
+
     if (detail == NULL) {
         return ngx_http_async_is_null(req, "async_fail");
     }
@@ -251,7 +269,7 @@ async_fail(async_req_t *req, int status, const char *detail)
     text = json_string(detail);
 
     if (text == NULL) {
-        ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
+        ngx_async_log(&req->task, NGX_LOG_ERR, 0,
                       "async handler \"%s\": the detail of async_fail() is "
                       "not UTF-8", req->task.profile->name);
 
@@ -268,12 +286,14 @@ async_fail_json(async_req_t *req, int status, json_t *detail)
     json_t      *body;
     async_rc_t   rc;
 
+    ngx_http_async_check(req);
+
     body = json_pack("{s:o}", "detail", detail);
 
     rc = ngx_http_async_status(req, "async_fail", status, 400, 599);
 
     if (rc != ASYNC_OK) {
-        ngx_async_on_loop(&req->task, ngx_http_async_json_free, body);
+        ngx_async_on_loop(ngx_http_async_json_free, body);
         return rc;
     }
 
@@ -293,6 +313,8 @@ async_fail_json(async_req_t *req, int status, json_t *detail)
 async_rc_t
 async_set_header(async_req_t *req, const char *name, const char *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_header_out(req, name, value, 1);
 }
 
@@ -300,6 +322,8 @@ async_set_header(async_req_t *req, const char *name, const char *value)
 async_rc_t
 async_add_header(async_req_t *req, const char *name, const char *value)
 {
+    ngx_http_async_check(req);
+
     return ngx_http_async_header_out(req, name, value, 0);
 }
 
@@ -311,6 +335,8 @@ async_set_cookie(async_req_t *req, const char *name, const char *value,
     u_char      *p, *cookie;
     size_t       len;
     const char  *c;
+
+    ngx_http_async_check(req);
 
     if (name == NULL || value == NULL) {
         return ngx_http_async_is_null(req, "async_set_cookie");
@@ -327,7 +353,7 @@ async_set_cookie(async_req_t *req, const char *name, const char *value,
     }
 
     if (*c || !ngx_http_async_is_token(name)) {
-        ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
+        ngx_async_log(&req->task, NGX_LOG_ERR, 0,
                       "async handler \"%s\" set a cookie whose name or value "
                       "has a character that RFC 6265 does not allow",
                       req->task.profile->name);
@@ -343,7 +369,7 @@ async_set_cookie(async_req_t *req, const char *name, const char *value,
     len = ngx_strlen(name) + ngx_strlen(value) + ngx_strlen(attributes)
           + sizeof("=; ");
 
-    cookie = ngx_pnalloc(req->r->pool, len);
+    cookie = ngx_pnalloc(req->task.pool, len);
     if (cookie == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
@@ -398,7 +424,7 @@ ngx_http_async_body_out(async_req_t *req, const char *call, int status,
     ngx_str_null(&copy);
 
     if (len
-        && ngx_http_async_copy(req->r->pool, &copy, data, len) != NGX_OK)
+        && ngx_http_async_copy(req->task.pool, &copy, data, len) != NGX_OK)
     {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
@@ -430,14 +456,14 @@ ngx_http_async_json_out(async_req_t *req, const char *call, int status,
         return ngx_http_async_is_null(req, call);
     }
 
-    rc = ngx_http_async_json_encode(req->r->pool, value, &text, &depth,
+    rc = ngx_http_async_json_encode(req->task.pool, value, &text, &depth,
                                     &error);
 
     if (rc == NGX_OK && depth <= NGX_HTTP_ASYNC_JSON_SHALLOW) {
         json_decref(value);
 
     } else {
-        ngx_async_on_loop(&req->task, ngx_http_async_json_free, value);
+        ngx_async_on_loop(ngx_http_async_json_free, value);
     }
 
     if (rc != NGX_OK) {
@@ -456,14 +482,14 @@ ngx_http_async_pack_out(async_req_t *req, int status,
     ngx_int_t  rc;
     ngx_str_t  text;
 
-    rc = ngx_http_async_json_pack(req->r->pool, pack, &text);
+    rc = ngx_http_async_json_pack(req->task.pool, pack, &text);
 
     if (pack->owned) {
         if (rc == NGX_OK && pack->depth <= NGX_HTTP_ASYNC_JSON_SHALLOW) {
             ngx_http_async_json_pack_release(pack);
 
         } else {
-            ngx_async_on_loop(&req->task, ngx_http_async_pack_free, pack);
+            ngx_async_on_loop(ngx_http_async_pack_free, pack);
         }
     }
 
@@ -533,7 +559,7 @@ ngx_http_async_header_out(async_req_t *req, const char *name,
             : NULL;
 
     if (wrong) {
-        ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
+        ngx_async_log(&req->task, NGX_LOG_ERR, 0,
                       "async handler \"%s\" set a header field that is "
                       "refused: %s, after %s at %s", req->task.profile->name,
                       wrong, req->task.await ? req->task.await : "no await",
@@ -569,7 +595,7 @@ ngx_http_async_header_add(async_req_t *req, ngx_str_t *name, ngx_str_t *value)
     ngx_pool_t       *pool;
     ngx_table_elt_t  *h;
 
-    pool = req->r->pool;
+    pool = req->task.pool;
 
     if (req->out.headers == NULL) {
         req->out.headers = ngx_array_create(pool, 4, sizeof(ngx_table_elt_t));

@@ -77,6 +77,7 @@ ngx_http_async_create(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     req->out.fd = NGX_INVALID_FILE;
 
     req->task.deadline = ngx_current_msec + conf->timeout;
+    req->task.pool = r->pool;
 
     ngx_http_set_ctx(r, req, ngx_http_async_module);
 
@@ -294,6 +295,27 @@ ngx_http_async_get_main(ngx_http_request_t *r)
 
     return main;
 }
+
+
+#if (NGX_ASYNC_DEBUG)
+
+void
+ngx_http_async_check_req(async_req_t *req, const char *call)
+{
+    if (req->task.job == NULL) {
+        ngx_async_check_loop(call);
+        return;
+    }
+
+    if (!ngx_async_is_loop() && ngx_async_thread_self() != req->task.job) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "%s() was called in another thread than that of its "
+                      "blocking handler", call);
+        ngx_abort();
+    }
+}
+
+#endif
 
 
 /*

@@ -54,7 +54,7 @@ typedef struct {
     ngx_msec_t                  timeout;
     ngx_flag_t                  ignore_client_abort;
     ngx_flag_t                  intercept_errors;
-    ngx_thread_pool_t          *thread_pool;
+    ngx_async_thread_pool_t    *thread_pool;
 
     /* of this location alone */
     ngx_http_async_route_tree_t  *routes;     /* of ngx_http_async_ref_t */
@@ -69,6 +69,21 @@ typedef enum {
     NGX_HTTP_ASYNC_BODY_READ,
     NGX_HTTP_ASYNC_BODY_WHOLE                 /* in one piece, in "body" */
 } ngx_http_async_body_e;
+
+
+/*
+ * What a thread may read of its request: a copy, since the request may end
+ * while the thread runs.  ngx_http_async_blocking.c.
+ */
+
+typedef struct {
+    ngx_str_t                   method;
+    ngx_str_t                   uri;
+    ngx_str_t                   args;
+    ngx_str_t                   client;
+    ngx_str_t                   content_type;
+    ngx_list_part_t             headers;
+} ngx_http_async_in_t;
 
 
 /* The response as the handler has set it, ngx_http_async_response.c. */
@@ -89,10 +104,17 @@ typedef struct {
 } ngx_http_async_out_t;
 
 
+/*
+ * The request of a handler.  That of a blocking one exists twice: as the task
+ * that awaits the thread, and as what the thread has, with task.job set, whose
+ * "r" may be used on the loop only.  Memory comes from task.pool.
+ */
+
 struct async_req_s {
     ngx_async_task_t            task;
 
     ngx_http_request_t         *r;
+    ngx_http_async_in_t        *in;           /* NULL: read it from "r" */
     ngx_http_async_loc_conf_t  *conf;
     ngx_http_async_fn_t        *fn;
     ngx_http_async_run_pt       run;
@@ -139,6 +161,21 @@ ngx_int_t ngx_http_async_start(async_req_t *req);
 
 /* Lets the client's going be seen: after whoever has set read handlers. */
 void ngx_http_async_watch_client(async_req_t *req);
+
+/* Aborts with the name of the public call in a wrong thread. */
+
+#if (NGX_ASYNC_DEBUG)
+
+void ngx_http_async_check_req(async_req_t *req, const char *call);
+
+#define ngx_http_async_check(req)  ngx_http_async_check_req(req, __func__)
+
+#else
+
+#define ngx_http_async_check(req)
+
+#endif
+
 
 /*
  * For the header filter: nginx answers a request itself while a handler of

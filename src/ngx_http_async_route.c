@@ -9,7 +9,7 @@
 
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_response.h>
-#include <ngx_http_async_near.h>
+#include <ngx_async_near.h>
 
 
 /*
@@ -463,13 +463,13 @@ ngx_http_async_method(ngx_conf_t *cf, u_char *p, u_char *end,
     ngx_uint_t *mask)
 {
     ngx_str_t                 word;
-    ngx_http_async_near_t     near;
+    ngx_async_near_t     near;
     ngx_http_async_method_t  *m;
 
     word.data = p;
     word.len = end - p;
 
-    ngx_http_async_near_init(&near, &word);
+    ngx_async_near_init(&near, &word);
 
     for (m = ngx_http_async_method_names; m->name.len; m++) {
 
@@ -480,7 +480,7 @@ ngx_http_async_method(ngx_conf_t *cf, u_char *p, u_char *end,
             return NGX_OK;
         }
 
-        ngx_http_async_near_offer(&near, &m->name);
+        ngx_async_near_offer(&near, &m->name);
     }
 
     if (near.best) {

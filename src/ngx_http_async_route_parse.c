@@ -7,7 +7,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_async_near.h>
+#include <ngx_async_near.h>
 #include <ngx_http_async_route_tree.h>
 
 
@@ -161,7 +161,7 @@ ngx_http_async_route_parse_kind(ngx_pool_t *pool, ngx_str_t *name,
         }
     }
 
-    near = ngx_http_async_near(name, ngx_http_async_route_converters,
+    near = ngx_async_near(name, ngx_http_async_route_converters,
                                NGX_HTTP_ASYNC_ROUTE_LITERAL);
     if (near) {
         ngx_http_async_route_error(pool, error,

@@ -8,6 +8,7 @@
  */
 
 #include <ngx_http_async_run.h>
+#include <ngx_http_async_lifecycle.h>
 
 
 typedef struct {
@@ -107,7 +108,11 @@ ngx_http_async_run_body(ngx_async_task_t *t)
 {
     ngx_http_async_run_t  *run = (ngx_http_async_run_t *) t;
 
-    run->rc = run->fn->exported->task(t, &run->value);
+    run->rc = ngx_http_async_lifecycle_wait(t, run->fn);
+
+    if (run->rc == ASYNC_OK) {
+        run->rc = run->fn->exported->task(t, &run->value);
+    }
 }
 
 

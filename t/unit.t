@@ -83,7 +83,7 @@ sub compile {
         map({ "-I$_" } $dir, "$top/t/unit", "$top/src", "$nginx/core",
             "$nginx/event", "$nginx/event/modules", "$nginx/os/unix"),
         '-o', $out, "$top/t/unit/$name.c", "$top/t/unit/ngx_stub.c",
-        map({ "$top/src/ngx_http_async_$_.c" } @$files), @libs);
+        map({ "$top/src/ngx_" . ($_ eq 'near' ? '' : 'http_') . "async_$_.c" } @$files), @libs);
 
     return system(@command) == 0 ? $out : undef;
 }

@@ -5,7 +5,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_stub.h"
-#include <ngx_http_async_near.h>
+#include <ngx_async_near.h>
 
 
 typedef struct {
@@ -47,13 +47,13 @@ main(void)
     ngx_str_t               word;
     ngx_uint_t              i;
     const ngx_str_t        *best;
-    ngx_http_async_near_t   near;
+    ngx_async_near_t   near;
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         word.data = (u_char *) cases[i].word;
         word.len = strlen(cases[i].word);
 
-        best = ngx_http_async_near(&word, names,
+        best = ngx_async_near(&word, names,
                                    sizeof(names) / sizeof(names[0]));
 
         ngx_stub_ok(cases[i].expected ? best
@@ -66,19 +66,19 @@ main(void)
     word.data = huge;
     word.len = sizeof(huge);
 
-    best = ngx_http_async_near(&word, names, 8);
+    best = ngx_async_near(&word, names, 8);
     ngx_stub_ok(best == NULL, "a huge word is near nothing");
 
-    word.len = NGX_HTTP_ASYNC_NEAR_MAX;
-    best = ngx_http_async_near(&word, &word, 1);
+    word.len = NGX_ASYNC_NEAR_MAX;
+    best = ngx_async_near(&word, &word, 1);
     ngx_stub_ok(best == &word, "the longest word is near itself");
 
     ngx_str_set(&word, "calculat");
-    ngx_http_async_near_init(&near, &word);
+    ngx_async_near_init(&near, &word);
     ngx_stub_ok(near.best == NULL, "nothing is best before the first offer");
 
     for (i = 0; i < 8; i++) {
-        ngx_http_async_near_offer(&near, &names[i]);
+        ngx_async_near_offer(&near, &names[i]);
     }
 
     ngx_stub_ok(near.best == &names[6], "offers one by one find the same");

@@ -8,27 +8,27 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <ngx_http_async_near.h>
+#include <ngx_async_near.h>
 
 
-#define ngx_http_async_near_min(a, b)  (((a) < (b)) ? (a) : (b))
+#define ngx_async_near_min(a, b)  (((a) < (b)) ? (a) : (b))
 
 
-static ngx_uint_t ngx_http_async_near_distance(const ngx_str_t *a,
+static ngx_uint_t ngx_async_near_distance(const ngx_str_t *a,
     const ngx_str_t *b);
 
 
 const ngx_str_t *
-ngx_http_async_near(const ngx_str_t *word, const ngx_str_t *names,
+ngx_async_near(const ngx_str_t *word, const ngx_str_t *names,
     ngx_uint_t n)
 {
     ngx_uint_t             i;
-    ngx_http_async_near_t  near;
+    ngx_async_near_t   near;
 
-    ngx_http_async_near_init(&near, word);
+    ngx_async_near_init(&near, word);
 
     for (i = 0; i < n; i++) {
-        ngx_http_async_near_offer(&near, &names[i]);
+        ngx_async_near_offer(&near, &names[i]);
     }
 
     return near.best;
@@ -36,7 +36,7 @@ ngx_http_async_near(const ngx_str_t *word, const ngx_str_t *names,
 
 
 void
-ngx_http_async_near_init(ngx_http_async_near_t *near, const ngx_str_t *word)
+ngx_async_near_init(ngx_async_near_t *near, const ngx_str_t *word)
 {
     ngx_uint_t  most;
 
@@ -57,7 +57,7 @@ ngx_http_async_near_init(ngx_http_async_near_t *near, const ngx_str_t *word)
 
 
 void
-ngx_http_async_near_offer(ngx_http_async_near_t *near,
+ngx_async_near_offer(ngx_async_near_t *near,
     const ngx_str_t *candidate)
 {
     ngx_int_t   diff;
@@ -68,14 +68,14 @@ ngx_http_async_near_offer(ngx_http_async_near_t *near,
     diff = (ngx_int_t) candidate->len - (ngx_int_t) near->word->len;
 
     if (candidate->len == 0
-        || candidate->len > NGX_HTTP_ASYNC_NEAR_MAX
-        || near->word->len > NGX_HTTP_ASYNC_NEAR_MAX
+        || candidate->len > NGX_ASYNC_NEAR_MAX
+        || near->word->len > NGX_ASYNC_NEAR_MAX
         || ngx_abs(diff) >= (ngx_int_t) near->distance)
     {
         return;
     }
 
-    distance = ngx_http_async_near_distance(near->word, candidate);
+    distance = ngx_async_near_distance(near->word, candidate);
 
     /* nothing in common is no near miss, however short the words are */
 
@@ -87,11 +87,11 @@ ngx_http_async_near_offer(ngx_http_async_near_t *near,
 
 
 static ngx_uint_t
-ngx_http_async_near_distance(const ngx_str_t *a, const ngx_str_t *b)
+ngx_async_near_distance(const ngx_str_t *a, const ngx_str_t *b)
 {
     u_char      ca, cb, la, lb;
     ngx_uint_t  i, j, n;
-    ngx_uint_t  rows[3][NGX_HTTP_ASYNC_NEAR_MAX + 1];
+    ngx_uint_t  rows[3][NGX_ASYNC_NEAR_MAX + 1];
     ngx_uint_t  *row, *prev, *before;
 
     row = rows[0];
@@ -115,11 +115,11 @@ ngx_http_async_near_distance(const ngx_str_t *a, const ngx_str_t *b)
             cb = ngx_tolower(b->data[j - 1]);
 
             n = prev[j - 1] + (ca != cb);
-            n = ngx_http_async_near_min(n, prev[j] + 1);
-            n = ngx_http_async_near_min(n, row[j - 1] + 1);
+            n = ngx_async_near_min(n, prev[j] + 1);
+            n = ngx_async_near_min(n, row[j - 1] + 1);
 
             if (i > 1 && j > 1 && ca == lb && la == cb) {
-                n = ngx_http_async_near_min(n, before[j - 2] + 1);
+                n = ngx_async_near_min(n, before[j - 2] + 1);
             }
 
             row[j] = n;

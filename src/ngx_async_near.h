@@ -6,8 +6,8 @@
  */
 
 
-#ifndef _NGX_HTTP_ASYNC_NEAR_H_INCLUDED_
-#define _NGX_HTTP_ASYNC_NEAR_H_INCLUDED_
+#ifndef _NGX_ASYNC_NEAR_H_INCLUDED_
+#define _NGX_ASYNC_NEAR_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -16,14 +16,14 @@
 
 /* longer words are never near anything: it bounds the tables on the stack */
 
-#define NGX_HTTP_ASYNC_NEAR_MAX  128
+#define NGX_ASYNC_NEAR_MAX  128
 
 
 typedef struct {
     const ngx_str_t  *word;
     const ngx_str_t  *best;       /* NULL until something near was offered */
     ngx_uint_t        distance;   /* of best, or the first one too far     */
-} ngx_http_async_near_t;
+} ngx_async_near_t;
 
 
 /*
@@ -32,9 +32,9 @@ typedef struct {
  * equally near candidates stays the best.
  */
 
-void ngx_http_async_near_init(ngx_http_async_near_t *near,
+void ngx_async_near_init(ngx_async_near_t *near,
     const ngx_str_t *word);
-void ngx_http_async_near_offer(ngx_http_async_near_t *near,
+void ngx_async_near_offer(ngx_async_near_t *near,
     const ngx_str_t *candidate);
 
 /*
@@ -43,8 +43,8 @@ void ngx_http_async_near_offer(ngx_http_async_near_t *near,
  * most a third of the word's length, but 1 to 3.
  */
 
-const ngx_str_t *ngx_http_async_near(const ngx_str_t *word,
+const ngx_str_t *ngx_async_near(const ngx_str_t *word,
     const ngx_str_t *names, ngx_uint_t n);
 
 
-#endif /* _NGX_HTTP_ASYNC_NEAR_H_INCLUDED_ */
+#endif /* _NGX_ASYNC_NEAR_H_INCLUDED_ */

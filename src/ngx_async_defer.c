@@ -1,0 +1,78 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * async_defer(): what a task has to undo when it ends, by whichever way.
+ */
+
+#include <ngx_async_task.h>
+
+
+struct ngx_async_defer_s {
+    ngx_async_defer_t  *next;
+    async_cleanup_pt    cleanup;
+    void               *arg;
+};
+
+
+ngx_uint_t  ngx_async_ndefers;
+
+
+async_rc_t
+async_defer(async_t *co, async_cleanup_pt cleanup, void *arg)
+{
+    ngx_pool_t         *pool;
+    ngx_async_defer_t  *d;
+
+    ngx_async_check_task(co);
+
+    pool = ngx_async_task_pool(co);
+    d = pool ? ngx_palloc(pool, sizeof(ngx_async_defer_t)) : NULL;
+
+    if (d == NULL) {
+        cleanup(co, arg);
+        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+    }
+
+    d->cleanup = cleanup;
+    d->arg = arg;
+    d->next = co->defers;
+
+    co->defers = d;
+    ngx_async_ndefers++;
+
+    return ASYNC_OK;
+}
+
+
+void
+ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout)
+{
+    u_char               error[NGX_ASYNC_ERROR_LEN];
+    const char          *await, *site;
+    ngx_async_defer_t   *d;
+    ngx_async_shield_t   shield;
+
+    /* what is told of a failure is what happened before */
+
+    await = t->await;
+    site = t->site;
+    ngx_memcpy(error, t->error, NGX_ASYNC_ERROR_LEN);
+
+    ngx_async_shield(t, &shield, timeout);
+
+    while (t->defers) {
+        d = t->defers;
+        t->defers = d->next;
+
+        d->cleanup(t, d->arg);
+
+        ngx_async_ndefers--;
+    }
+
+    ngx_async_unshield(t);
+
+    t->await = await;
+    t->site = site;
+    ngx_memcpy(t->error, error, NGX_ASYNC_ERROR_LEN);
+}

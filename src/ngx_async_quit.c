@@ -1,0 +1,350 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Shutdown.  nginx has no hook for the start of a graceful one, but it tells
+ * each idle connection; so the worker has one that is always idle.  From then
+ * on a guard timer keeps the worker alive while tasks live and threads run,
+ * since nginx exits as soon as no timer is left, and bounds that.
+ */
+
+#include <ngx_async_quit.h>
+#include <sys/eventfd.h>
+
+
+/* what tasks have after their cancel, without the time of cleanups */
+#define NGX_ASYNC_LAST_CALL  1000
+
+
+typedef enum {
+    NGX_ASYNC_SERVING = 0,
+    NGX_ASYNC_DRAINING,        /* tasks and threads are waited for */
+    NGX_ASYNC_LAST,            /* tasks have been cancelled */
+    NGX_ASYNC_GIVEN_UP         /* nothing is waited for any more */
+} ngx_async_quit_e;
+
+
+typedef struct {
+    ngx_async_quit_e           state;
+    ngx_connection_t          *connection;
+    ngx_event_t                guard;
+    ngx_uint_t                 nheld;
+    ngx_msec_t                 shutdown_timeout;
+    ngx_msec_t                 cleanup_timeout;
+    ngx_msec_t                 bound;
+    void                     (*on_give_up)(ngx_log_t *log);
+} ngx_async_quit_t;
+
+
+static void ngx_async_quit_handler(ngx_event_t *ev);
+static void ngx_async_guard(void);
+static void ngx_async_guard_handler(ngx_event_t *ev);
+static void ngx_async_give_up(ngx_log_t *log);
+static void ngx_async_give_up_task(ngx_async_task_t *t, void *data);
+static void ngx_async_cancel_all(void);
+static void ngx_async_cancel_task(ngx_async_task_t *t, void *data);
+static void ngx_async_linger_handler(ngx_event_t *ev);
+
+
+ngx_uint_t                ngx_async_quitting;
+
+static ngx_async_quit_t   ngx_async_quit;
+
+/* nginx's debug log reads ev->data as a connection */
+static ngx_connection_t   ngx_async_quit_no_connection;
+
+
+ngx_int_t
+ngx_async_quit_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
+{
+    int                fd;
+    ngx_connection_t  *c;
+
+    ngx_memzero(&ngx_async_quit, sizeof(ngx_async_quit_t));
+
+    ngx_async_quit_no_connection.fd = (ngx_socket_t) -1;
+
+    ngx_async_quit.guard.handler = ngx_async_guard_handler;
+    ngx_async_quit.guard.data = &ngx_async_quit_no_connection;
+    ngx_async_quit.guard.log = cycle->log;
+
+    ngx_async_quit.shutdown_timeout = conf->shutdown_timeout;
+    ngx_async_quit.cleanup_timeout = conf->cleanup_timeout;
+
+    fd = eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
+    if (fd == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(fd, cycle->log);
+    if (c == NULL) {
+        (void) close(fd);
+        return NGX_ERROR;
+    }
+
+    c->idle = 1;
+    c->log = cycle->log;
+    c->read->log = cycle->log;
+    c->write->log = cycle->log;
+    c->read->handler = ngx_async_quit_handler;
+
+    ngx_async_quit.connection = c;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_async_quit_handler(ngx_event_t *ev)
+{
+    ngx_connection_t  *c;
+
+    c = ev->data;
+
+    if (!c->close) {
+        return;
+    }
+
+    ngx_async_quitting = 1;
+    ngx_async_quit.state = NGX_ASYNC_DRAINING;
+    ngx_async_quit.bound = ngx_current_msec + ngx_async_quit.shutdown_timeout;
+
+    ngx_async_quit_exit();
+
+    if (ngx_async_tasks() + ngx_async_quit.nheld) {
+        ngx_async_guard();
+    }
+}
+
+
+void
+ngx_async_quit_begun(ngx_async_task_t *t)
+{
+    if (ngx_async_quit.state == NGX_ASYNC_GIVEN_UP) {
+        t->timer.cancelable = 1;
+        return;
+    }
+
+    ngx_async_guard();
+}
+
+
+void
+ngx_async_quit_ended(void)
+{
+    if (ngx_async_tasks() + ngx_async_quit.nheld == 0
+        && ngx_async_quit.guard.timer_set)
+    {
+        ngx_del_timer(&ngx_async_quit.guard);
+    }
+}
+
+
+void
+ngx_async_hold(void)
+{
+    ngx_async_quit.nheld++;
+
+    if (ngx_async_quitting && ngx_async_quit.state != NGX_ASYNC_GIVEN_UP) {
+        ngx_async_guard();
+    }
+}
+
+
+void
+ngx_async_release(void)
+{
+    ngx_async_quit.nheld--;
+
+    if (ngx_async_quitting) {
+        ngx_async_quit_ended();
+    }
+}
+
+
+void
+ngx_async_on_give_up(void (*handler)(ngx_log_t *log))
+{
+    ngx_async_quit.on_give_up = handler;
+}
+
+
+static void
+ngx_async_guard(void)
+{
+    ngx_msec_int_t  left;
+
+    if (ngx_async_quit.guard.timer_set) {
+        return;
+    }
+
+    left = (ngx_msec_int_t) (ngx_async_quit.bound - ngx_current_msec);
+
+    ngx_add_timer(&ngx_async_quit.guard, (ngx_msec_t) ngx_max(left, 0));
+}
+
+
+/*
+ * At the bound every task is cancelled; those that have not ended soon after
+ * are named and left to the end of the process.
+ */
+
+static void
+ngx_async_guard_handler(ngx_event_t *ev)
+{
+    if (ngx_async_quit.state == NGX_ASYNC_LAST || ngx_async_tasks() == 0) {
+        ngx_async_give_up(ev->log);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ev->log, 0,
+                  "async: %ui tasks are cancelled after "
+                  "\"async_shutdown_timeout\"", ngx_async_tasks());
+
+    ngx_async_quit.state = NGX_ASYNC_LAST;
+    ngx_async_quit.bound = ngx_current_msec + NGX_ASYNC_LAST_CALL;
+
+    if (ngx_async_ndefers) {
+        ngx_async_quit.bound += ngx_async_quit.cleanup_timeout;
+    }
+
+    ngx_async_guard();
+
+    ngx_async_cancel_all();
+}
+
+
+static void
+ngx_async_give_up(ngx_log_t *log)
+{
+    ngx_async_quit.state = NGX_ASYNC_GIVEN_UP;
+
+    if (ngx_async_quit.on_give_up) {
+        ngx_async_quit.on_give_up(log);
+    }
+
+    ngx_async_each(ngx_async_give_up_task, log);
+}
+
+
+static void
+ngx_async_give_up_task(ngx_async_task_t *t, void *data)
+{
+    ngx_log_t  *log = data;
+
+    t->timer.cancelable = 1;
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "async handler \"%s\" does not end after it has been "
+                  "cancelled, in %s at %s", t->profile->name,
+                  t->await ? t->await : "no await", t->site ? t->site : "-");
+}
+
+
+static void
+ngx_async_cancel_all(void)
+{
+    ngx_async_each(ngx_async_cancel_task, NULL);
+}
+
+
+static void
+ngx_async_cancel_task(ngx_async_task_t *t, void *data)
+{
+    ngx_async_task_cancel(t, NGX_ASYNC_SHUTDOWN);
+}
+
+
+void
+ngx_async_leave(ngx_cycle_t *cycle)
+{
+    if (!ngx_async_quitting) {
+        /* a fast exit: no request that comes now is to be taken */
+        ngx_async_quit.bound = ngx_current_msec;
+        ngx_close_listening_sockets(cycle);
+    }
+
+    ngx_async_quitting = 1;
+    ngx_async_quit.state = NGX_ASYNC_GIVEN_UP;
+
+    if (ngx_async_quit.guard.timer_set) {
+        ngx_del_timer(&ngx_async_quit.guard);
+    }
+
+    if (ngx_async_ndefers) {
+        ngx_async_cancel_all();
+        ngx_async_linger(cycle, &ngx_async_ndefers, NGX_ASYNC_LAST_CALL / 2);
+    }
+}
+
+
+ngx_msec_t
+ngx_async_time_left(void)
+{
+    ngx_msec_int_t  left;
+
+    left = (ngx_msec_int_t) (ngx_async_quit.bound - ngx_current_msec);
+
+    return ngx_max(left, NGX_ASYNC_LAST_CALL);
+}
+
+
+/*
+ * nginx exits when no timer is left: the loop is turned from here, where that
+ * does not matter.
+ */
+
+void
+ngx_async_linger(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
+{
+    ngx_uint_t   cancelled;
+    ngx_event_t  timer;
+
+    ngx_memzero(&timer, sizeof(ngx_event_t));
+
+    timer.handler = ngx_async_linger_handler;
+    timer.data = &ngx_async_quit_no_connection;
+    timer.log = cycle->log;
+
+    for (cancelled = 0; *pending; cancelled++) {
+
+        ngx_add_timer(&timer, timeout);
+
+        while (*pending && timer.timer_set) {
+            ngx_process_events_and_timers(cycle);
+        }
+
+        if (timer.timer_set) {
+            ngx_del_timer(&timer);
+            return;
+        }
+
+        if (cancelled) {
+            return;
+        }
+
+        ngx_async_cancel_all();
+        timeout = NGX_ASYNC_LAST_CALL / 2;
+    }
+}
+
+
+/* The timer is no longer set: that is all there is to see. */
+
+static void
+ngx_async_linger_handler(ngx_event_t *ev)
+{
+    ev->timedout = 0;
+}
+
+
+void
+ngx_async_quit_exit(void)
+{
+    if (ngx_async_quit.connection) {
+        ngx_close_connection(ngx_async_quit.connection);
+        ngx_async_quit.connection = NULL;
+    }
+}

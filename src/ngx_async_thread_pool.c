@@ -1,0 +1,280 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * A core module that stands before nginx's own of thread pools.  It sees the
+ * directive thread_pool and hands it on, tells the near miss of an unknown
+ * pool, and comes first when a worker exits.
+ */
+
+#include <ngx_async_thread_pool.h>
+#include <ngx_async_near.h>
+
+
+typedef struct {
+    ngx_array_t           pools;    /* of ngx_async_thread_pool_t * */
+} ngx_async_thread_pool_conf_t;
+
+
+static char *ngx_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_async_thread_pool_t *ngx_async_thread_pool_find(ngx_cycle_t *cycle,
+    ngx_async_thread_pool_conf_t *tcf, ngx_str_t *name);
+static void ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
+    ngx_async_thread_pool_conf_t *tcf);
+static void *ngx_async_thread_pool_create_conf(ngx_cycle_t *cycle);
+static char *ngx_async_thread_pool_init_conf(ngx_cycle_t *cycle, void *conf);
+static void ngx_async_thread_pool_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_async_thread_pool_commands[] = {
+
+    { ngx_string("thread_pool"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE23,
+      ngx_async_thread_pool,
+      0,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_core_module_t  ngx_async_thread_pool_module_ctx = {
+    ngx_string("async_thread_pool"),
+    ngx_async_thread_pool_create_conf,
+    ngx_async_thread_pool_init_conf
+};
+
+
+ngx_module_t  ngx_async_thread_pool_module = {
+    NGX_MODULE_V1,
+    &ngx_async_thread_pool_module_ctx,     /* module context */
+    ngx_async_thread_pool_commands,        /* module directives */
+    NGX_CORE_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_async_thread_pool_exit_process,    /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+void  (*ngx_async_thread_pool_exit)(ngx_cycle_t *cycle);
+
+
+ngx_async_thread_pool_t *
+ngx_async_thread_pool_add(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_async_thread_pool_t       *pool;
+    ngx_async_thread_pool_conf_t  *tcf;
+
+    static ngx_str_t  by_default = ngx_string("default");
+
+    tcf = (ngx_async_thread_pool_conf_t *)
+              ngx_get_conf(cf->cycle->conf_ctx, ngx_async_thread_pool_module);
+
+    pool = ngx_async_thread_pool_find(cf->cycle, tcf,
+                                      name ? name : &by_default);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    if (pool->tp == NULL) {
+        pool->tp = ngx_thread_pool_add(cf, name);
+
+        if (pool->tp == NULL) {
+            return NULL;
+        }
+    }
+
+    if (pool->file == NULL && cf->conf_file) {
+        pool->file = cf->conf_file->file.name.data;
+        pool->line = cf->conf_file->line;
+    }
+
+    return pool;
+}
+
+
+static ngx_async_thread_pool_t *
+ngx_async_thread_pool_find(ngx_cycle_t *cycle,
+    ngx_async_thread_pool_conf_t *tcf, ngx_str_t *name)
+{
+    ngx_uint_t                 i;
+    ngx_async_thread_pool_t   *pool, **place;
+
+    place = tcf->pools.elts;
+
+    for (i = 0; i < tcf->pools.nelts; i++) {
+        if (place[i]->name.len == name->len
+            && ngx_strncmp(place[i]->name.data, name->data, name->len) == 0)
+        {
+            return place[i];
+        }
+    }
+
+    pool = ngx_pcalloc(cycle->pool, sizeof(ngx_async_thread_pool_t));
+    place = ngx_array_push(&tcf->pools);
+
+    if (pool == NULL || place == NULL) {
+        return NULL;
+    }
+
+    pool->name = *name;
+    *place = pool;
+
+    return pool;
+}
+
+
+/* The directive of nginx: noted, and handed on. */
+
+static char *
+ngx_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_async_thread_pool_conf_t  *tcf = conf;
+
+    char                      *rv;
+    ngx_str_t                 *value;
+    ngx_uint_t                 i;
+    ngx_command_t             *next;
+    ngx_async_thread_pool_t   *pool;
+
+    next = ngx_thread_pool_module.commands;
+
+    while (ngx_strcmp(next->name.data, cmd->name.data) != 0) {
+        next++;
+    }
+
+    rv = next->set(cf, next, ngx_get_conf(cf->cycle->conf_ctx,
+                                          ngx_thread_pool_module));
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    value = cf->args->elts;
+
+    pool = ngx_async_thread_pool_find(cf->cycle, tcf, &value[1]);
+    if (pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    pool->max_queue = 65536;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "threads=", 8) == 0) {
+            pool->threads = ngx_atoi(value[i].data + 8, value[i].len - 8);
+        }
+
+        if (ngx_strncmp(value[i].data, "max_queue=", 10) == 0) {
+            pool->max_queue = ngx_atoi(value[i].data + 10, value[i].len - 10);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_async_thread_pool_create_conf(ngx_cycle_t *cycle)
+{
+    ngx_async_thread_pool_conf_t  *tcf;
+
+    tcf = ngx_pcalloc(cycle->pool, sizeof(ngx_async_thread_pool_conf_t));
+    if (tcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&tcf->pools, cycle->pool, 4,
+                       sizeof(ngx_async_thread_pool_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return tcf;
+}
+
+
+/*
+ * Whether all pools exist, nginx finds by itself, a moment later: so it is
+ * asked, and what helps is said after its message.
+ */
+
+static char *
+ngx_async_thread_pool_init_conf(ngx_cycle_t *cycle, void *conf)
+{
+    ngx_async_thread_pool_conf_t  *tcf = conf;
+
+    char               *rv;
+    ngx_core_module_t  *next;
+
+    next = ngx_thread_pool_module.ctx;
+
+    rv = next->init_conf(cycle, ngx_get_conf(cycle->conf_ctx,
+                                             ngx_thread_pool_module));
+    if (rv != NGX_CONF_OK) {
+        ngx_async_thread_pool_unknown(cycle, tcf);
+    }
+
+    return rv;
+}
+
+
+static void
+ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
+    ngx_async_thread_pool_conf_t *tcf)
+{
+    ngx_uint_t                 i, n;
+    ngx_async_near_t           near;
+    ngx_async_thread_pool_t  **pool;
+
+    static ngx_str_t  by_default = ngx_string("default");
+
+    pool = tcf->pools.elts;
+
+    for (n = 0; n < tcf->pools.nelts; n++) {
+
+        if (pool[n]->threads || ngx_strcmp(pool[n]->name.data, "default") == 0)
+        {
+            continue;
+        }
+
+        ngx_async_near_init(&near, &pool[n]->name);
+
+        for (i = 0; i < tcf->pools.nelts; i++) {
+            if (pool[i]->threads) {
+                ngx_async_near_offer(&near, &pool[i]->name);
+            }
+        }
+
+        ngx_async_near_offer(&near, &by_default);
+
+        if (near.best) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                          "there is no thread pool \"%V\", did you mean "
+                          "\"%V\"? in %s:%ui", &pool[n]->name, near.best,
+                          pool[n]->file, pool[n]->line);
+        } else {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                          "there is no thread pool \"%V\": make one above "
+                          "\"http\", as in \"thread_pool %V threads=32;\", "
+                          "for %s:%ui", &pool[n]->name, &pool[n]->name,
+                          pool[n]->file, pool[n]->line);
+        }
+    }
+}
+
+
+static void
+ngx_async_thread_pool_exit_process(ngx_cycle_t *cycle)
+{
+    if (ngx_async_thread_pool_exit) {
+        ngx_async_thread_pool_exit(cycle);
+    }
+}

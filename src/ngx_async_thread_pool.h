@@ -1,0 +1,53 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * nginx's thread pools as the configuration names them.  nginx keeps what it
+ * knows of a pool to itself; here is what its users need beside: the name and
+ * the bounds for messages, the near miss of a misspelt one.
+ */
+
+#ifndef _NGX_ASYNC_THREAD_POOL_H_INCLUDED_
+#define _NGX_ASYNC_THREAD_POOL_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_thread_pool.h>
+
+
+typedef struct {
+    ngx_str_t             name;
+
+    /* of the directive thread_pool, zero if it was not seen */
+    ngx_int_t             threads;
+    ngx_int_t             max_queue;
+
+    /* where a directive names it first, for messages; NULL: nowhere */
+    u_char               *file;
+    ngx_uint_t            line;
+    ngx_thread_pool_t    *tp;
+
+    /* jobs of this worker, see ngx_async_thread.c */
+    ngx_uint_t            queued;
+} ngx_async_thread_pool_t;
+
+
+/*
+ * The pool that a directive names; NULL name: "default", which nginx makes by
+ * itself.  That it exists is checked when all of the configuration is read.
+ * NULL: no memory.
+ */
+ngx_async_thread_pool_t *ngx_async_thread_pool_add(ngx_conf_t *cf,
+    ngx_str_t *name);
+
+/* What runs first when a worker exits, before nginx joins its threads. */
+extern void (*ngx_async_thread_pool_exit)(ngx_cycle_t *cycle);
+
+extern ngx_module_t  ngx_async_thread_pool_module;
+
+/* nginx's own, which no header of it declares */
+extern ngx_module_t  ngx_thread_pool_module;
+
+
+#endif /* _NGX_ASYNC_THREAD_POOL_H_INCLUDED_ */

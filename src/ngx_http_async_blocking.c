@@ -1,0 +1,380 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Blocking handlers.  The thread gets a request of its own: a copy of what it
+ * may read, in a pool that only it uses, where it also builds the response.
+ * So the real request may end at any time.  When the handler has returned in
+ * time, the response and the pool go over to the real request; otherwise they
+ * are freed when the thread has done with them.
+ */
+
+#include <ngx_http_async_blocking.h>
+#include <ngx_http_async_body.h>
+
+
+/* nginx makes larger pools in pieces of this size, too */
+#define NGX_HTTP_ASYNC_ARENA  4096
+
+
+typedef struct {
+    async_req_t              req;          /* the thread's */
+    ngx_http_async_in_t      in;
+    ngx_pool_t              *pool;
+    ngx_log_t                log;          /* of the pool: says nothing */
+} ngx_http_async_blocking_t;
+
+
+static ngx_http_async_blocking_t *ngx_http_async_blocking_create(
+    async_req_t *req);
+static ngx_uint_t ngx_http_async_blocking_has_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_async_blocking_copy(async_req_t *req,
+    ngx_http_async_blocking_t *b);
+static ngx_int_t ngx_http_async_blocking_headers(ngx_http_request_t *r,
+    ngx_http_async_blocking_t *b);
+static ngx_int_t ngx_http_async_blocking_str(ngx_pool_t *pool, ngx_str_t *to,
+    ngx_str_t *from);
+static void ngx_http_async_blocking_run(void *data);
+static void ngx_http_async_blocking_drop(void *data);
+static async_rc_t ngx_http_async_blocking_take(async_req_t *req,
+    ngx_http_async_blocking_t *b);
+
+
+async_rc_t
+ngx_http_async_blocking(async_req_t *req)
+{
+    async_rc_t                  rc;
+    ngx_http_async_blocking_t  *b;
+
+    b = ngx_http_async_blocking_create(req);
+    if (b == NULL) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+
+    if (ngx_http_async_blocking_has_body(req->r)) {
+
+        rc = ngx_async_enter(&req->task, "the body",
+                             req->fn->exported->site);
+
+        if (rc == ASYNC_OK) {
+            rc = ngx_http_async_body_whole(req, b->pool);
+        }
+
+        if (rc != ASYNC_OK) {
+            ngx_http_async_blocking_drop(b);
+            ngx_async_thread_free(b);
+            return rc;
+        }
+
+    } else {
+        req->body.data = "";
+        req->body.len = 0;
+        req->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
+    }
+
+    if (ngx_http_async_blocking_copy(req, b) != NGX_OK) {
+        ngx_http_async_blocking_drop(b);
+        ngx_async_thread_free(b);
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+
+    rc = ngx_async_enter(&req->task, "its thread", req->fn->exported->site);
+
+    if (rc != ASYNC_OK) {
+        ngx_http_async_blocking_drop(b);
+        ngx_async_thread_free(b);
+        return rc;
+    }
+
+    rc = ngx_async_thread_await(&req->task, req->conf->thread_pool, b);
+
+    return (rc == ASYNC_OK) ? ngx_http_async_blocking_take(req, b) : rc;
+}
+
+
+static ngx_http_async_blocking_t *
+ngx_http_async_blocking_create(async_req_t *req)
+{
+    ngx_http_async_blocking_t  *b;
+
+    b = ngx_async_thread_job(sizeof(ngx_http_async_blocking_t),
+                             ngx_http_async_blocking_run,
+                             ngx_http_async_blocking_drop,
+                             req->task.profile->name, req->task.log);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->pool = ngx_create_pool(NGX_HTTP_ASYNC_ARENA, &b->log);
+
+    if (b->pool == NULL) {
+        ngx_async_thread_free(b);
+        return NULL;
+    }
+
+    return b;
+}
+
+
+static ngx_uint_t
+ngx_http_async_blocking_has_body(ngx_http_request_t *r)
+{
+    if (r != r->main) {
+        /* a subrequest shares the body of the main request, or has none */
+        return r->request_body != NULL;
+    }
+
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        return 1;
+    }
+
+    /* what has no length may have a body where frames tell its end */
+
+    return r->http_version >= NGX_HTTP_VERSION_20
+           && r->headers_in.content_length_n < 0;
+}
+
+
+static ngx_int_t
+ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
+{
+    ngx_uint_t                     i;
+    async_req_t                   *own;
+    ngx_http_request_t            *r;
+    ngx_http_async_route_param_t  *params;
+
+    r = req->r;
+    own = &b->req;
+
+    own->task.job = b;
+    own->task.pool = b->pool;
+    own->task.profile = req->task.profile;
+    own->task.log = req->task.log;
+
+    own->r = r;
+    own->in = &b->in;
+    own->conf = req->conf;
+    own->fn = req->fn;
+    own->out.fd = NGX_INVALID_FILE;
+
+    own->body = req->body;
+    own->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
+
+    if (ngx_http_async_blocking_str(b->pool, &b->in.method, &r->method_name)
+        != NGX_OK
+        || ngx_http_async_blocking_str(b->pool, &b->in.uri, &r->uri) != NGX_OK
+        || ngx_http_async_blocking_str(b->pool, &b->in.args, &r->args)
+           != NGX_OK
+        || ngx_http_async_blocking_str(b->pool, &b->in.client,
+                                       &r->connection->addr_text) != NGX_OK
+        || ngx_http_async_blocking_headers(r, b) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (req->nparams == 0) {
+        return NGX_OK;
+    }
+
+    params = ngx_palloc(b->pool, req->nparams
+                                 * sizeof(ngx_http_async_route_param_t));
+    if (params == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < req->nparams; i++) {
+        params[i] = req->params[i];
+
+        if (ngx_http_async_blocking_str(b->pool, &params[i].value,
+                                        &req->params[i].value) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    own->params = params;
+    own->nparams = req->nparams;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_blocking_headers(ngx_http_request_t *r,
+    ngx_http_async_blocking_t *b)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *copy;
+
+    n = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        n += part->nelts;
+    }
+
+    copy = ngx_palloc(b->pool, (n + 1) * sizeof(ngx_table_elt_t));
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->in.headers.elts = copy;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++, copy++) {
+            *copy = h[i];
+
+            if (ngx_http_async_blocking_str(b->pool, &copy->key, &h[i].key)
+                != NGX_OK
+                || ngx_http_async_blocking_str(b->pool, &copy->value,
+                                               &h[i].value) != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            if (&h[i] == r->headers_in.content_type) {
+                b->in.content_type = copy->value;
+            }
+        }
+    }
+
+    b->in.headers.nelts = n;
+
+    return NGX_OK;
+}
+
+
+/* zero-terminated, and absent if it was */
+
+static ngx_int_t
+ngx_http_async_blocking_str(ngx_pool_t *pool, ngx_str_t *to, ngx_str_t *from)
+{
+    u_char  *p;
+
+    to->len = from->len;
+    to->data = NULL;
+
+    if (from->data == NULL) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(pool, from->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, from->data, from->len);
+    p[from->len] = '\0';
+
+    to->data = p;
+
+    return NGX_OK;
+}
+
+
+/* In the thread. */
+
+static void
+ngx_http_async_blocking_run(void *data)
+{
+    ngx_http_async_blocking_t  *b = data;
+
+    b->req.rc = b->req.fn->exported->blocking(&b->req);
+}
+
+
+/* On the loop, when nobody takes the response. */
+
+static void
+ngx_http_async_blocking_drop(void *data)
+{
+    ngx_uint_t                   i;
+    json_t                     **errors;
+    ngx_http_async_blocking_t   *b = data;
+
+    if (b->req.json) {
+        json_decref(b->req.json);
+    }
+
+    if (b->req.errors) {
+        errors = b->req.errors->elts;
+
+        for (i = 0; i < b->req.errors->nelts; i++) {
+            json_decref(errors[i]);
+        }
+    }
+
+    ngx_destroy_pool(b->pool);
+}
+
+
+/* The response goes over, and with it the memory that it lies in. */
+
+static async_rc_t
+ngx_http_async_blocking_take(async_req_t *req, ngx_http_async_blocking_t *b)
+{
+    async_rc_t           rc;
+    ngx_pool_t          *pool;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(req->r->pool, 0);
+
+    if (cln == NULL) {
+        ngx_http_async_blocking_drop(b);
+        ngx_async_thread_free(b);
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+
+    pool = b->pool;
+    pool->log = req->r->pool->log;
+
+    cln->handler = (ngx_pool_cleanup_pt) ngx_destroy_pool;
+    cln->data = pool;
+
+    req->out = b->req.out;
+    req->json = b->req.json;
+    req->errors = b->req.errors;
+
+    ngx_memcpy(req->task.error, b->req.task.error, NGX_ASYNC_ERROR_LEN);
+
+    rc = b->req.rc;
+
+    ngx_async_thread_free(b);
+
+    return rc;
+}
+
+
+async_rc_t
+async_call(async_req_t *req, async_fn_pt fn, void *arg)
+{
+    ngx_async_task_t  *t;
+
+    ngx_http_async_check(req);
+
+    if (req->task.job == NULL) {
+        return fn(&req->task, arg);
+    }
+
+    if (ngx_async_thread_self()) {
+        return ngx_async_thread_call(req->task.job, fn, arg, req->task.error);
+    }
+
+    /* inside of such a call, already */
+
+    t = ngx_async_task_self();
+
+    return fn(t, arg);
+}
+
+
+int
+async_cancelled(async_req_t *req)
+{
+    ngx_http_async_check(req);
+
+    return req->task.job ? ngx_async_thread_abandoned(req->task.job)
+                         : req->task.reason != NGX_ASYNC_KEEP;
+}

@@ -1,0 +1,22 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * The request body, for those who need it read before they begin.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_BODY_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_BODY_H_INCLUDED_
+
+
+#include <ngx_http_async_request.h>
+
+
+/*
+ * Suspends until the body is there, in one piece in req->body, whose memory
+ * comes from the pool.  Codes as of await_body().
+ */
+async_rc_t ngx_http_async_body_whole(async_req_t *req, ngx_pool_t *pool);
+
+
+#endif /* _NGX_HTTP_ASYNC_BODY_H_INCLUDED_ */
