@@ -262,8 +262,13 @@ ngx_async_leave(ngx_cycle_t *cycle)
 {
     if (!ngx_async_quitting) {
         /* a fast exit: no request that comes now is to be taken */
+
         ngx_async_quit.bound = ngx_current_msec;
-        ngx_close_listening_sockets(cycle);
+
+        if (ngx_process == NGX_PROCESS_WORKER) {
+            /* a single process closes them itself, and would miss them */
+            ngx_close_listening_sockets(cycle);
+        }
     }
 
     ngx_async_quitting = 1;

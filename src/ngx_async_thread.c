@@ -14,6 +14,7 @@
 #include <ngx_async_thread.h>
 #include <ngx_async_mail.h>
 #include <ngx_async_quit.h>
+#include <ngx_async_sched.h>
 #include <dlfcn.h>
 #include <semaphore.h>
 
@@ -113,6 +114,12 @@ static void ngx_async_thread_quick_exit(int status, void *arg);
 /* of this worker: all jobs that nginx's pools have */
 static ngx_queue_t               ngx_async_thread_jobs;
 
+/* written before there are jobs */
+static ngx_int_t                 ngx_async_thread_nice;
+
+/* from the first job on the loop shares its processor with threads */
+static ngx_uint_t                ngx_async_thread_used;
+
 /* lines that are on their way; both sides count */
 static ngx_int_t                 ngx_async_thread_lines;
 
@@ -123,9 +130,11 @@ static __thread ngx_async_job_t  *ngx_async_thread_job_of_thread;
 
 
 void
-ngx_async_thread_init(ngx_cycle_t *cycle)
+ngx_async_thread_init(ngx_cycle_t *cycle, ngx_int_t nice)
 {
     ngx_queue_init(&ngx_async_thread_jobs);
+
+    ngx_async_thread_nice = nice;
 
     ngx_async_on_give_up(ngx_async_thread_give_up);
 }
@@ -173,6 +182,14 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
 
     job = ngx_async_job(data);
     job->waker = ngx_async_waker(t);
+
+    if (!ngx_async_thread_used) {
+        ngx_async_thread_used = 1;
+
+        if (ngx_async_thread_nice) {
+            ngx_async_sched_loop();
+        }
+    }
 
     if (ngx_thread_task_post(pool->tp, &job->task) != NGX_OK) {
 
@@ -325,9 +342,23 @@ ngx_async_thread_main(void *data, ngx_log_t *log)
 }
 
 
+/*
+ * A thread is nginx's, which has no hook for its start: it gives way from its
+ * first job on.
+ */
+
 static void
 ngx_async_thread_first(void)
 {
+    static __thread ngx_uint_t  done;
+
+    if (!done) {
+        done = 1;
+
+        if (ngx_async_thread_nice) {
+            ngx_async_sched_thread(ngx_async_thread_nice);
+        }
+    }
 }
 
 

@@ -21,7 +21,11 @@
 typedef void (*ngx_async_thread_pt)(void *data);
 
 
-void ngx_async_thread_init(ngx_cycle_t *cycle);
+/*
+ * nice: by how much threads that run jobs give way to the loop; zero: they do
+ * not.
+ */
+void ngx_async_thread_init(ngx_cycle_t *cycle, ngx_int_t nice);
 
 /*
  * When the worker exits: threads that still run are named, and nginx is kept

@@ -42,6 +42,7 @@ typedef struct {
     ngx_msec_t                  shutdown_timeout;
     ngx_msec_t                  cleanup_timeout;
     ngx_msec_t                  slow;
+    ngx_int_t                   thread_nice;
 
     ngx_http_async_ref_t       *run;
 } ngx_http_async_main_conf_t;

@@ -64,6 +64,11 @@ static ngx_conf_num_bounds_t  ngx_http_async_tasks_bounds = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_async_nice_bounds = {
+    ngx_conf_check_num_bounds, 0, 19
+};
+
+
 static ngx_command_t  ngx_http_async_commands[] = {
 
     { ngx_string("async_app"),
@@ -156,6 +161,13 @@ static ngx_command_t  ngx_http_async_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_async_main_conf_t, slow),
       NULL },
+
+    { ngx_string("async_thread_nice"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_async_main_conf_t, thread_nice),
+      &ngx_http_async_nice_bounds },
 
     { ngx_string("async_thread_pool"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -306,6 +318,7 @@ ngx_http_async_create_main_conf(ngx_conf_t *cf)
     mcf->shutdown_timeout = NGX_CONF_UNSET_MSEC;
     mcf->cleanup_timeout = NGX_CONF_UNSET_MSEC;
     mcf->slow = NGX_CONF_UNSET_MSEC;
+    mcf->thread_nice = NGX_CONF_UNSET;
 
     return mcf;
 }
@@ -321,6 +334,7 @@ ngx_http_async_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(mcf->shutdown_timeout, 30000);
     ngx_conf_init_msec_value(mcf->cleanup_timeout, 5000);
     ngx_conf_init_msec_value(mcf->slow, 100);
+    ngx_conf_init_value(mcf->thread_nice, 5);
 
     return NGX_CONF_OK;
 }
@@ -589,7 +603,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_async_thread_init(cycle);
+    ngx_async_thread_init(cycle, mcf->thread_nice);
     ngx_async_thread_pool_exit = ngx_http_async_exit;
 
     ngx_http_async_app_load(cycle, mcf);
