@@ -191,8 +191,9 @@ typedef struct {
  *
  * The shutdown functions of an app whose startup has succeeded run before the
  * worker exits, at a reload too, once all requests and tasks have ended.  They
- * have what is left of async_shutdown_timeout, a second at least.  A code
- * other than ASYNC_OK is logged, and the next one runs.
+ * have what is left of async_shutdown_timeout, a second at least, and half of
+ * one at a fast exit.  A code other than ASYNC_OK is logged, and the next one
+ * runs.
  */
 #define ASYNC_STARTUP(name)                                                  \
     static async_rc_t name(async_t *co);                                     \

@@ -15,6 +15,9 @@
 /* what tasks have after their cancel, without the time of cleanups */
 #define NGX_ASYNC_LAST_CALL  1000
 
+/* a fast exit: the master kills a worker after a second and a half */
+#define NGX_ASYNC_FAST       500
+
 
 typedef enum {
     NGX_ASYNC_SERVING = 0,
@@ -280,7 +283,7 @@ ngx_async_leave(ngx_cycle_t *cycle)
 
     if (ngx_async_ndefers) {
         ngx_async_cancel_all();
-        ngx_async_linger(cycle, &ngx_async_ndefers, NGX_ASYNC_LAST_CALL / 2);
+        ngx_async_linger(cycle, &ngx_async_ndefers, NGX_ASYNC_FAST / 2);
     }
 }
 
@@ -289,6 +292,10 @@ ngx_msec_t
 ngx_async_time_left(void)
 {
     ngx_msec_int_t  left;
+
+    if (ngx_terminate) {
+        return NGX_ASYNC_FAST;
+    }
 
     left = (ngx_msec_int_t) (ngx_async_quit.bound - ngx_current_msec);
 
@@ -304,7 +311,7 @@ ngx_async_time_left(void)
 void
 ngx_async_linger(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
 {
-    ngx_uint_t   cancelled;
+    ngx_uint_t   cancelled, fast;
     ngx_event_t  timer;
 
     ngx_memzero(&timer, sizeof(ngx_event_t));
@@ -313,12 +320,21 @@ ngx_async_linger(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
     timer.data = &ngx_async_quit_no_connection;
     timer.log = cycle->log;
 
+    fast = ngx_terminate;
+
     for (cancelled = 0; *pending; cancelled++) {
 
         ngx_add_timer(&timer, timeout);
 
         while (*pending && timer.timer_set) {
             ngx_process_events_and_timers(cycle);
+
+            if (ngx_terminate && !fast && timer.timer_set) {
+                /* in the middle of a graceful one */
+                fast = 1;
+                ngx_del_timer(&timer);
+                ngx_add_timer(&timer, NGX_ASYNC_FAST);
+            }
         }
 
         if (timer.timer_set) {
@@ -331,7 +347,7 @@ ngx_async_linger(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
         }
 
         ngx_async_cancel_all();
-        timeout = NGX_ASYNC_LAST_CALL / 2;
+        timeout = NGX_ASYNC_FAST;
     }
 }
 

@@ -261,12 +261,17 @@ ngx_http_async_life_run(ngx_http_async_life_t *life, ngx_http_async_fn_t *fn,
         return;
     }
 
-    timeout = ngx_http_async_life_conf->timeout;
-
     hook->life = life;
     hook->fn = fn;
-    hook->task.deadline = ngx_current_msec
-                          + (timeout == NGX_CONF_UNSET_MSEC ? 60000 : timeout);
+
+    if (done == ngx_http_async_life_started) {
+        /* a shutdown is bounded by ngx_async_linger() */
+
+        timeout = ngx_http_async_life_conf->timeout;
+
+        hook->task.deadline = ngx_current_msec
+                           + (timeout == NGX_CONF_UNSET_MSEC ? 60000 : timeout);
+    }
 
     (void) ngx_async_task_run(&hook->task);
 }
