@@ -49,14 +49,25 @@ ngx_async_note_stack(ngx_async_task_t *t, size_t size)
 async_rc_t
 ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
 {
-    u_char   *p;
-    va_list   args;
+    u_char            *p;
+    va_list            args;
+    ngx_async_task_t  *self;
 
     va_start(args, fmt);
     p = ngx_vslprintf(t->error, t->error + NGX_ASYNC_ERROR_LEN - 1, fmt, args);
     va_end(args);
 
     *p = '\0';
+
+    if (t->job) {
+        /* in a call from the thread the running task is to know it, too */
+
+        self = ngx_async_task_self();
+
+        if (self) {
+            ngx_memcpy(self->error, t->error, NGX_ASYNC_ERROR_LEN);
+        }
+    }
 
     return rc;
 }

@@ -350,6 +350,7 @@ ngx_http_async_blocking_take(async_req_t *req, ngx_http_async_blocking_t *b)
 async_rc_t
 async_call(async_req_t *req, async_fn_pt fn, void *arg)
 {
+    async_rc_t         rc;
     ngx_async_task_t  *t;
 
     ngx_http_async_check(req);
@@ -366,7 +367,13 @@ async_call(async_req_t *req, async_fn_pt fn, void *arg)
 
     t = ngx_async_task_self();
 
-    return fn(t, arg);
+    rc = fn(t, arg);
+
+    if (rc != ASYNC_OK) {
+        ngx_memcpy(req->task.error, t->error, NGX_ASYNC_ERROR_LEN);
+    }
+
+    return rc;
 }
 
 
