@@ -222,29 +222,46 @@ sub connection {
 my %answer = (
     '/data'              => '{"message":"Hello, world"}',
     '/async-example'     => '{"status":"This is async"}',
+    '/sync-example'      => '{"status":"This is sync"}',
     '/async'             => '{"type":"async"}',
+    '/sync'              => '{"type":"sync"}',
     '/hello'             => '{"message":"Hello!"}',
     '/delayed'           => '{"message":"Waited 3 seconds"}',
     '/slow-non-blocking' => '{"message":"Done sleeping asynchronously."}',
+    '/slow-blocking'     => '{"message":"Done sleeping."}',
     '/load-data'         => '{"data":"Data loaded"}',
+    '/calculate/1'       => '{"number":1,"result":6156266}',
+    '/calculate/3'       => '{"number":3,"result":18488502}',
+    '/calculate/10'      => '{"number":10,"result":61640696}',
+    '/calculate/0'       => '{"number":0,"result":0}',
+    '/calculate/-3'      => '{"number":-3,"result":0}',
+
+    # -10 ** 18, whose product is beyond 64 bits
+    '/calculate/-1000000000000000000'
+        => '{"number":-1000000000000000000,"result":0}',
+
+    '/calculate/abc' => '{"detail":[{"type":"int_parsing",'
+        . '"loc":["path","number"],"msg":"Input should be a valid integer, '
+        . 'unable to parse string as an integer","input":"abc"}]}',
 );
 
 sub answer_is {
     my ($uri, $r) = @_;
 
-    is $r->status, 200, "$uri: status";
+    is $r->status, $uri =~ /abc/ ? 422 : 200, "$uri: status";
     is $r->header('Content-Type'), 'application/json', "$uri: Content-Type";
     is $r->body, $answer{$uri}, "$uri: body";
 }
 
 
-my @slow = qw(/load-data /delayed /slow-non-blocking);
+# in the order in which they answer; the last two sleep equally long
+my @slow = qw(/load-data /delayed /slow-non-blocking /slow-blocking);
 my (%waiting, $started);
 
 $started = Time::HiRes::time;
 $waiting{$_} = connection()->send_request('GET', $_) for reverse @slow;
 
-for my $uri (qw(/data /async-example /async /hello)) {
+for my $uri (qw(/data /async-example /sync-example /async /sync /hello)) {
     answer_is($uri, connection()->request('GET', $uri));
 }
 
@@ -254,17 +271,31 @@ ok !IO::Select->new(map { $_->socket } values %waiting)->can_read(0),
 # a connection each: the later ones have nothing yet when the earlier answer
 while (my $uri = shift @slow) {
     answer_is($uri, $waiting{$uri}->response);
+    @slow > 1 or next;
     ok !IO::Select->new($waiting{$_}->socket)->can_read(0),
         "$_ still waits then" for @slow;
 }
 
 cmp_ok Time::HiRes::time - $started, '>=', 4.9, 'and no one before its time';
 
+# more than anybody waits for
+my $absurd = connection()->send_request('GET', '/calculate/9' . '0' x 18);
+
+for my $uri ('/hello', sort grep { /calculate/ } keys %answer) {
+    answer_is($uri, connection()->request('GET', $uri));
+}
+
+ok !IO::Select->new($absurd->socket)->can_read(0),
+    'a number without end keeps its thread busy, and nobody else';
+$absurd->close;
+
 is connection()->request('GET', '/nothing')->body, '{"detail":"Not Found"}',
     'what is no route';
 
 like said($tour, 'out'), qr{^  curl http://127.0.0.1:$tour->{port}/hello$}m,
     'it says what to try';
+my $twos = () = said($tour, 'out') =~ /^Two at once/mg;
+is $twos, 1, '... and once that two do not wait for each other';
 
 for (['TERM', 143, $tour], ['INT', 130, $second]) {
     my ($signal, $status, $run) = @$_;
@@ -307,8 +338,10 @@ for my $example (qw(tour asyncio)) {
     for (consoles("examples/$example/README.md")) {
         my ($command, $out) = @$_;
 
-        if ($command =~ m{^curl \S+:8000(/\S+)$}) {
-            is "$answer{$1}\n", $out, "$example/README.md: $command";
+        if ($command =~ /^curl /) {
+            my @uris = reverse $command =~ m{:8000(/[^\s;]+)}g;
+            is join('', map { "$answer{$_}\n" } @uris), $out,
+                "$example/README.md: $command";
 
         } elsif ($command =~ m{async-run \S+/(\w+)\.c (\w+)$}) {
             my $name = $1 eq 'tour' ? 'tour_fetch'

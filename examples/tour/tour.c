@@ -1,12 +1,16 @@
 
 /*
- * A tour of async handlers.
+ * A tour of handlers.
  *
- * A handler is a function that answers a request.  It reads from top to
- * bottom, and where it says "await" nginx serves others until there is
+ * A handler is a function that answers a request.  An async one reads from top
+ * to bottom, and where it says "await" nginx serves others until there is
  * something to go on with.  Its locals are still there afterwards.
+ *
+ * A blocking handler runs in a thread, and may block or compute as it likes.
+ * It has no "co", so an await in it does not compile.
  */
 
+#include <unistd.h>
 #include <ngx_async.h>
 
 
@@ -28,9 +32,37 @@ ASYNC_HANDLER(async_example)
 }
 
 
+/* ... nor which kind it is: that is found here. */
+
+BLOCKING_HANDLER(sync_example)
+{
+    return async_json(req, 200, json_pack("{s:s}", "status",
+                                          "This is sync"));
+}
+
+
+/* One word switches between the kinds. */
+
 ASYNC_HANDLER(read_async)
 {
     return async_json(req, 200, json_pack("{s:s}", "type", "async"));
+}
+
+
+BLOCKING_HANDLER(read_sync)
+{
+    return async_json(req, 200, json_pack("{s:s}", "type", "sync"));
+}
+
+
+/* Five seconds of a thread, and nobody else waits for them. */
+
+BLOCKING_HANDLER(slow_blocking)
+{
+    sleep(5);
+
+    return async_json(req, 200, json_pack("{s:s}", "message",
+                                          "Done sleeping."));
 }
 
 
@@ -49,7 +81,7 @@ ASYNC_HANDLER(slow_non_blocking)
 }
 
 
-/* Ask for this one while the one above sleeps: it answers at once. */
+/* Ask for this one while those above sleep: it answers at once. */
 
 ASYNC_HANDLER(hello)
 {
@@ -92,4 +124,47 @@ ASYNC_HANDLER(load_data)
     ASYNC_TRY(fetch_data(co, &data));
 
     return async_json(req, 200, json_pack("{s:s}", "data", data));
+}
+
+
+/* sum(i * i % 1234 for i in range(n)); reduced first, so that it can grow */
+
+static async_rc_t
+complex_calculation(async_req_t *req, int64_t n, int64_t *result)
+{
+    int64_t  i, m;
+
+    *result = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (i % 1000000 == 0 && async_cancelled(req)) {
+            return ASYNC_CANCELLED;        /* nobody waits for it any more */
+        }
+
+        m = i % 1234;
+        *result += m * m % 1234;
+    }
+
+    return ASYNC_OK;
+}
+
+
+/* Work for a thread.  What is no number is answered 422 by async_path_int(). */
+
+BLOCKING_HANDLER(calculate)
+{
+    int64_t  n, number, result;
+
+    ASYNC_TRY(async_path_int(req, "number", &number));
+
+    if (__builtin_mul_overflow(number, 10000, &n)) {
+        n = number < 0 ? 0 : INT64_MAX;    /* beyond every deadline */
+    }
+
+    ASYNC_TRY(complex_calculation(req, n, &result));
+
+    return async_json(req, 200, json_pack("{s:I, s:I}", "number",
+                                          (json_int_t) number, "result",
+                                          (json_int_t) result));
 }
