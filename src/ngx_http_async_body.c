@@ -455,6 +455,8 @@ async_body_json(async_req_t *req, json_t **value)
     async_rc_t   rc;
     async_str_t  body;
 
+    ngx_http_async_check(req);
+
     *value = NULL;
 
     rc = async_body(req, &body);

@@ -1,11 +1,18 @@
 /*
- * load: keeps many requests waiting at one server, over HTTP/1.1 on loopback.
+ * load: keeps many requests waiting at one server, over HTTP/1.1 on loopback,
+ * or probes how late it answers.
  *
  *     load -p PORT -u PATH -c CONNECTIONS -w WAIT_MS -k SKIP_MS -d MS
+ *     load -p PORT -u PATH -i INTERVAL_US -d MS
  *
  * One request is always under way on each connection; PATH answers after
  * WAIT_MS.  The first wave is spread over that time, so that the steady state
  * is smooth.  Samples of the first SKIP_MS do not count.
+ *
+ * With -i there is one connection and a request every INTERVAL_US.  Its latency
+ * counts from when it was due, even if the answer before it was late, and the
+ * probe runs before all else on its core if it may: the delays are those of the
+ * server.
  *
  * Prints CONNECTED once all connections stand, and waits for a line on stdin
  * before it sends.  The last line is "JSON {...}", times in microseconds;
@@ -17,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +49,7 @@ typedef struct {
 
 
 static int          port, nconn = 1, wait_ms, skip_ms, run_ms = 1000;
+static int          interval_us;
 static const char  *path = "/";
 
 static char         request[512];
@@ -299,6 +308,35 @@ hold(int ep, conn_t *conns)
 }
 
 
+static void
+probe(conn_t *c)
+{
+    int64_t             t, due, start, until;
+    struct sched_param  first = { .sched_priority = 1 };
+
+    sched_setscheduler(0, SCHED_FIFO, &first);
+    fcntl(c->fd, F_SETFL, 0);
+
+    start = now();
+    until = start + (int64_t) run_ms * 1000;
+
+    for (due = start; due < until && c->fd != -1; due += interval_us) {
+
+        while ((t = now()) < due) {
+            usleep(due - t);
+        }
+
+        ask(c);
+
+        while (c->fd != -1 && !receive(c)) { /* void */ }
+
+        record(now() - due);
+    }
+
+    report(now() - start);
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -306,7 +344,7 @@ main(int argc, char **argv)
     char     line[16];
     conn_t  *conns;
 
-    while ((option = getopt(argc, argv, "p:u:c:w:k:d:")) != -1) {
+    while ((option = getopt(argc, argv, "p:u:c:w:k:d:i:")) != -1) {
         switch (option) {
         case 'p': port = atoi(optarg); break;
         case 'u': path = optarg; break;
@@ -314,6 +352,7 @@ main(int argc, char **argv)
         case 'w': wait_ms = atoi(optarg); break;
         case 'k': skip_ms = atoi(optarg); break;
         case 'd': run_ms = atoi(optarg); break;
+        case 'i': interval_us = atoi(optarg); break;
         default: return 2;
         }
     }
@@ -336,7 +375,11 @@ main(int argc, char **argv)
         return 1;
     }
 
-    hold(ep, conns);
+    if (interval_us) {
+        probe(conns);
+    } else {
+        hold(ep, conns);
+    }
 
     return 0;
 }

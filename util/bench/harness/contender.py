@@ -110,9 +110,9 @@ def prepare(contender, values):
         raise Unavailable("does not build: " + lines[-1])
 
 
-def version(contender):
-    p = subprocess.run(["sh", "-c", " ".join(contender["version"])],
-                       capture_output=True, text=True)
+def version(contender, values):
+    command = values.fill(" ".join(contender["version"]), contender)
+    p = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
 
     return ", ".join(p.stdout.split("\n")).strip(", ")
 

@@ -8,6 +8,10 @@ import time
 TICK = os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1
 
+# where the kernel tells how long a thread may run on, in nanoseconds
+SLICE = (("/sys/kernel/debug/sched/base_slice_ns", r"(\d+)"),
+         ("/proc/self/sched", r"se\.slice\s*:\s*(\d+)"))
+
 # a sample is quiet if other programs used less than this part of each core
 # and the hypervisor took less than that many ticks
 QUIET, STEAL = 0.06, 8
@@ -139,6 +143,29 @@ class Window:
                            used(SERVER_CORE) - busy),
             "steal": max(cores1[c][1] - cores0[c][1] for c in cores0),
         }
+
+
+def base_slice():
+    for name, pattern in SLICE:
+        try:
+            with open(name) as f:
+                m = re.search(pattern, f.read())
+        except OSError:
+            continue
+        if m:
+            return "%.2f ms" % (int(m.group(1)) / 1e6)
+
+    return "unknown"
+
+
+def scheduler():
+    """What w3 depends on."""
+    version = [int(n) for n in re.findall(r"\d+", os.uname().release)[:2]]
+    preempt = re.search(r"PREEMPT\w*", os.uname().version)
+
+    return "%s, base slice %s, %s" % (
+        "EEVDF" if version >= [6, 6] else "CFS", base_slice(),
+        preempt.group() if preempt else "no PREEMPT")
 
 
 def is_quiet(sample):

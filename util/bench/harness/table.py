@@ -76,6 +76,27 @@ def streams_cells(samples, limit):
         quiet_cell(samples)]
 
 
+def stall_cells(samples, limit):
+    return [number(median(samples, "rps")),
+            number(median(samples, "us"), "%.1f"),
+            "%.0f%%" % (100 * median(samples, "busy")),
+            milliseconds(median(samples, "p99"))] + [
+        milliseconds(median(samples, key)) for key in
+        ("probe_p50", "probe_p99", "probe_max")] + [
+        total(samples, "bad"), quiet_cell(samples)]
+
+
+def pair_cells(samples, limit):
+    return [number(median(samples, "first_us"), "%.1f"),
+            number(median(samples, "us"), "%.1f"),
+            number(median(samples, "times"), "%.2f"),
+            number(median(samples, "first_rps")),
+            number(median(samples, "rps")),
+            milliseconds(median(samples, "first_probe_p99")),
+            milliseconds(median(samples, "probe_p99")),
+            total(samples, "bad"), quiet_cell(samples)]
+
+
 def count_cells(samples, limit):
     return [number(median(samples, "instructions")),
             ratio(samples, limit, "instructions"),
@@ -90,6 +111,12 @@ KINDS = {
     "streams": (["CPU µs/request", "RSS B/waiting stream", "200",
                  "of them early", "503", "with Retry-After", "other",
                  "quiet"], streams_cells),
+    "stall": (["requests/s", "CPU µs/request", "server busy", "p99 ms",
+               "probe p50 ms", "probe p99 ms", "probe max ms", "errors",
+               "quiet"], stall_cells),
+    "pair": (["hello, CPU µs", "in a thread, CPU µs", "hello × N",
+              "hello/s", "in a thread/s", "probe p99 ms, hello",
+              "probe p99 ms, in a thread", "errors", "quiet"], pair_cells),
     "count": (["instructions", "of limit", "of them in our module",
                "suspend and resume"], count_cells),
 }
@@ -139,6 +166,10 @@ def tables(results):
         lines += workload_table(name, part)
 
     lines += noise(results["workloads"].values())
+
+    if "scheduler" in results:
+        lines += ["", "Linux %s; scheduler: %s." % (results["kernel"],
+                                                    results["scheduler"])]
 
     if results["versions"]:
         lines.append("")

@@ -15,6 +15,12 @@ WORKLOADS = {
     "w2": ("hold", "%s requests each waiting 1 s", 10000, 1000),
     "w2h": ("streams", "%s requests waiting at once, as HTTP/2 streams",
             100000, 10000),
+    "w3": ("stall", "1 ms of CPU on a pool of 32 threads, %s connections",
+           32, 32),
+    "w3b": ("stall", "10 ms asleep on a pool of 32 threads, %s connections",
+            32, 32),
+    "w3n": ("pair", "hello, and the same from a pool of 32 threads, "
+            "%s connections", 32, 32),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
@@ -25,10 +31,16 @@ HOLD_SKIP = 2.5
 STREAM_CONNECTIONS = 8
 REFUSED = 100
 
+# w3: while wrk keeps the pool busy, one connection asks for the trivial path
+PROBE_PATH, PROBE_INTERVAL = "/json", 4000
+
 EXPECTED = {
     "w1": {"message": "Hello, World!"},
     "w2": {"ok": True},
     "w2h": {"ok": True},
+    "w3": {"message": "done"},
+    "w3b": {"message": "done"},
+    "w3n": {"message": "Hello, World!"},
 }
 
 
@@ -91,21 +103,59 @@ def rate(answer, window):
                 us=window["busy"] * 1e6 / per_second if per_second else None)
 
 
+def start_wrk(server, path, connections, seconds):
+    return client("wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds,
+                  "--timeout", "10s",
+                  "-s", os.path.join(HERE, "client", "report.lua"),
+                  "http://127.0.0.1:%d%s" % (server.port, path))
+
+
 def wrk(server, path, connections, seconds):
-    def start(duration):
-        return client("wrk", "-t1", "-c%d" % connections, "-d%ds" % duration,
-                      "--timeout", "10s",
-                      "-s", os.path.join(HERE, "client", "report.lua"),
-                      "http://127.0.0.1:%d%s" % (server.port, path))
+    start_wrk(server, path, connections, 1).communicate()
 
-    start(1).communicate()
-
-    p = start(seconds)
+    p = start_wrk(server, path, connections, seconds)
     window = machine.Window(server.pids, [p.pid])
     time.sleep(seconds - 0.25)
     window = window.close()
 
     return rate(result(p.communicate()[0]), window)
+
+
+def stall(server, path, connections, seconds):
+    """What wrk gets, and meanwhile the latency of the trivial path."""
+    start_wrk(server, path, connections, 1).communicate()
+
+    # before the probe and after it, too
+    p = start_wrk(server, path, connections, seconds + 1)
+    time.sleep(0.5)
+    probe = client(os.path.join(CLIENTS, "load"), "-p", server.port,
+                   "-u", PROBE_PATH, "-i", PROBE_INTERVAL,
+                   "-d", seconds * 1000)
+    wait_for(probe, "CONNECTED")
+
+    window = machine.Window(server.pids, [p.pid, probe.pid])
+    go(probe)
+    time.sleep(seconds - 0.25)
+    window = window.close()
+
+    seen = result(probe.communicate()[0])
+    answer = rate(result(p.communicate()[0]), window)
+
+    return dict(answer, bad=answer["bad"] + seen["bad"],
+                probe_p50=seen["p50"], probe_p99=seen["p99"],
+                probe_max=seen["max"])
+
+
+def pair(server, paths, connections, seconds):
+    """Two paths of the same server, one after the other."""
+    one, other = (stall(server, path, connections, seconds)
+                  for path in paths)
+
+    return dict(other, first_us=one["us"], times=other["us"] / one["us"],
+                first_rps=one["rps"], first_probe_p99=one["probe_p99"],
+                bad=one["bad"] + other["bad"],
+                foreign=max(one["foreign"], other["foreign"]),
+                steal=max(one["steal"], other["steal"]))
 
 
 def hold(server, path, requests, seconds):
@@ -160,7 +210,8 @@ def sample(contender, values, kind, path, n, seconds):
     if kind == "count":
         return count.sample(contender, values, path, n)
 
-    measure = {"wrk": wrk, "hold": hold, "streams": streams}[kind]
+    measure = {"wrk": wrk, "hold": hold, "streams": streams, "stall": stall,
+               "pair": pair}[kind]
 
     with Server(contender, values, machine.SERVER_CORE) as server:
         return measure(server, path, n, seconds)

@@ -3,7 +3,9 @@
  * one from that of the request.
  */
 
+#include <unistd.h>
 #include <ngx_async.h>
+#include "../work.h"
 
 
 ASYNC_HANDLER(hello)
@@ -38,4 +40,28 @@ ASYNC_HANDLER(wait)
     }
 
     return async_json_pack(req, 200, "{s:b}", "ok", 1);
+}
+
+
+/* in threads */
+
+BLOCKING_HANDLER(cpu)
+{
+    work_1ms();
+
+    return async_json_pack(req, 200, "{s:s}", "message", "done");
+}
+
+
+BLOCKING_HANDLER(block)
+{
+    usleep(10000);
+
+    return async_json_pack(req, 200, "{s:s}", "message", "done");
+}
+
+
+BLOCKING_HANDLER(noop)
+{
+    return async_json_pack(req, 200, "{s:s}", "message", "Hello, World!");
 }

@@ -1,6 +1,8 @@
 """FastAPI as its documentation teaches it."""
 import asyncio
+import time
 
+import anyio.to_thread
 from fastapi import FastAPI
 
 app = FastAPI()
@@ -15,3 +17,32 @@ async def hello():
 async def sleep():
     await asyncio.sleep(1)
     return {"ok": True}
+
+
+# functions without "async" run in threads
+
+@app.on_event("startup")
+async def threads():
+    anyio.to_thread.current_default_thread_limiter().total_tokens = 32
+
+
+@app.get("/cpu")
+def cpu():
+    stop, x = time.thread_time_ns() + 1000000, 1
+
+    while time.thread_time_ns() < stop:
+        for _ in range(100):
+            x = (x * 1103515245 + 12345) & 0x7fffffff
+
+    return {"message": "done"}
+
+
+@app.get("/block")
+def block():
+    time.sleep(0.010)
+    return {"message": "done"}
+
+
+@app.get("/noop")
+def noop():
+    return {"message": "Hello, World!"}

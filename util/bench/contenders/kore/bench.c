@@ -4,9 +4,12 @@
  */
 
 #include <stdio.h>
+#include <unistd.h>
 #include <kore/kore.h>
 #include <kore/http.h>
 #include <kore/seccomp.h>
+#include <kore/tasks.h>
+#include "../work.h"
 
 
 /* system calls of the C library that Kore's own filter forbids */
@@ -16,6 +19,10 @@ KORE_SECCOMP_FILTER("bench",
     KORE_SYSCALL_ALLOW(getrandom),
     KORE_SYSCALL_ALLOW(madvise),
     KORE_SYSCALL_ALLOW(rseq),
+    KORE_SYSCALL_ALLOW(clone3),
+    KORE_SYSCALL_ALLOW(sched_yield),
+    KORE_SYSCALL_ALLOW(sched_getaffinity),
+    KORE_SYSCALL_ALLOW(rt_sigprocmask),
     KORE_SYSCALL_ALLOW(futex))
 
 
@@ -27,6 +34,9 @@ typedef struct {
 
 int page_json(struct http_request *req);
 int page_sleep(struct http_request *req);
+int page_cpu(struct http_request *req);
+int page_block(struct http_request *req);
+int page_noop(struct http_request *req);
 
 
 static int
@@ -93,4 +103,87 @@ page_sleep(struct http_request *req)
     }
 
     return reply(req, "{\"ok\":true}", sizeof("{\"ok\":true}") - 1);
+}
+
+
+/* in threads */
+
+static int
+task_cpu(struct kore_task *task)
+{
+    (void) task;
+
+    work_1ms();
+
+    return KORE_RESULT_OK;
+}
+
+
+static int
+task_block(struct kore_task *task)
+{
+    (void) task;
+
+    usleep(10000);
+
+    return KORE_RESULT_OK;
+}
+
+
+static int
+task_noop(struct kore_task *task)
+{
+    (void) task;
+
+    return KORE_RESULT_OK;
+}
+
+
+/* called again when the task has ended */
+
+static int
+run(struct http_request *req, int (*entry)(struct kore_task *),
+    const char *text)
+{
+    struct kore_task  *task = req->hdlr_extra;
+
+    if (task == NULL) {
+        task = req->hdlr_extra = kore_calloc(1, sizeof(*task));
+
+        kore_task_create(task, entry);
+        kore_task_bind_request(task, req);
+        kore_task_run(task);
+
+        return KORE_RESULT_RETRY;
+    }
+
+    if (kore_task_state(task) != KORE_TASK_STATE_FINISHED) {
+        http_request_sleep(req);
+        return KORE_RESULT_RETRY;
+    }
+
+    kore_task_destroy(task);
+
+    return reply(req, text, strlen(text));
+}
+
+
+int
+page_cpu(struct http_request *req)
+{
+    return run(req, task_cpu, "{\"message\":\"done\"}");
+}
+
+
+int
+page_block(struct http_request *req)
+{
+    return run(req, task_block, "{\"message\":\"done\"}");
+}
+
+
+int
+page_noop(struct http_request *req)
+{
+    return run(req, task_noop, "{\"message\":\"Hello, World!\"}");
 }

@@ -3,6 +3,7 @@ local cjson = require "cjson"
 -- looked up once, as LuaJIT's documentation advises
 local encode, header, print, sleep = cjson.encode, ngx.header, ngx.print,
                                      ngx.sleep
+local run_worker_thread = ngx.run_worker_thread
 local M = {}
 
 local function json(value)
@@ -18,6 +19,14 @@ end
 function M.sleep(seconds)
     sleep(seconds)
     json({ ok = true })
+end
+
+function M.thread(name)
+    local ok, message = run_worker_thread("bench", "work", name)
+    if not ok then
+        error(message)
+    end
+    json({ message = message })
 end
 
 return M

@@ -24,9 +24,18 @@ async function serve(req, res) {
     res.end(body);
 }
 
-const server = http.createServer(serve);
+function listen() {
+    const server = http.createServer(serve);
 
-server.keepAliveTimeout = 600000;
-server.requestTimeout = 0;
-server.headersTimeout = 0;
-server.listen({ port: +process.env.PORT, host: '127.0.0.1', backlog: 4096 });
+    server.keepAliveTimeout = 600000;
+    server.requestTimeout = 0;
+    server.headersTimeout = 0;
+    server.listen({ port: +process.env.PORT, host: '127.0.0.1',
+                    backlog: 4096 });
+}
+
+if (require.main === module) {
+    listen();
+}
+
+module.exports = { routes, listen };
