@@ -11,6 +11,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use File::Path ();
+use File::Temp ();
+use IO::Select;
 use JSON::PP qw(decode_json encode_json);
 use POSIX ();
 use Test::More;
@@ -20,16 +22,15 @@ use NginxAsync;
 
 my $top = $NginxAsync::Env::Root;
 
-# nginx serves until it has been told to exit: a graceful end would wait
-$SIG{PIPE} = 'IGNORE';
-
 sub slurp { return NginxAsync::Env::slurp("$top/examples/$_[0]") }
 
 # An example's app, with further options of the compiler.
 sub build {
     my ($name, @options) = @_;
 
-    my $so  = NginxAsync::Env::run_dir() . "/$name.so";
+    my $so = NginxAsync::Env::run_dir() . "/$name.so";
+
+    local $ENV{ASAN} = NginxAsync::Env::asan() ? 1 : '';
     my $out = NginxAsync::run("$top/util/async-cc",
         "$top/examples/$name/$name.c", '-o', $so, @options);
 
@@ -105,19 +106,22 @@ sub cpu {
 }
 
 
-# How many threads of a worker, the loop aside, have computed for a moment.
-sub computing {
+# What the threads of a worker, the loop aside, have computed: ticks of each.
+sub ticks {
     my ($nginx) = @_;
 
     my $pid = $nginx->worker;
 
-    return grep {
+    return map {
         my (undef, $rest) = split /\) /,
             NginxAsync::Server::read_or_empty($_), 2;
-        !m{/$pid/stat$} && $rest && (split ' ', $rest)[11] >= 5;
+        m{/$pid/stat$} || !$rest ? () : (split ' ', $rest)[11];
     } glob "/proc/$pid/task/*/stat";
 }
 
+
+# How many of them have done so for a moment.
+sub computing { my ($nginx) = @_; return grep { $_ >= 5 } ticks($nginx) }
 
 # Those that waited leave the queue when the thread comes to them.
 sub draws_again {
@@ -385,11 +389,15 @@ subtest 'cpu: one thread' => sub {
     my @given_up = $nginx->log =~ /is given up/g;
     is scalar @given_up, 1, '... and those that waited have not begun';
 
+    my ($before) = ticks($nginx);
     my $c = $nginx->connect->send_request('POST', '/blur?radius=100',
-        body => picture(1, 4000, 3000, (9) x 12e6));
-    ok $nginx->wait_until(sub { computing($nginx) }, 30), 'a blur computes';
+        body => picture(1, 4000, 3000) . "\x09" x 12e6);
+    ok $nginx->wait_until(sub { (ticks($nginx))[0] > $before + 5 }, 30),
+        'a blur computes';
     $c->close;
     ok draws_again($nginx), '... and leaves the thread, too';
+    ok $nginx->wait_for_log(qr/"cpu:blur".* is given up at row \d+$/m),
+        '... before its end';
 
     $nginx->stop;
 
@@ -509,7 +517,11 @@ sub start_keeper {
 
     $keeper = $writer;
 
-    NginxAsync::Guard::at_end(sub { close $keeper; waitpid $pid, 0 });
+    NginxAsync::Guard::at_end(sub {
+        stop_server() if $server;
+        close $keeper;
+        waitpid $pid, 0;
+    });
 }
 
 
