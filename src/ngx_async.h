@@ -284,6 +284,8 @@ ASYNC_LOOP async_rc_t async_defer(async_t *co, async_cleanup_pt cleanup,
  * a coroutine that may await, and its thread waits until fn has returned.
  * Gives what fn returned, with the cause in async_req_error().  "arg" may point
  * to the stack of the caller.  fn may use "req": its thread rests meanwhile.
+ * A cleanup that fn registers is called when the request ends: that may be
+ * before the thread returns, so it may read "req" and log, not more.
  *
  * When the deadline of the request passes or its client goes, the await in
  * which fn waits ends with ASYNC_TIMEOUT or ASYNC_CANCELLED, as in a handler;

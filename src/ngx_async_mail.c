@@ -55,23 +55,34 @@ ngx_async_mail_init(ngx_cycle_t *cycle)
 }
 
 
+/*
+ * Threads may still post: nobody reads that, and nobody waits for it.  So the
+ * eventfd stays open as long as the process, lest they write elsewhere.
+ */
+
 void
 ngx_async_mail_exit(void)
 {
-    if (ngx_async_mail_connection) {
-        /* threads may still post: nobody reads that, and nobody waits for it */
-        __atomic_store_n(&ngx_async_mail_fd, -1, __ATOMIC_RELAXED);
+    ngx_connection_t  *c;
 
-        ngx_close_connection(ngx_async_mail_connection);
-        ngx_async_mail_connection = NULL;
+    c = ngx_async_mail_connection;
+
+    if (c == NULL) {
+        return;
     }
+
+    ngx_async_mail_connection = NULL;
+
+    (void) ngx_del_event(c->read, NGX_READ_EVENT, 0);
+
+    ngx_free_connection(c);
+    c->fd = (ngx_socket_t) -1;
 }
 
 
 void
 ngx_async_mail_post(ngx_async_mail_t *m)
 {
-    int                fd;
     uint64_t           one;
     ngx_async_mail_t  *head;
 
@@ -90,12 +101,9 @@ ngx_async_mail_post(ngx_async_mail_t *m)
     }
 
     one = 1;
-    fd = __atomic_load_n(&ngx_async_mail_fd, __ATOMIC_RELAXED);
 
-    if (fd != -1) {
-        /* cannot fail but by a closed descriptor: the counter never fills */
-        (void) !write(fd, &one, sizeof(uint64_t));
-    }
+    /* cannot fail: the counter never fills */
+    (void) !write(ngx_async_mail_fd, &one, sizeof(uint64_t));
 }
 
 

@@ -327,6 +327,7 @@ ngx_async_task_call(ngx_async_task_t *t)
 static void
 ngx_async_task_end(ngx_async_task_t *t)
 {
+    ngx_async_end_t   *end;
     ngx_async_coro_t  *coro;
 
     ngx_async_set_state(t, NGX_ASYNC_DONE);
@@ -346,6 +347,13 @@ ngx_async_task_end(ngx_async_task_t *t)
 
     if (ngx_async_unlikely(ngx_async_quitting)) {
         ngx_async_quit_ended();
+    }
+
+    while (ngx_async_unlikely(t->ends != NULL)) {
+        end = t->ends;
+        t->ends = end->next;
+
+        end->handler(end);
     }
 
     t->done(t);

@@ -106,6 +106,16 @@ struct ngx_async_shield_s {
 typedef struct ngx_async_defer_s  ngx_async_defer_t;
 
 
+/* What the module itself does when a task has ended; part of what it serves */
+
+typedef struct ngx_async_end_s  ngx_async_end_t;
+
+struct ngx_async_end_s {
+    ngx_async_end_t           *next;
+    void                     (*handler)(ngx_async_end_t *end);
+};
+
+
 struct async_s {
     /* in the list of live tasks; in the ready queue while NGX_ASYNC_READY */
     ngx_queue_t                live;
@@ -134,6 +144,7 @@ struct async_s {
 
     ngx_async_shield_t        *shield;
     ngx_async_defer_t         *defers;        /* last registered first */
+    ngx_async_end_t           *ends;          /* after those */
 
     /* that of the request, or made when it is first needed */
     ngx_pool_t                *pool;

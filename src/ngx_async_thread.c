@@ -61,6 +61,12 @@ typedef struct {
     ngx_log_t                *log;
     ngx_uint_t                handled;        /* the thread is through */
 
+    /* after a call: what it has left with the task may point to the data */
+    ngx_async_end_t           end;
+    ngx_uint_t                kept;           /* until the task ends */
+    ngx_uint_t                dropped;
+    ngx_uint_t                freed;
+
     /* the data follows, aligned for any type */
     max_align_t               data[];
 } ngx_async_job_t;
@@ -94,9 +100,11 @@ static void ngx_async_thread_first(void);
 static void ngx_async_thread_stay(void) __attribute__((noreturn));
 static void ngx_async_thread_handler(ngx_event_t *ev);
 static async_rc_t ngx_async_thread_serve(ngx_async_task_t *t,
-    ngx_async_job_t *job);
+    ngx_async_job_t *job, ngx_async_thread_call_t *call);
 static void ngx_async_thread_abandon(ngx_async_task_t *t,
     ngx_async_job_t *job, async_rc_t rc);
+static void ngx_async_thread_keep(ngx_async_task_t *t, ngx_async_job_t *job);
+static void ngx_async_thread_ended(ngx_async_end_t *end);
 static void ngx_async_thread_drop(ngx_async_job_t *job);
 static void ngx_async_thread_called(ngx_async_mail_t *m);
 static void ngx_async_thread_refuse(ngx_async_thread_call_t *call);
@@ -169,7 +177,16 @@ ngx_async_thread_job(size_t size, ngx_async_thread_pt run,
 void
 ngx_async_thread_free(void *data)
 {
-    ngx_free(ngx_async_job(data));
+    ngx_async_job_t  *job;
+
+    job = ngx_async_job(data);
+
+    if (job->kept) {
+        job->freed = 1;
+        return;
+    }
+
+    ngx_free(job);
 }
 
 
@@ -177,8 +194,9 @@ async_rc_t
 ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
     void *data)
 {
-    async_rc_t        rc;
-    ngx_async_job_t  *job;
+    async_rc_t                rc;
+    ngx_async_job_t          *job;
+    ngx_async_thread_call_t  *call;
 
     job = ngx_async_job(data);
     job->waker = ngx_async_waker(t);
@@ -209,11 +227,13 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
             return ASYNC_OK;
         }
 
-        if (rc != NGX_ASYNC_CALLED) {
+        call = (rc == NGX_ASYNC_CALLED) ? job->call : NULL;
+
+        if (call == NULL) {
             break;
         }
 
-        rc = ngx_async_thread_serve(t, job);
+        rc = ngx_async_thread_serve(t, job, call);
 
         if (rc != ASYNC_OK) {
             return rc;
@@ -229,16 +249,17 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
 /* A call from the thread, on the coroutine.  ASYNC_OK: the wait goes on. */
 
 static async_rc_t
-ngx_async_thread_serve(ngx_async_task_t *t, ngx_async_job_t *job)
+ngx_async_thread_serve(ngx_async_task_t *t, ngx_async_job_t *job,
+    ngx_async_thread_call_t *call)
 {
-    const char               *await, *site;
-    async_rc_t                rc;
-    ngx_async_thread_call_t  *call;
+    const char  *await, *site;
+    async_rc_t   rc;
 
     await = t->await;
     site = t->site;
-    call = job->call;
     job->call = NULL;
+
+    ngx_async_thread_keep(t, job);
 
     call->rc = call->fn(t, call->arg);
 
@@ -295,8 +316,46 @@ ngx_async_thread_abandon(ngx_async_task_t *t, ngx_async_job_t *job,
 
 
 static void
+ngx_async_thread_keep(ngx_async_task_t *t, ngx_async_job_t *job)
+{
+    if (job->kept) {
+        return;
+    }
+
+    job->kept = 1;
+    job->end.handler = ngx_async_thread_ended;
+    job->end.next = t->ends;
+
+    t->ends = &job->end;
+}
+
+
+static void
+ngx_async_thread_ended(ngx_async_end_t *end)
+{
+    ngx_async_job_t  *job;
+
+    job = (ngx_async_job_t *) ((u_char *) end
+                               - offsetof(ngx_async_job_t, end));
+    job->kept = 0;
+
+    if (job->dropped) {
+        ngx_async_thread_drop(job);
+
+    } else if (job->freed) {
+        ngx_free(job);
+    }
+}
+
+
+static void
 ngx_async_thread_drop(ngx_async_job_t *job)
 {
+    if (job->kept) {
+        job->dropped = 1;
+        return;
+    }
+
     if (job->drop) {
         job->drop(job->data);
     }

@@ -13,7 +13,7 @@ use Test::More;
 
 use NginxAsync;
 
-my @handlers = qw(three slow nested header keeps thread thread_req file hello many);
+my @handlers = qw(three slow nested header keeps thread thread_req thread_gone file hello many);
 
 my $routes = join '', map { <<"EOF_CONF" } @handlers;
     location = /$_       { async_handler defer:$_; }
@@ -216,6 +216,12 @@ ok $n->stop, '... and nothing is left of them';
     is $n->get('/thread_req')->status, 200, 'the cleanup of a call from a thread';
     ok says($n, 'sees /thread_req'), '... may use the request, as any other';
     is $n->worker, $worker, '... which is there as long as the task';
+
+    my $c = $n->connect->send_request('GET', '/thread_gone');
+    ok says($n, 'thread_gone waits'), 'a thread waits for the loop';
+    $c->reset;
+    ok says($n, 'sees /thread_gone'), '... the same when the client has gone and the thread returned';
+    is $n->worker, $worker, '... and it is there until then';
     $n->stop;
 }
 

@@ -17,8 +17,6 @@ use Test::More;
 
 use NginxAsync;
 
-# It builds three times: minutes on a slow machine.
-plan skip_all => "TEST_NGINX_LONG=1 runs it" unless $ENV{TEST_NGINX_LONG};
 
 my $top  = $NginxAsync::Env::Root;
 my $asan = NginxAsync::Env::asan();

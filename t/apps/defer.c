@@ -241,6 +241,26 @@ BLOCKING_HANDLER(thread_req)
 }
 
 
+/* nobody waits any more, and the thread has returned before the cleanup ends */
+
+static async_rc_t
+naps(async_t *co, void *arg)
+{
+    async_log(arg, ASYNC_LOG_NOTICE, "<thread_gone waits>");
+
+    return await_sleep(co, 3600000);
+}
+
+
+BLOCKING_HANDLER(thread_gone)
+{
+    ASYNC_TRY(async_call(req, defers_sees, req));
+    ASYNC_TRY(async_call(req, naps, req));
+
+    return async_text(req, 200, "thread\n");
+}
+
+
 /* a file, which the module opens when the handler has returned */
 
 ASYNC_HANDLER(file)
