@@ -184,16 +184,16 @@ typedef struct {
  * define  async_rc_t connect_cache(async_t *co),  which may await.
  *
  * Requests to handlers of the app wait while its startup runs.  If a startup
- * function does not return ASYNC_OK, or not within async_timeout, the log says
- * why, handlers of the app answer 503 with Retry-After, and this function is
- * tried again, after 1 second, then 2, 4 and so on, 30 at most; those after it
- * run when it has succeeded.
+ * function does not return ASYNC_OK, or not within the async_timeout of "http",
+ * the log says why, handlers of the app answer 503 with Retry-After, and this
+ * function is tried again, after 1 second, then 2, 4 and so on, 30 at most;
+ * those after it run when it has succeeded.
  *
  * The shutdown functions of an app whose startup has succeeded run before the
- * worker exits, at a reload too, once all requests and tasks have ended.  They
- * have what is left of async_shutdown_timeout, a second at least, and half of
- * one at a fast exit.  A code other than ASYNC_OK is logged, and the next one
- * runs.
+ * worker exits, at a reload too, once all requests and tasks have ended or have
+ * been given up; requests that come then are answered 503.  They have what is
+ * left of async_shutdown_timeout, a second at least, and half of one at a fast
+ * exit.  A code other than ASYNC_OK is logged, and the next one runs.
  */
 #define ASYNC_STARTUP(name)                                                  \
     static async_rc_t name(async_t *co);                                     \
@@ -284,8 +284,12 @@ ASYNC_LOOP async_rc_t async_defer(async_t *co, async_cleanup_pt cleanup,
  * a coroutine that may await, and its thread waits until fn has returned.
  * Gives what fn returned, with the cause in async_req_error().  "arg" may point
  * to the stack of the caller.  fn may use "req": its thread rests meanwhile.
- * A cleanup that fn registers is called when the request ends: that may be
- * before the thread returns, so it may read "req" and log, not more.
+ * fn may not wait for a lock that a thread holds across an async_call().
+ *
+ * A cleanup that fn registers with async_defer() is called when the request has
+ * ended and the thread has returned, so that the thread may use meanwhile what
+ * fn has acquired.  "req" is there until then; but when the request has ended
+ * before, there are no variables, and nothing changes the response.
  *
  * When the deadline of the request passes or its client goes, the await in
  * which fn waits ends with ASYNC_TIMEOUT or ASYNC_CANCELLED, as in a handler;
@@ -297,7 +301,8 @@ ASYNC_ANY async_rc_t async_call(async_req_t *req, async_fn_pt fn, void *arg);
 
 /*
  * Nonzero when nobody wants the result of the handler any more: the client has
- * gone, the deadline has passed, or the worker shuts down.  Costs a load.
+ * gone, the deadline or async_shutdown_timeout has passed, or the worker stops
+ * at once.  Costs a load.
  */
 ASYNC_ANY int async_cancelled(async_req_t *req);
 
@@ -305,7 +310,7 @@ ASYNC_ANY int async_cancelled(async_req_t *req);
 /*
  * The error log of nginx, at its levels.  The line is that of printf(), with
  * the client, the request and so on as nginx adds them; control characters are
- * escaped, and what is longer than 2,000 bytes is cut.  Lines of a thread are
+ * escaped, and what is longer than 1,500 bytes is cut.  Lines of a thread are
  * written by the loop, in their order.
  */
 typedef enum {

@@ -21,13 +21,13 @@ ngx_uint_t  ngx_async_ndefers;
 async_rc_t
 async_defer(async_t *co, async_cleanup_pt cleanup, void *arg)
 {
-    ngx_pool_t         *pool;
     ngx_async_defer_t  *d;
 
     ngx_async_check_task(co);
 
-    pool = ngx_async_task_pool(co);
-    d = pool ? ngx_palloc(pool, sizeof(ngx_async_defer_t)) : NULL;
+    /* one of a call may outlive the request: ngx_async_thread.c */
+
+    d = ngx_alloc(sizeof(ngx_async_defer_t), co->log);
 
     if (d == NULL) {
         cleanup(co, arg);
@@ -67,6 +67,7 @@ ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout)
 
         d->cleanup(t, d->arg);
 
+        ngx_free(d);
         ngx_async_ndefers--;
     }
 
@@ -75,4 +76,19 @@ ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout)
     t->await = await;
     t->site = site;
     ngx_memcpy(t->error, error, NGX_ASYNC_ERROR_LEN);
+}
+
+
+void
+ngx_async_defers_move(ngx_async_defer_t **to, ngx_async_defer_t **from)
+{
+    ngx_async_defer_t  *first, **last;
+
+    first = *from;
+    *from = NULL;
+
+    for (last = &first; *last; last = &(*last)->next) { /* void */ }
+
+    *last = *to;
+    *to = first;
 }

@@ -12,7 +12,7 @@
 #include <stdarg.h>
 
 
-#define NGX_ASYNC_LINE_LEN  2000
+#define NGX_ASYNC_LINE_LEN  1500
 
 
 static void ngx_async_log_line(ngx_async_task_t *t, ngx_uint_t level,
@@ -142,7 +142,7 @@ static void
 ngx_async_log_line(ngx_async_task_t *t, ngx_uint_t level, ngx_err_t err,
     ngx_str_t *line)
 {
-    if (t->job && ngx_async_thread_self()) {
+    if (t->job) {
         ngx_async_thread_log(t->job, level, err, line);
         return;
     }

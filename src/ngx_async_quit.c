@@ -46,10 +46,13 @@ static void ngx_async_give_up(ngx_log_t *log);
 static void ngx_async_give_up_task(ngx_async_task_t *t, void *data);
 static void ngx_async_cancel_all(void);
 static void ngx_async_cancel_task(ngx_async_task_t *t, void *data);
+static void ngx_async_turn(ngx_cycle_t *cycle, ngx_uint_t *pending,
+    ngx_msec_t timeout);
 static void ngx_async_linger_handler(ngx_event_t *ev);
 
 
 ngx_uint_t                ngx_async_quitting;
+ngx_uint_t                ngx_async_left;
 
 static ngx_async_quit_t   ngx_async_quit;
 
@@ -116,7 +119,7 @@ ngx_async_quit_handler(ngx_event_t *ev)
 
     ngx_async_quit_exit();
 
-    if (ngx_async_tasks() + ngx_async_quit.nheld) {
+    if (ngx_async_ntasks + ngx_async_quit.nheld) {
         ngx_async_guard();
     }
 }
@@ -137,7 +140,7 @@ ngx_async_quit_begun(ngx_async_task_t *t)
 void
 ngx_async_quit_ended(void)
 {
-    if (ngx_async_tasks() + ngx_async_quit.nheld == 0
+    if (ngx_async_ntasks + ngx_async_quit.nheld == 0
         && ngx_async_quit.guard.timer_set)
     {
         ngx_del_timer(&ngx_async_quit.guard);
@@ -197,14 +200,14 @@ ngx_async_guard(void)
 static void
 ngx_async_guard_handler(ngx_event_t *ev)
 {
-    if (ngx_async_quit.state == NGX_ASYNC_LAST || ngx_async_tasks() == 0) {
+    if (ngx_async_quit.state == NGX_ASYNC_LAST || ngx_async_ntasks == 0) {
         ngx_async_give_up(ev->log);
         return;
     }
 
     ngx_log_error(NGX_LOG_WARN, ev->log, 0,
                   "async: %ui tasks are cancelled after "
-                  "\"async_shutdown_timeout\"", ngx_async_tasks());
+                  "\"async_shutdown_timeout\"", ngx_async_ntasks);
 
     ngx_async_quit.state = NGX_ASYNC_LAST;
     ngx_async_quit.bound = ngx_current_msec + NGX_ASYNC_LAST_CALL;
@@ -240,7 +243,7 @@ ngx_async_give_up_task(ngx_async_task_t *t, void *data)
     t->timer.cancelable = 1;
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "async handler \"%s\" does not end after it has been "
+                  "async \"%s\" does not end after it has been "
                   "cancelled, in %s at %s", t->profile->name,
                   t->await ? t->await : "no await", t->site ? t->site : "-");
 }
@@ -275,16 +278,18 @@ ngx_async_leave(ngx_cycle_t *cycle)
     }
 
     ngx_async_quitting = 1;
+    ngx_async_left = 1;
     ngx_async_quit.state = NGX_ASYNC_GIVEN_UP;
 
     if (ngx_async_quit.guard.timer_set) {
         ngx_del_timer(&ngx_async_quit.guard);
     }
 
-    if (ngx_async_ndefers) {
-        ngx_async_cancel_all();
-        ngx_async_linger(cycle, &ngx_async_ndefers, NGX_ASYNC_FAST / 2);
-    }
+    /* and those that there are have a moment to end */
+
+    ngx_async_cancel_all();
+    ngx_async_turn(cycle, &ngx_async_ntasks, NGX_ASYNC_FAST / 2);
+    ngx_async_turn(cycle, &ngx_async_ndefers, NGX_ASYNC_FAST / 2);
 }
 
 
@@ -303,15 +308,27 @@ ngx_async_time_left(void)
 }
 
 
+void
+ngx_async_linger(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
+{
+    ngx_async_turn(cycle, pending, timeout);
+
+    if (*pending) {
+        ngx_async_cancel_all();
+        ngx_async_turn(cycle, pending, NGX_ASYNC_FAST);
+    }
+}
+
+
 /*
  * nginx exits when no timer is left: the loop is turned from here, where that
  * does not matter.
  */
 
-void
-ngx_async_linger(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
+static void
+ngx_async_turn(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
 {
-    ngx_uint_t   cancelled, fast;
+    ngx_uint_t   fast;
     ngx_event_t  timer;
 
     ngx_memzero(&timer, sizeof(ngx_event_t));
@@ -322,32 +339,24 @@ ngx_async_linger(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
 
     fast = ngx_terminate;
 
-    for (cancelled = 0; *pending; cancelled++) {
+    ngx_add_timer(&timer, timeout);
 
-        ngx_add_timer(&timer, timeout);
+    /* of whoever has been woken, or a wait for events would come first */
+    ngx_event_process_posted(cycle, &ngx_posted_events);
 
-        while (*pending && timer.timer_set) {
-            ngx_process_events_and_timers(cycle);
+    while (*pending && timer.timer_set) {
+        ngx_process_events_and_timers(cycle);
 
-            if (ngx_terminate && !fast && timer.timer_set) {
-                /* in the middle of a graceful one */
-                fast = 1;
-                ngx_del_timer(&timer);
-                ngx_add_timer(&timer, NGX_ASYNC_FAST);
-            }
-        }
-
-        if (timer.timer_set) {
+        if (ngx_terminate && !fast && timer.timer_set) {
+            /* in the middle of a graceful one */
+            fast = 1;
             ngx_del_timer(&timer);
-            return;
+            ngx_add_timer(&timer, NGX_ASYNC_FAST);
         }
+    }
 
-        if (cancelled) {
-            return;
-        }
-
-        ngx_async_cancel_all();
-        timeout = NGX_ASYNC_FAST;
+    if (timer.timer_set) {
+        ngx_del_timer(&timer);
     }
 }
 

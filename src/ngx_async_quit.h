@@ -22,6 +22,9 @@ extern ngx_uint_t  ngx_async_quitting;
 void ngx_async_quit_begun(ngx_async_task_t *t);
 void ngx_async_quit_ended(void);
 
+/* The process exits: requests that come now are not for apps any more. */
+extern ngx_uint_t  ngx_async_left;
+
 /* What a graceful shutdown waits for beside tasks: threads that run. */
 void ngx_async_hold(void);
 void ngx_async_release(void);

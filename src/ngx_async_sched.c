@@ -11,7 +11,7 @@
  *     shorter slice than the running one's takes the processor at once; before,
  *     the weight does it alone.
  *
- * SCHED_BATCH has threads that wake up not interrupt others.
+ * SCHED_BATCH for the threads has changed nothing, and cost a little.
  */
 
 #include <ngx_async_sched.h>
@@ -76,15 +76,7 @@ ngx_async_sched_loop(void)
 void
 ngx_async_sched_thread(ngx_int_t nice)
 {
-    int                 now;
-    struct sched_param  param;
-
-    ngx_memzero(&param, sizeof(struct sched_param));
-
-    if (sched_getscheduler(0) == SCHED_OTHER) {
-        /* this thread's, although glibc says process */
-        (void) sched_setscheduler(0, SCHED_BATCH, &param);
-    }
+    int  now;
 
     errno = 0;
     now = getpriority(PRIO_PROCESS, 0);

@@ -14,6 +14,9 @@
 
 #define ngx_async_unlikely(x)  __builtin_expect(!!(x), 0)
 
+/* how many tasks there may be beyond "async_max_tasks" */
+#define NGX_ASYNC_OVER         64
+
 /* how many resumes in one turn of the loop before it may serve events */
 #define NGX_ASYNC_TURN         1024
 
@@ -39,7 +42,7 @@ typedef struct {
     ngx_queue_t                ready;
     ngx_queue_t                live;
     pthread_t                  thread;        /* the loop's */
-    ngx_uint_t                 ntasks;
+    ngx_uint_t                 max_tasks;
     uint64_t                   ticket;
     ngx_msec_t                 slow;
     ngx_msec_t                 cleanup_timeout;
@@ -50,6 +53,8 @@ typedef struct {
 } ngx_async_worker_t;
 
 
+static void ngx_async_too_many(ngx_async_profile_t *profile, ngx_log_t *log)
+    __attribute__((cold));
 static void ngx_async_task_main(void *data);
 static ngx_inline ngx_int_t ngx_async_resume(ngx_async_task_t *t);
 static ngx_inline ngx_msec_t ngx_async_clock(void);
@@ -68,6 +73,8 @@ static void ngx_async_drain_handler(ngx_event_t *ev);
 static void ngx_async_trim_handler(ngx_event_t *ev);
 static async_rc_t ngx_async_refuse(ngx_async_task_t *t);
 
+
+ngx_uint_t                  ngx_async_ntasks;
 
 static ngx_async_worker_t   ngx_async;
 
@@ -112,6 +119,8 @@ ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
 ngx_int_t
 ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
 {
+    size_t  max;
+
     ngx_memzero(&ngx_async, sizeof(ngx_async_worker_t));
 
     ngx_queue_init(&ngx_async.ready);
@@ -136,7 +145,8 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     ngx_async.task_size = conf->task_size;
 
     ngx_async.stacks = ngx_async_stack_pool_create(conf->stack_size,
-                                                   conf->max_tasks);
+                                                   conf->max_tasks
+                                                   + NGX_ASYNC_OVER);
     if (ngx_async.stacks == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
                       "async: no memory for a pool of %ui stacks of %uz "
@@ -144,13 +154,17 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
         return NGX_ERROR;
     }
 
-    if (ngx_async_stack_pool_max(ngx_async.stacks) < conf->max_tasks) {
+    max = ngx_async_stack_pool_max(ngx_async.stacks);
+    max = (max > NGX_ASYNC_OVER) ? max - NGX_ASYNC_OVER : max;
+
+    if (max < conf->max_tasks) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                       "async: only %uz of the %ui tasks of "
                       "\"async_max_tasks\" fit: raise vm.max_map_count",
-                      ngx_async_stack_pool_max(ngx_async.stacks),
-                      conf->max_tasks);
+                      max, conf->max_tasks);
     }
+
+    ngx_async.max_tasks = max;
 
     if (ngx_async_coro_overflow_install(ngx_async_note_overflow) != 0) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
@@ -158,13 +172,6 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     }
 
     return ngx_async_quit_init(cycle, conf);
-}
-
-
-ngx_uint_t
-ngx_async_tasks(void)
-{
-    return ngx_async.ntasks;
 }
 
 
@@ -186,6 +193,19 @@ void *
 ngx_async_task_create(ngx_async_body_pt body, ngx_async_done_pt done,
     ngx_async_profile_t *profile, ngx_log_t *log)
 {
+    if (ngx_async_unlikely(ngx_async_ntasks >= ngx_async.max_tasks)) {
+        ngx_async_too_many(profile, log);
+        return NULL;
+    }
+
+    return ngx_async_task_create_over(body, done, profile, log);
+}
+
+
+void *
+ngx_async_task_create_over(ngx_async_body_pt body, ngx_async_done_pt done,
+    ngx_async_profile_t *profile, ngx_log_t *log)
+{
     ngx_async_coro_t  *coro;
     ngx_async_task_t  *t;
 
@@ -193,11 +213,7 @@ ngx_async_task_create(ngx_async_body_pt body, ngx_async_done_pt done,
                                  ngx_async.task_size);
 
     if (coro == NULL) {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "async: no task for \"%s\": %ui run already, of at most "
-                      "%uz by \"async_max_tasks\" and the kernel's limits",
-                      profile->name, ngx_async.ntasks,
-                      ngx_async_stack_pool_max(ngx_async.stacks));
+        ngx_async_too_many(profile, log);
         return NULL;
     }
 
@@ -214,7 +230,7 @@ ngx_async_task_create(ngx_async_body_pt body, ngx_async_done_pt done,
     t->timer.log = log;
 
     ngx_queue_insert_tail(&ngx_async.live, &t->live);
-    ngx_async.ntasks++;
+    ngx_async_ntasks++;
 
     if (ngx_async_unlikely(ngx_async_quitting)) {
         ngx_async_quit_begun(t);
@@ -228,6 +244,16 @@ ngx_async_task_create(ngx_async_body_pt body, ngx_async_done_pt done,
     }
 
     return t;
+}
+
+
+static void
+ngx_async_too_many(ngx_async_profile_t *profile, ngx_log_t *log)
+{
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "async: no task for \"%s\": %ui run already, of at most "
+                  "%ui by \"async_max_tasks\" and the kernel's limits",
+                  profile->name, ngx_async_ntasks, ngx_async.max_tasks);
 }
 
 
@@ -277,6 +303,11 @@ ngx_async_resume(ngx_async_task_t *t)
     ngx_async.current = outer;
 
     held = ngx_async_clock() - start;
+
+    if (ngx_async_unlikely(held != 0)) {
+        /* deadlines count from nginx's clock */
+        ngx_time_update();
+    }
 
     if (ngx_async_unlikely(held >= ngx_async.slow)) {
         ngx_async_note_slow(t, await, site, held);
@@ -343,7 +374,7 @@ ngx_async_task_end(ngx_async_task_t *t)
     }
 
     ngx_queue_remove(&t->live);
-    ngx_async.ntasks--;
+    ngx_async_ntasks--;
 
     if (ngx_async_unlikely(ngx_async_quitting)) {
         ngx_async_quit_ended();
@@ -434,8 +465,8 @@ ngx_async_refuse(ngx_async_task_t *t)
     }
 
     if (t->reason == NGX_ASYNC_DEADLINE) {
-        return ngx_async_set_error(t, ASYNC_TIMEOUT, "the deadline of the "
-                                   "request has passed");
+        return ngx_async_set_error(t, ASYNC_TIMEOUT, "the deadline has "
+                                   "passed");
     }
 
     if (t->reason == NGX_ASYNC_CLEANUP) {
@@ -780,7 +811,7 @@ ngx_async_exit(void)
 {
     ngx_async_quit_exit();
 
-    if (ngx_async.stacks && ngx_async.ntasks == 0) {
+    if (ngx_async.stacks && ngx_async_ntasks == 0) {
         ngx_async_stack_pool_destroy(ngx_async.stacks);
         ngx_async.stacks = NULL;
     }

@@ -176,7 +176,9 @@ typedef struct {
 
 
 ngx_int_t ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf);
-ngx_uint_t ngx_async_tasks(void);
+
+/* how many tasks there are in this worker */
+extern ngx_uint_t  ngx_async_ntasks;
 
 /* The running task; NULL: none. */
 ngx_async_task_t *ngx_async_task_self(void);
@@ -194,6 +196,13 @@ void ngx_async_each(void (*visit)(ngx_async_task_t *t, void *data),
  * until "done" has returned.  NULL: too many tasks, or no memory; logged.
  */
 void *ngx_async_task_create(ngx_async_body_pt body,
+    ngx_async_done_pt done, ngx_async_profile_t *profile, ngx_log_t *log);
+
+/*
+ * The same also when there are "async_max_tasks" already: for the few that
+ * shall not depend on requests.
+ */
+void *ngx_async_task_create_over(ngx_async_body_pt body,
     ngx_async_done_pt done, ngx_async_profile_t *profile, ngx_log_t *log);
 
 /*
@@ -234,6 +243,9 @@ void ngx_async_unshield(ngx_async_task_t *t);
 
 /* ngx_async_defer.c: calls what async_defer() has registered, shielded */
 void ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout);
+
+/* puts those of one list before those of another: they are later ones */
+void ngx_async_defers_move(ngx_async_defer_t **to, ngx_async_defer_t **from);
 
 /* how many there are in this worker */
 extern ngx_uint_t  ngx_async_ndefers;

@@ -12,6 +12,7 @@
  */
 
 #include <ngx_async_thread.h>
+#include <ngx_async_thread_queue.h>
 #include <ngx_async_mail.h>
 #include <ngx_async_quit.h>
 #include <ngx_async_sched.h>
@@ -28,12 +29,14 @@
 /* how long threads on their way out have when the worker exits */
 #define NGX_ASYNC_THREAD_LEAVE   10
 
+/* when no task can be had for cleanups */
+#define NGX_ASYNC_THREAD_AGAIN   100
+
 
 typedef enum {
     NGX_ASYNC_JOB_QUEUED = 0,
     NGX_ASYNC_JOB_RUNNING,
-    NGX_ASYNC_JOB_RETURNED,
-    NGX_ASYNC_JOB_SKIPPED
+    NGX_ASYNC_JOB_RETURNED
 } ngx_async_job_state_e;
 
 
@@ -41,11 +44,13 @@ typedef struct ngx_async_thread_call_s  ngx_async_thread_call_t;
 
 
 typedef struct {
-    ngx_thread_task_t         task;
+    ngx_async_thread_item_t   item;
+    ngx_async_thread_pool_t  *pool;
 
     ngx_async_thread_pt       run;
     ngx_async_thread_pt       drop;
-    const char               *name;
+    ngx_async_profile_t      *profile;
+    ngx_uint_t                log_level;
 
     int                       state;
     int                       abandoned;
@@ -61,11 +66,14 @@ typedef struct {
     ngx_log_t                *log;
     ngx_uint_t                handled;        /* the thread is through */
 
-    /* after a call: what it has left with the task may point to the data */
+    /* cleanups that calls have registered: for when the thread is through,
+       and the data stays until they are */
+    ngx_async_defer_t        *defers;
     ngx_async_end_t           end;
     ngx_uint_t                kept;           /* until the task ends */
     ngx_uint_t                dropped;
     ngx_uint_t                freed;
+    ngx_event_t               again;
 
     /* the data follows, aligned for any type */
     max_align_t               data[];
@@ -95,28 +103,44 @@ typedef struct {
 } ngx_async_thread_line_t;
 
 
-static void ngx_async_thread_main(void *data, ngx_log_t *log);
+/* a task of its own for what is left of a job */
+
+typedef struct {
+    ngx_async_task_t          task;
+    ngx_async_job_t          *job;
+} ngx_async_thread_cleaner_t;
+
+
+static void ngx_async_thread_main(ngx_async_thread_item_t *item);
 static void ngx_async_thread_first(void);
-static void ngx_async_thread_stay(void) __attribute__((noreturn));
-static void ngx_async_thread_handler(ngx_event_t *ev);
+static void ngx_async_thread_done(ngx_async_thread_item_t *item);
+static void ngx_async_thread_clean(ngx_event_t *ev);
+static void ngx_async_thread_clean_body(ngx_async_task_t *t);
+static void ngx_async_thread_clean_done(ngx_async_task_t *t);
 static async_rc_t ngx_async_thread_serve(ngx_async_task_t *t,
     ngx_async_job_t *job, ngx_async_thread_call_t *call);
 static void ngx_async_thread_abandon(ngx_async_task_t *t,
     ngx_async_job_t *job, async_rc_t rc);
+static void ngx_async_thread_give_defers(ngx_async_task_t *t,
+    ngx_async_job_t *job);
+static void ngx_async_thread_through(ngx_async_job_t *job);
 static void ngx_async_thread_keep(ngx_async_task_t *t, ngx_async_job_t *job);
 static void ngx_async_thread_ended(ngx_async_end_t *end);
 static void ngx_async_thread_drop(ngx_async_job_t *job);
 static void ngx_async_thread_called(ngx_async_mail_t *m);
 static void ngx_async_thread_refuse(ngx_async_thread_call_t *call);
 static void ngx_async_thread_line(ngx_async_mail_t *m);
+static void ngx_async_thread_write(ngx_async_job_t *job, ngx_uint_t level,
+    ngx_err_t err, size_t len, u_char *text);
 static void ngx_async_thread_give_up(ngx_log_t *log);
-static void ngx_async_thread_skip(void);
 static ngx_uint_t ngx_async_thread_running(ngx_log_t *log, const char *what);
-static void ngx_async_thread_quick_exit(int status, void *arg);
+static void ngx_async_thread_quick_exit(void *data);
 
 
-#define ngx_async_job(p)                                                     \
-    ((ngx_async_job_t *) ((u_char *) (p) - offsetof(ngx_async_job_t, data)))
+#define ngx_async_job_of(p, member)                                          \
+    ((ngx_async_job_t *) ((u_char *) (p) - offsetof(ngx_async_job_t, member)))
+
+#define ngx_async_job(p)  ngx_async_job_of(p, data)
 
 
 /* of this worker: all jobs that nginx's pools have */
@@ -131,26 +155,37 @@ static ngx_uint_t                ngx_async_thread_used;
 /* lines that are on their way; both sides count */
 static ngx_int_t                 ngx_async_thread_lines;
 
-/* the worker exits without its threads */
-static int                       ngx_async_thread_left;
+/* nginx's debug log reads ev->data as a connection */
+static ngx_connection_t          ngx_async_thread_no_connection;
 
 static __thread ngx_async_job_t  *ngx_async_thread_job_of_thread;
 
 
-void
+ngx_int_t
 ngx_async_thread_init(ngx_cycle_t *cycle, ngx_int_t nice)
 {
+    Dl_info  info;
+
     ngx_queue_init(&ngx_async_thread_jobs);
 
     ngx_async_thread_nice = nice;
+    ngx_async_thread_no_connection.fd = (ngx_socket_t) -1;
 
     ngx_async_on_give_up(ngx_async_thread_give_up);
+
+    /* threads may outlast everything: the module stays where it is */
+
+    if (dladdr((void *) (uintptr_t) ngx_async_thread_init, &info) != 0) {
+        (void) dlopen(info.dli_fname, RTLD_NOW|RTLD_NOLOAD|RTLD_NODELETE);
+    }
+
+    return ngx_async_thread_queue_init(cycle);
 }
 
 
 void *
 ngx_async_thread_job(size_t size, ngx_async_thread_pt run,
-    ngx_async_thread_pt drop, const char *name, ngx_log_t *log)
+    ngx_async_thread_pt drop, ngx_async_profile_t *profile, ngx_log_t *log)
 {
     ngx_async_job_t  *job;
 
@@ -161,14 +196,12 @@ ngx_async_thread_job(size_t size, ngx_async_thread_pt run,
 
     job->run = run;
     job->drop = drop;
-    job->name = name;
+    job->profile = profile;
     job->log = log;
+    job->log_level = log->log_level;
 
-    job->task.ctx = job;
-    job->task.handler = ngx_async_thread_main;
-    job->task.event.handler = ngx_async_thread_handler;
-    job->task.event.data = job;
-    job->task.event.log = ngx_cycle->log;
+    job->item.run = ngx_async_thread_main;
+    job->item.done = ngx_async_thread_done;
 
     return job->data;
 }
@@ -194,11 +227,13 @@ async_rc_t
 ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
     void *data)
 {
+    ngx_int_t                 rv;
     async_rc_t                rc;
     ngx_async_job_t          *job;
     ngx_async_thread_call_t  *call;
 
     job = ngx_async_job(data);
+    job->pool = pool;
     job->waker = ngx_async_waker(t);
 
     if (!ngx_async_thread_used) {
@@ -209,21 +244,27 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
         }
     }
 
-    if (ngx_thread_task_post(pool->tp, &job->task) != NGX_OK) {
-
-        ngx_async_thread_drop(job);
-
-        return ngx_async_set_error(t, ASYNC_BUSY, "the queue of the thread "
-                                   "pool \"%V\" is full", &pool->name);
-    }
-
     ngx_queue_insert_tail(&ngx_async_thread_jobs, &job->live);
     ngx_async_hold();
+
+    rv = ngx_async_thread_queue_post(pool, &job->item);
+
+    if (rv != NGX_OK) {
+
+        ngx_async_thread_through(job);
+        ngx_async_thread_drop(job);
+
+        return (rv == NGX_BUSY)
+            ? ngx_async_set_error(t, ASYNC_BUSY, "the queue of the thread "
+                                  "pool \"%V\" is full", &pool->name)
+            : ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+    }
 
     for ( ;; ) {
         rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
 
         if (rc == ASYNC_OK) {
+            ngx_async_thread_give_defers(t, job);
             return ASYNC_OK;
         }
 
@@ -252,8 +293,9 @@ static async_rc_t
 ngx_async_thread_serve(ngx_async_task_t *t, ngx_async_job_t *job,
     ngx_async_thread_call_t *call)
 {
-    const char  *await, *site;
-    async_rc_t   rc;
+    const char         *await, *site;
+    async_rc_t          rc;
+    ngx_async_defer_t  *defers;
 
     await = t->await;
     site = t->site;
@@ -261,7 +303,13 @@ ngx_async_thread_serve(ngx_async_task_t *t, ngx_async_job_t *job,
 
     ngx_async_thread_keep(t, job);
 
+    defers = t->defers;
+    t->defers = job->defers;
+
     call->rc = call->fn(t, call->arg);
+
+    job->defers = t->defers;
+    t->defers = defers;
 
     if (call->rc != ASYNC_OK) {
         ngx_memcpy(call->error, t->error, NGX_ASYNC_ERROR_LEN);
@@ -289,9 +337,8 @@ static void
 ngx_async_thread_abandon(ngx_async_task_t *t, ngx_async_job_t *job,
     async_rc_t rc)
 {
-    int  queued;
-
     if (job->handled) {
+        ngx_async_thread_give_defers(t, job);
         ngx_async_thread_drop(job);
         return;
     }
@@ -301,17 +348,26 @@ ngx_async_thread_abandon(ngx_async_task_t *t, ngx_async_job_t *job,
 
     __atomic_store_n(&job->abandoned, 1, __ATOMIC_RELEASE);
 
-    queued = NGX_ASYNC_JOB_QUEUED;
-
-    (void) __atomic_compare_exchange_n(&job->state, &queued,
-                                       NGX_ASYNC_JOB_SKIPPED, 0,
-                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    if (ngx_async_thread_queue_remove(job->pool, &job->item)) {
+        ngx_async_thread_through(job);
+        ngx_async_thread_drop(job);
+        return;
+    }
 
     if (job->call) {
         /* it came when the task had been woken otherwise */
         ngx_async_thread_refuse(job->call);
         job->call = NULL;
     }
+}
+
+
+/* The task runs the cleanups of the job when it ends. */
+
+static void
+ngx_async_thread_give_defers(ngx_async_task_t *t, ngx_async_job_t *job)
+{
+    ngx_async_defers_move(&t->defers, &job->defers);
 }
 
 
@@ -335,8 +391,7 @@ ngx_async_thread_ended(ngx_async_end_t *end)
 {
     ngx_async_job_t  *job;
 
-    job = (ngx_async_job_t *) ((u_char *) end
-                               - offsetof(ngx_async_job_t, end));
+    job = ngx_async_job_of(end, end);
     job->kept = 0;
 
     if (job->dropped) {
@@ -367,35 +422,21 @@ ngx_async_thread_drop(ngx_async_job_t *job)
 /* In the thread. */
 
 static void
-ngx_async_thread_main(void *data, ngx_log_t *log)
+ngx_async_thread_main(ngx_async_thread_item_t *item)
 {
-    int               queued;
-    ngx_async_job_t  *job = data;
+    ngx_async_job_t  *job;
+
+    job = ngx_async_job_of(item, item);
 
     ngx_async_thread_first();
 
-    queued = NGX_ASYNC_JOB_QUEUED;
-
-    if (!__atomic_compare_exchange_n(&job->state, &queued,
-                                     NGX_ASYNC_JOB_RUNNING, 0,
-                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-    {
-        return;
-    }
-
-    if (__atomic_load_n(&ngx_async_thread_left, __ATOMIC_ACQUIRE)) {
-        ngx_async_thread_stay();
-    }
+    __atomic_store_n(&job->state, NGX_ASYNC_JOB_RUNNING, __ATOMIC_RELEASE);
 
     ngx_async_thread_job_of_thread = job;
 
     job->run(job->data);
 
     ngx_async_thread_job_of_thread = NULL;
-
-    if (__atomic_load_n(&ngx_async_thread_left, __ATOMIC_ACQUIRE)) {
-        ngx_async_thread_stay();
-    }
 
     __atomic_store_n(&job->state, NGX_ASYNC_JOB_RETURNED, __ATOMIC_RELEASE);
 }
@@ -421,45 +462,90 @@ ngx_async_thread_first(void)
 }
 
 
-/* nginx's pool is being freed: nothing of it may be touched any more */
+/* The loop: the thread is through with the job. */
 
 static void
-ngx_async_thread_stay(void)
-{
-    for ( ;; ) {
-        (void) pause();
-    }
-}
-
-
-/* The loop: the thread has done with the job. */
-
-static void
-ngx_async_thread_handler(ngx_event_t *ev)
+ngx_async_thread_done(ngx_async_thread_item_t *item)
 {
     ngx_async_job_t  *job;
 
-    job = ev->data;
+    job = ngx_async_job_of(item, item);
 
     /* lines of the job */
     ngx_async_mail_drain();
 
     (void) __atomic_load_n(&job->state, __ATOMIC_ACQUIRE);
 
-    ngx_queue_remove(&job->live);
-    ngx_async_release();
-
     job->handled = 1;
 
-    if (ngx_async_wake(&job->waker, ASYNC_OK)) {
+    ngx_async_thread_through(job);
+
+    if (!ngx_async_wake(&job->waker, ASYNC_OK) && job->abandoned) {
+
+        /* otherwise the task has been woken, and sees to it when it runs */
+
+        if (job->defers) {
+            ngx_async_thread_clean(&job->again);
+
+        } else {
+            ngx_async_thread_drop(job);
+        }
+    }
+}
+
+
+static void
+ngx_async_thread_through(ngx_async_job_t *job)
+{
+    ngx_queue_remove(&job->live);
+    ngx_async_release();
+}
+
+
+/* Cleanups of calls of a job whose task has left: they have one of their own */
+
+static void
+ngx_async_thread_clean(ngx_event_t *ev)
+{
+    ngx_async_job_t             *job;
+    ngx_async_thread_cleaner_t  *cleaner;
+
+    job = ngx_async_job_of(ev, again);
+
+    cleaner = ngx_async_task_create_over(ngx_async_thread_clean_body,
+                                         ngx_async_thread_clean_done,
+                                         job->profile, ngx_cycle->log);
+    if (cleaner == NULL) {
+        ev->handler = ngx_async_thread_clean;
+        ev->data = &ngx_async_thread_no_connection;
+        ev->log = ngx_cycle->log;
+
+        ngx_add_timer(ev, NGX_ASYNC_THREAD_AGAIN);
         return;
     }
 
-    /* a task that has been woken otherwise and has not run yet sees to it */
+    cleaner->job = job;
+    cleaner->task.defers = job->defers;
 
-    if (job->abandoned) {
-        ngx_async_thread_drop(job);
-    }
+    /* what calls of the thread have been refused with */
+    ngx_memcpy(cleaner->task.error, job->error, NGX_ASYNC_ERROR_LEN);
+
+    (void) ngx_async_task_run(&cleaner->task);
+}
+
+
+/* The cleanups are what every task ends with. */
+
+static void
+ngx_async_thread_clean_body(ngx_async_task_t *t)
+{
+}
+
+
+static void
+ngx_async_thread_clean_done(ngx_async_task_t *t)
+{
+    ngx_async_thread_drop(((ngx_async_thread_cleaner_t *) t)->job);
 }
 
 
@@ -556,7 +642,19 @@ void
 ngx_async_thread_log(void *data, ngx_uint_t level, ngx_err_t err,
     ngx_str_t *line)
 {
+    ngx_async_job_t          *job;
     ngx_async_thread_line_t  *l;
+
+    job = ngx_async_job(data);
+
+    if (level > job->log_level) {
+        return;
+    }
+
+    if (ngx_async_thread_self() == NULL) {
+        ngx_async_thread_write(job, level, err, line->len, line->data);
+        return;
+    }
 
     l = malloc(sizeof(ngx_async_thread_line_t) + line->len);
     if (l == NULL) {
@@ -564,7 +662,7 @@ ngx_async_thread_log(void *data, ngx_uint_t level, ngx_err_t err,
     }
 
     l->mail.handler = ngx_async_thread_line;
-    l->job = ngx_async_job(data);
+    l->job = job;
     l->level = level;
     l->err = err;
     l->len = line->len;
@@ -593,16 +691,24 @@ ngx_async_thread_line(ngx_async_mail_t *m)
 
     (void) __atomic_sub_fetch(&ngx_async_thread_lines, 1, __ATOMIC_RELAXED);
 
-    if (job->abandoned) {
-        ngx_log_error(l->level, ngx_cycle->log, l->err,
-                      "async \"%s\", whose request has ended: %*s",
-                      job->name, l->len, l->text);
-
-    } else {
-        ngx_log_error(l->level, job->log, l->err, "%*s", l->len, l->text);
-    }
+    ngx_async_thread_write(job, l->level, l->err, l->len, l->text);
 
     free(l);
+}
+
+
+static void
+ngx_async_thread_write(ngx_async_job_t *job, ngx_uint_t level, ngx_err_t err,
+    size_t len, u_char *text)
+{
+    if (job->abandoned) {
+        ngx_log_error(level, ngx_cycle->log, err,
+                      "async \"%s\", whose request has ended: %*s",
+                      job->profile->name, len, text);
+
+    } else {
+        ngx_log_error(level, job->log, err, "%*s", len, text);
+    }
 }
 
 
@@ -613,29 +719,6 @@ ngx_async_thread_give_up(ngx_log_t *log)
 {
     (void) ngx_async_thread_running(log, "has not returned within "
                                          "\"async_shutdown_timeout\"");
-}
-
-
-/* What is queued would be run by threads that nginx asks to exit. */
-
-static void
-ngx_async_thread_skip(void)
-{
-    int               queued;
-    ngx_queue_t      *q;
-    ngx_async_job_t  *job;
-
-    for (q = ngx_queue_head(&ngx_async_thread_jobs);
-         q != ngx_queue_sentinel(&ngx_async_thread_jobs);
-         q = ngx_queue_next(q))
-    {
-        job = ngx_queue_data(q, ngx_async_job_t, live);
-        queued = NGX_ASYNC_JOB_QUEUED;
-
-        (void) __atomic_compare_exchange_n(&job->state, &queued,
-                                           NGX_ASYNC_JOB_SKIPPED, 0,
-                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-    }
 }
 
 
@@ -663,7 +746,7 @@ ngx_async_thread_running(ngx_log_t *log, const char *what)
         n++;
 
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "async \"%s\" %s", job->name, what);
+                      "async \"%s\" %s", job->profile->name, what);
     }
 
     return n;
@@ -672,45 +755,68 @@ ngx_async_thread_running(ngx_log_t *log, const char *what)
 
 /*
  * nginx would wait for its threads, for ever if need be.  So it is shown an
- * empty list of pools; the process ends under the threads, without destructors
- * of libraries that they may be in.
+ * empty list of pools, and the process ends when all else has been done, but
+ * before the memory goes that threads may use.
  */
 
 void
 ngx_async_thread_exit(ngx_cycle_t *cycle)
 {
-    Dl_info                     info;
+    ngx_pool_cleanup_t  *cln, **last;
 
-    static ngx_array_t          none[2];
+    static ngx_array_t   none[2];
 
-    ngx_async_thread_skip();
+    ngx_async_thread_queue_clear(cycle);
 
     if (ngx_async_thread_running(cycle->log, "runs still: the worker exits "
                                  "without its thread") == 0)
     {
+        ngx_async_mail_drain();
         return;
     }
 
-    __atomic_store_n(&ngx_async_thread_left, 1, __ATOMIC_RELEASE);
+    ngx_async_thread_queue_leave();
 
     ngx_msleep(NGX_ASYNC_THREAD_LEAVE);
 
-    /* the code of the module stays in place as long as the process */
+    ngx_async_mail_drain();
 
-    if (dladdr((void *) (uintptr_t) ngx_async_thread_exit, &info) != 0) {
-        (void) dlopen(info.dli_fname, RTLD_NOW|RTLD_NOLOAD|RTLD_NODELETE);
+    cln = ngx_pool_cleanup_add(cycle->pool, 0);
+
+    if (cln == NULL) {
+        return;
     }
 
-    cycle->conf_ctx[ngx_thread_pool_module.index] = (void ***) none;
+    /* the last one to be called */
 
-    (void) on_exit(ngx_async_thread_quick_exit, NULL);
+    cycle->pool->cleanup = cln->next;
+
+    for (last = &cycle->pool->cleanup; *last; last = &(*last)->next) {
+        /* void */
+    }
+
+    *last = cln;
+
+    cln->next = NULL;
+    cln->handler = ngx_async_thread_quick_exit;
+
+    cycle->conf_ctx[ngx_thread_pool_module.index] = (void ***) none;
 }
 
 
 static void
-ngx_async_thread_quick_exit(int status, void *arg)
+ngx_async_thread_quick_exit(void *data)
 {
-    (void) fflush(NULL);
+    if (ngx_process == NGX_PROCESS_WORKER) {
+        /* a single process has said so */
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0, "exit");
+    }
 
-    _exit(status);
+    /* a thread may hold the lock of any stream for ever */
+
+    if (ftrylockfile(stdout) == 0) {
+        (void) fflush(stdout);
+    }
+
+    _exit(0);
 }

@@ -25,7 +25,7 @@ typedef void (*ngx_async_thread_pt)(void *data);
  * nice: by how much threads that run jobs give way to the loop; zero: they do
  * not.
  */
-void ngx_async_thread_init(ngx_cycle_t *cycle, ngx_int_t nice);
+ngx_int_t ngx_async_thread_init(ngx_cycle_t *cycle, ngx_int_t nice);
 
 /*
  * When the worker exits: threads that still run are named, and nginx is kept
@@ -36,11 +36,11 @@ void ngx_async_thread_exit(ngx_cycle_t *cycle);
 /*
  * A job with so many zeroed bytes of data, which is returned.  "drop" undoes,
  * on the loop, what is in the data (it may be NULL) if the awaiting task does
- * not take it, whether the function has run or not.  The name is for messages
- * and is borrowed for ever.
+ * not take it, whether the function has run or not.  The profile is that of
+ * the function for whose sake it runs.
  */
 void *ngx_async_thread_job(size_t size, ngx_async_thread_pt run,
-    ngx_async_thread_pt drop, const char *name, ngx_log_t *log);
+    ngx_async_thread_pt drop, ngx_async_profile_t *profile, ngx_log_t *log);
 
 /* Frees the job without "drop": the caller has taken the result. */
 void ngx_async_thread_free(void *data);
@@ -71,7 +71,10 @@ async_rc_t ngx_async_thread_call(void *data, async_fn_pt fn, void *arg,
 /* The job that this thread runs; NULL on the loop. */
 void *ngx_async_thread_self(void);
 
-/* A line for the log of the awaiting task, written by the loop; copies. */
+/*
+ * A line for the log of the awaiting task, written by the loop; copies.  May be
+ * called on the loop, too.
+ */
 void ngx_async_thread_log(void *data, ngx_uint_t level, ngx_err_t err,
     ngx_str_t *line);
 

@@ -22,6 +22,7 @@ static ngx_async_thread_pool_t *ngx_async_thread_pool_find(ngx_cycle_t *cycle,
     ngx_async_thread_pool_conf_t *tcf, ngx_str_t *name);
 static void ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
     ngx_async_thread_pool_conf_t *tcf);
+static ngx_uint_t ngx_async_thread_pool_unseen(ngx_async_thread_pool_t *pool);
 static void *ngx_async_thread_pool_create_conf(ngx_cycle_t *cycle);
 static char *ngx_async_thread_pool_init_conf(ngx_cycle_t *cycle, void *conf);
 static void ngx_async_thread_pool_exit_process(ngx_cycle_t *cycle);
@@ -230,18 +231,22 @@ static void
 ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
     ngx_async_thread_pool_conf_t *tcf)
 {
-    ngx_uint_t                 i, n;
+    ngx_uint_t                 i, n, unseen;
     ngx_async_near_t           near;
     ngx_async_thread_pool_t  **pool;
 
     static ngx_str_t  by_default = ngx_string("default");
 
     pool = tcf->pools.elts;
+    unseen = 0;
+
+    for (n = 0; n < tcf->pools.nelts; n++) {
+        unseen += ngx_async_thread_pool_unseen(pool[n]);
+    }
 
     for (n = 0; n < tcf->pools.nelts; n++) {
 
-        if (pool[n]->threads || ngx_strcmp(pool[n]->name.data, "default") == 0)
-        {
+        if (!ngx_async_thread_pool_unseen(pool[n])) {
             continue;
         }
 
@@ -260,7 +265,9 @@ ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
                           "there is no thread pool \"%V\", did you mean "
                           "\"%V\"? in %s:%ui", &pool[n]->name, near.best,
                           pool[n]->file, pool[n]->line);
-        } else {
+
+        } else if (unseen == 1) {
+            /* of several, some may stand before the load_module */
             ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                           "there is no thread pool \"%V\": make one above "
                           "\"http\", as in \"thread_pool %V threads=32;\", "
@@ -268,6 +275,25 @@ ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
                           pool[n]->file, pool[n]->line);
         }
     }
+}
+
+
+static ngx_uint_t
+ngx_async_thread_pool_unseen(ngx_async_thread_pool_t *pool)
+{
+    return pool->threads == 0 && ngx_strcmp(pool->name.data, "default") != 0;
+}
+
+
+ngx_array_t *
+ngx_async_thread_pools(ngx_cycle_t *cycle)
+{
+    ngx_async_thread_pool_conf_t  *tcf;
+
+    tcf = (ngx_async_thread_pool_conf_t *)
+              ngx_get_conf(cycle->conf_ctx, ngx_async_thread_pool_module);
+
+    return &tcf->pools;
 }
 
 

@@ -14,6 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_thread_pool.h>
+#include <pthread.h>
 
 
 typedef struct {
@@ -28,8 +29,11 @@ typedef struct {
     ngx_uint_t            line;
     ngx_thread_pool_t    *tp;
 
-    /* jobs of this worker, see ngx_async_thread.c */
+    /* of this worker, see ngx_async_thread_queue.c */
+    pthread_mutex_t       lock;
+    ngx_queue_t           queue;
     ngx_uint_t            queued;
+    ngx_uint_t            tickets;
 } ngx_async_thread_pool_t;
 
 
@@ -40,6 +44,9 @@ typedef struct {
  */
 ngx_async_thread_pool_t *ngx_async_thread_pool_add(ngx_conf_t *cf,
     ngx_str_t *name);
+
+/* All of them: ngx_async_thread_pool_t *. */
+ngx_array_t *ngx_async_thread_pools(ngx_cycle_t *cycle);
 
 /* What runs first when a worker exits, before nginx joins its threads. */
 extern void (*ngx_async_thread_pool_exit)(ngx_cycle_t *cycle);

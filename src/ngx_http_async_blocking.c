@@ -100,7 +100,7 @@ ngx_http_async_blocking_create(async_req_t *req)
     b = ngx_async_thread_job(sizeof(ngx_http_async_blocking_t),
                              ngx_http_async_blocking_run,
                              ngx_http_async_blocking_drop,
-                             req->task.profile->name, req->task.log);
+                             req->task.profile, req->task.log);
     if (b == NULL) {
         return NULL;
     }
@@ -366,6 +366,13 @@ async_call(async_req_t *req, async_fn_pt fn, void *arg)
     /* inside of such a call, already */
 
     t = ngx_async_task_self();
+
+    if (t == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "async_call() was called in another thread than that of "
+                      "its blocking handler");
+        ngx_abort();
+    }
 
     rc = fn(t, arg);
 

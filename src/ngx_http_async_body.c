@@ -338,7 +338,7 @@ ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b, u_char *p)
     job = ngx_async_thread_job(sizeof(ngx_http_async_pread_t) + len,
                                ngx_http_async_pread_run,
                                ngx_http_async_pread_drop,
-                               req->task.profile->name, req->task.log);
+                               req->task.profile, req->task.log);
     if (job == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "no memory for a body of %uz bytes", len);

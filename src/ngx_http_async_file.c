@@ -41,7 +41,7 @@ ngx_http_async_file_open(async_req_t *req)
     job = ngx_async_thread_job(sizeof(ngx_http_async_open_t) + path->len + 1,
                                ngx_http_async_open_run,
                                ngx_http_async_open_drop,
-                               req->task.profile->name, req->task.log);
+                               req->task.profile, req->task.log);
     if (job == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }

@@ -28,7 +28,7 @@ static ngx_table_elt_t *ngx_http_async_next_header(ngx_list_part_t **part,
     ngx_uint_t *i);
 static ngx_uint_t ngx_http_async_find_cookie(ngx_str_t *line,
     ngx_str_t *name, ngx_str_t *value);
-static void ngx_http_async_variable(async_req_t *req,
+static async_rc_t ngx_http_async_variable(async_req_t *req,
     ngx_http_async_variable_t *v, ngx_async_call_pt access);
 static async_rc_t ngx_http_async_variable_called(async_t *co, void *arg);
 static void ngx_http_async_get_variable(void *data);
@@ -282,7 +282,7 @@ async_var(async_req_t *req, const char *name)
     v.name.data = (u_char *) name;
     v.name.len = ngx_strlen(name);
 
-    ngx_http_async_variable(req, &v, ngx_http_async_get_variable);
+    (void) ngx_http_async_variable(req, &v, ngx_http_async_get_variable);
 
     return (v.rc == NGX_OK) ? ngx_http_async_str(req, &v.value)
                             : ngx_http_async_absent;
@@ -291,7 +291,7 @@ async_var(async_req_t *req, const char *name)
 
 /* Whatever computes it runs on the loop's stack, also for a thread. */
 
-static void
+static async_rc_t
 ngx_http_async_variable(async_req_t *req, ngx_http_async_variable_t *v,
     ngx_async_call_pt access)
 {
@@ -301,13 +301,20 @@ ngx_http_async_variable(async_req_t *req, ngx_http_async_variable_t *v,
     v->rc = NGX_ERROR;
 
     if (req->task.job && ngx_async_thread_self()) {
-        (void) ngx_async_thread_call(req->task.job,
+        return ngx_async_thread_call(req->task.job,
                                      ngx_http_async_variable_called, v,
                                      req->task.error);
-        return;
+    }
+
+    if (req->task.job && ngx_async_thread_abandoned(req->task.job)) {
+        /* a cleanup of a call */
+        return ngx_async_set_error(&req->task, ASYNC_CLOSED,
+                                   "the request has ended");
     }
 
     ngx_async_on_loop(access, v);
+
+    return ASYNC_OK;
 }
 
 
@@ -368,6 +375,7 @@ ngx_http_async_get_variable(void *data)
 async_rc_t
 async_set_var(async_req_t *req, const char *name, const char *value)
 {
+    async_rc_t                 rc;
     ngx_http_async_variable_t  v;
 
     ngx_http_async_check(req);
@@ -377,7 +385,11 @@ async_set_var(async_req_t *req, const char *name, const char *value)
     v.value.data = (u_char *) value;
     v.value.len = ngx_strlen(value);
 
-    ngx_http_async_variable(req, &v, ngx_http_async_set_variable);
+    rc = ngx_http_async_variable(req, &v, ngx_http_async_set_variable);
+
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
 
     if (v.rc == NGX_DECLINED) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,

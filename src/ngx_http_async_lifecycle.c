@@ -30,7 +30,7 @@ struct ngx_http_async_life_s {
     ngx_array_t             shutdown;
     ngx_uint_t              next;         /* the one that runs, or will */
 
-    ngx_event_t             start;        /* posted once, then a timer */
+    ngx_event_t             start;        /* of the next one; also a timer */
     ngx_msec_t              delay;
 
     ngx_queue_t             waiting;      /* of ngx_http_async_waiting_t */
@@ -66,7 +66,8 @@ static void ngx_http_async_life_started(ngx_async_task_t *t);
 static void ngx_http_async_life_failed(ngx_http_async_hook_t *hook);
 static void ngx_http_async_life_set(ngx_http_async_life_t *life,
     ngx_http_async_life_e state);
-static void ngx_http_async_life_stop(ngx_http_async_life_t *life);
+static void ngx_http_async_life_stop(ngx_event_t *ev);
+static void ngx_http_async_life_stop_next(ngx_http_async_life_t *life);
 static void ngx_http_async_life_stopped(ngx_async_task_t *t);
 
 
@@ -246,8 +247,8 @@ ngx_http_async_life_run(ngx_http_async_life_t *life, ngx_http_async_fn_t *fn,
     ngx_msec_t              timeout;
     ngx_http_async_hook_t  *hook;
 
-    hook = ngx_async_task_create(ngx_http_async_life_body, done, &fn->profile,
-                                 ngx_cycle->log);
+    hook = ngx_async_task_create_over(ngx_http_async_life_body, done,
+                                      &fn->profile, ngx_cycle->log);
     if (hook == NULL) {
 
         if (done == ngx_http_async_life_started) {
@@ -255,7 +256,11 @@ ngx_http_async_life_run(ngx_http_async_life_t *life, ngx_http_async_fn_t *fn,
             ngx_add_timer(&life->start, life->delay);
 
         } else {
-            ngx_http_async_life_stopping--;
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "async shutdown \"%s\" is left out",
+                          fn->profile.name);
+
+            ngx_http_async_life_stop_next(life);
         }
 
         return;
@@ -289,9 +294,8 @@ ngx_http_async_life_body(ngx_async_task_t *t)
 static void
 ngx_http_async_life_started(ngx_async_task_t *t)
 {
-    ngx_http_async_fn_t    **fn;
-    ngx_http_async_hook_t   *hook = (ngx_http_async_hook_t *) t;
-    ngx_http_async_life_t   *life;
+    ngx_http_async_hook_t  *hook = (ngx_http_async_hook_t *) t;
+    ngx_http_async_life_t  *life;
 
     life = hook->life;
 
@@ -311,9 +315,8 @@ ngx_http_async_life_started(ngx_async_task_t *t)
         return;
     }
 
-    fn = life->startup.elts;
-
-    ngx_http_async_life_run(life, fn[life->next], ngx_http_async_life_started);
+    /* when the stack of this one is free again */
+    ngx_post_event(&life->start, &ngx_posted_events);
 }
 
 
@@ -436,10 +439,16 @@ ngx_http_async_lifecycle_exit(ngx_cycle_t *cycle)
             ngx_del_timer(&life->start);
         }
 
+        if (life->start.posted) {
+            ngx_delete_posted_event(&life->start);
+        }
+
         if (life->state == NGX_HTTP_ASYNC_READY && life->shutdown.nelts) {
             life->next = 0;
+            life->start.handler = ngx_http_async_life_stop;
+
             ngx_http_async_life_stopping++;
-            ngx_http_async_life_stop(life);
+            ngx_post_event(&life->start, &ngx_posted_events);
         }
     }
 
@@ -455,9 +464,13 @@ ngx_http_async_lifecycle_exit(ngx_cycle_t *cycle)
 
 
 static void
-ngx_http_async_life_stop(ngx_http_async_life_t *life)
+ngx_http_async_life_stop(ngx_event_t *ev)
 {
-    ngx_http_async_fn_t  **fn;
+    ngx_http_async_fn_t    **fn;
+    ngx_http_async_life_t   *life;
+
+    life = (ngx_http_async_life_t *)
+               ((u_char *) ev - offsetof(ngx_http_async_life_t, start));
 
     fn = life->shutdown.elts;
 
@@ -485,6 +498,13 @@ ngx_http_async_life_stopped(ngx_async_task_t *t)
                       t->site ? t->site : "-");
     }
 
+    ngx_http_async_life_stop_next(life);
+}
+
+
+static void
+ngx_http_async_life_stop_next(ngx_http_async_life_t *life)
+{
     life->next++;
 
     if (life->next == life->shutdown.nelts) {
@@ -492,7 +512,7 @@ ngx_http_async_life_stopped(ngx_async_task_t *t)
         return;
     }
 
-    ngx_http_async_life_stop(life);
+    ngx_post_event(&life->start, &ngx_posted_events);
 }
 
 

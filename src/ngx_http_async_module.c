@@ -243,7 +243,11 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 
     req = NULL;
 
-    if (fn->exported) {
+    if (ngx_async_left) {
+        /* shutdown functions run, or have */
+        r->keepalive = 0;
+
+    } else if (fn->exported) {
         req = ngx_http_async_create(r, conf, fn, ngx_http_async_call_handler,
                                     ngx_http_async_finish);
     }
@@ -334,7 +338,7 @@ ngx_http_async_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(mcf->shutdown_timeout, 30000);
     ngx_conf_init_msec_value(mcf->cleanup_timeout, 5000);
     ngx_conf_init_msec_value(mcf->slow, 100);
-    ngx_conf_init_value(mcf->thread_nice, 5);
+    ngx_conf_init_value(mcf->thread_nice, 10);
 
     return NGX_CONF_OK;
 }
@@ -523,6 +527,10 @@ ngx_http_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    if (ngx_strchr(value[1].data, '$')) {
+        return "takes no variables";
+    }
+
     lcf->thread_pool = ngx_async_thread_pool_add(cf, &value[1]);
 
     return lcf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
@@ -603,8 +611,17 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_async_thread_init(cycle, mcf->thread_nice);
+    if (ngx_async_thread_init(cycle, mcf->thread_nice) != NGX_OK) {
+        return NGX_OK;
+    }
+
     ngx_async_thread_pool_exit = ngx_http_async_exit;
+
+    /*
+     * nginx's handler takes the status of every child process, also from the
+     * system() or pclose() of a thread; a worker has none of its own.
+     */
+    (void) signal(SIGCHLD, SIG_DFL);
 
     ngx_http_async_app_load(cycle, mcf);
 

@@ -9,6 +9,7 @@
 
 #include <ngx_http_async_run.h>
 #include <ngx_http_async_lifecycle.h>
+#include <ngx_async_quit.h>
 
 
 typedef struct {
@@ -121,6 +122,11 @@ ngx_http_async_run_done(ngx_async_task_t *t)
 {
     const char            *cause;
     ngx_http_async_run_t  *run = (ngx_http_async_run_t *) t;
+
+    if (ngx_async_left && run->rc == ASYNC_CANCELLED) {
+        /* Ctrl-C */
+        return;
+    }
 
     ngx_http_async_run_code = (run->rc == ASYNC_OK) ? 0 : 1;
 

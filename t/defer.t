@@ -102,7 +102,7 @@ my $n = nginx();
     is $r->status, 504, 'a deadline passes';
     is_deeply said($n, $since), ['asleep', @all],
         '... the cleanups run, and may await all the same, beyond it';
-    like $n->log($since), qr/\[error\] .*"defer:three" timed out: the deadline of the request has passed, in await_sleep at \S*defer\.c:$line/,
+    like $n->log($since), qr/\[error\] .*"defer:three" timed out: the deadline has passed, in await_sleep at \S*defer\.c:$line/,
         '... the log tells of the handler, not of them';
 
     $since = $n->mark;
@@ -242,7 +242,7 @@ ok $n->stop, '... and nothing is left of them';
     $r = $n->get('/short/keeps?then=sleep');
     is $r->status, 504, 'a deadline, and then a cleanup that fails';
     like $n->log($since), qr/<fails>"async_cleanup_timeout" has passed/, '... is two causes';
-    like $n->log($since), qr/"defer:keeps" timed out: the deadline of the request has passed, in await_sleep at \S*defer\.c:$line/,
+    like $n->log($since), qr/"defer:keeps" timed out: the deadline has passed, in await_sleep at \S*defer\.c:$line/,
         '... of which that of the handler counts';
 
     $since = $n->mark;

@@ -160,7 +160,7 @@ GET /short/nap/a/60000
 --- response_headers
 Content-Type: application/json
 --- error_log eval
-qr/\[error\] .*async handler "sleep:nap" timed out: the deadline of the request has passed, in await_sleep at \S*sleep\.c:\d+/
+qr/\[error\] .*async handler "sleep:nap" timed out: the deadline has passed, in await_sleep at \S*sleep\.c:\d+/
 
 
 
@@ -198,7 +198,7 @@ a slept
 --- request
 GET /short/sticky
 --- response_body
-timeout timeout timeout timeout: the deadline of the request has passed
+timeout timeout timeout timeout: the deadline has passed
 
 
 
@@ -207,7 +207,7 @@ timeout timeout timeout timeout: the deadline of the request has passed
 POST /short/sticky
 some body
 --- response_body
-timeout timeout timeout timeout: the deadline of the request has passed
+timeout timeout timeout timeout: the deadline has passed
 
 
 
