@@ -228,7 +228,9 @@ void
 ngx_async_thread_queue_clear(ngx_cycle_t *cycle)
 {
     ngx_uint_t                 i;
+    ngx_queue_t               *q;
     ngx_array_t               *pools;
+    ngx_async_thread_item_t   *item;
     ngx_async_thread_pool_t  **pool;
 
     pools = ngx_async_thread_pools(cycle);
@@ -238,11 +240,16 @@ ngx_async_thread_queue_clear(ngx_cycle_t *cycle)
 
         (void) pthread_mutex_lock(&pool[i]->lock);
 
-        while (!ngx_queue_empty(&pool[i]->queue)) {
-            ngx_async_thread_queue_take(pool[i],
-                ngx_queue_data(ngx_queue_head(&pool[i]->queue),
-                               ngx_async_thread_item_t, queue));
+        for (q = ngx_queue_head(&pool[i]->queue);
+             q != ngx_queue_sentinel(&pool[i]->queue);
+             q = ngx_queue_next(q))
+        {
+            item = ngx_queue_data(q, ngx_async_thread_item_t, queue);
+            item->queued = 0;
         }
+
+        ngx_queue_init(&pool[i]->queue);
+        pool[i]->queued = 0;
 
         (void) pthread_mutex_unlock(&pool[i]->lock);
     }
