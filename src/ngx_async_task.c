@@ -64,6 +64,8 @@ static void ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
     __attribute__((noreturn, cold));
 static void ngx_async_misplaced(const char *await, const char *site)
     __attribute__((noreturn, cold));
+static ngx_inline ngx_int_t ngx_async_suspend(ngx_async_task_t *t,
+    ngx_msec_t timeout);
 static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout)
     __attribute__((noinline));
 static void ngx_async_timer_handler(ngx_event_t *ev);
@@ -461,7 +463,7 @@ ngx_async_refuse(ngx_async_task_t *t)
         }
 
         (void) ngx_async_waker(t);
-        (void) ngx_async_wait(t, NGX_ASYNC_SLOWDOWN);
+        (void) ngx_async_suspend(t, NGX_ASYNC_SLOWDOWN);
     }
 
     if (t->reason == NGX_ASYNC_DEADLINE) {
@@ -499,6 +501,19 @@ ngx_async_waker(ngx_async_task_t *t)
 
 ngx_int_t
 ngx_async_wait(ngx_async_task_t *t, ngx_msec_t timeout)
+{
+    if (ngx_async_unlikely(t->reason != NGX_ASYNC_KEEP) && t->ticket) {
+        /* cancelled since it has entered, in an await of several waits */
+        t->ticket = 0;
+        return ngx_async_refuse(t);
+    }
+
+    return ngx_async_suspend(t, timeout);
+}
+
+
+static ngx_inline ngx_int_t
+ngx_async_suspend(ngx_async_task_t *t, ngx_msec_t timeout)
 {
     if (t->ticket) {
         ngx_async_set_timer(t, timeout);

@@ -745,8 +745,10 @@ ngx_async_thread_running(ngx_log_t *log, const char *what)
 
         n++;
 
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "async \"%s\" %s", job->profile->name, what);
+        if (log) {
+            ngx_log_error(NGX_LOG_ERR, log, 0,
+                          "async \"%s\" %s", job->profile->name, what);
+        }
     }
 
     return n;
@@ -768,6 +770,11 @@ ngx_async_thread_exit(ngx_cycle_t *cycle)
 
     ngx_async_thread_queue_clear(cycle);
 
+    if (ngx_async_thread_running(NULL, NULL)) {
+        /* it may have been told to return a moment ago */
+        ngx_msleep(NGX_ASYNC_THREAD_LEAVE);
+    }
+
     if (ngx_async_thread_running(cycle->log, "runs still: the worker exits "
                                  "without its thread") == 0)
     {
@@ -776,8 +783,6 @@ ngx_async_thread_exit(ngx_cycle_t *cycle)
     }
 
     ngx_async_thread_queue_leave();
-
-    ngx_msleep(NGX_ASYNC_THREAD_LEAVE);
 
     ngx_async_mail_drain();
 

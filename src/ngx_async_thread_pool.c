@@ -22,7 +22,8 @@ static ngx_async_thread_pool_t *ngx_async_thread_pool_find(ngx_cycle_t *cycle,
     ngx_async_thread_pool_conf_t *tcf, ngx_str_t *name);
 static void ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
     ngx_async_thread_pool_conf_t *tcf);
-static ngx_uint_t ngx_async_thread_pool_unseen(ngx_async_thread_pool_t *pool);
+static ngx_uint_t ngx_async_thread_pool_exists(ngx_cycle_t *cycle,
+    ngx_async_thread_pool_t *pool);
 static void *ngx_async_thread_pool_create_conf(ngx_cycle_t *cycle);
 static char *ngx_async_thread_pool_init_conf(ngx_cycle_t *cycle, void *conf);
 static void ngx_async_thread_pool_exit_process(ngx_cycle_t *cycle);
@@ -231,22 +232,17 @@ static void
 ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
     ngx_async_thread_pool_conf_t *tcf)
 {
-    ngx_uint_t                 i, n, unseen;
+    ngx_uint_t                 i, n;
     ngx_async_near_t           near;
     ngx_async_thread_pool_t  **pool;
 
     static ngx_str_t  by_default = ngx_string("default");
 
     pool = tcf->pools.elts;
-    unseen = 0;
-
-    for (n = 0; n < tcf->pools.nelts; n++) {
-        unseen += ngx_async_thread_pool_unseen(pool[n]);
-    }
 
     for (n = 0; n < tcf->pools.nelts; n++) {
 
-        if (!ngx_async_thread_pool_unseen(pool[n])) {
+        if (ngx_async_thread_pool_exists(cycle, pool[n])) {
             continue;
         }
 
@@ -266,8 +262,7 @@ ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
                           "\"%V\"? in %s:%ui", &pool[n]->name, near.best,
                           pool[n]->file, pool[n]->line);
 
-        } else if (unseen == 1) {
-            /* of several, some may stand before the load_module */
+        } else {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                           "there is no thread pool \"%V\": make one above "
                           "\"http\", as in \"thread_pool %V threads=32;\", "
@@ -278,10 +273,38 @@ ngx_async_thread_pool_unknown(ngx_cycle_t *cycle,
 }
 
 
+/*
+ * One that stands above the load_module is known to nginx alone, which is asked
+ * about this one, and to be silent.
+ */
+
 static ngx_uint_t
-ngx_async_thread_pool_unseen(ngx_async_thread_pool_t *pool)
+ngx_async_thread_pool_exists(ngx_cycle_t *cycle, ngx_async_thread_pool_t *pool)
 {
-    return pool->threads == 0 && ngx_strcmp(pool->name.data, "default") != 0;
+    char               *rv;
+    ngx_uint_t          level;
+    ngx_array_t         one;
+    ngx_core_module_t  *next;
+
+    if (pool->threads || pool->tp == NULL) {
+        return 1;
+    }
+
+    ngx_memzero(&one, sizeof(ngx_array_t));
+
+    one.elts = &pool->tp;
+    one.nelts = 1;
+
+    next = ngx_thread_pool_module.ctx;
+
+    level = cycle->log->log_level;
+    cycle->log->log_level = 0;
+
+    rv = next->init_conf(cycle, &one);
+
+    cycle->log->log_level = level;
+
+    return rv == NGX_CONF_OK;
 }
 
 
