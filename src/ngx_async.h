@@ -45,7 +45,7 @@ extern "C" {
 
 
 /* The binary interface: an app runs on modules of the same number. */
-#define ASYNC_ABI      2
+#define ASYNC_ABI      3
 #define ASYNC_VERSION  "0.1.0"
 
 
@@ -264,6 +264,7 @@ ASYNC_ANY const char *async_req_error(async_req_t *req);
 /* Tasks */
 
 typedef async_rc_t (*async_fn_pt)(async_t *co, void *arg);
+typedef async_rc_t (*async_thread_pt)(void *arg);
 typedef void (*async_cleanup_pt)(async_t *co, void *arg);
 
 /*
@@ -308,6 +309,363 @@ ASYNC_ANY int async_cancelled(async_req_t *req);
 
 
 /*
+ * Child tasks: structured concurrency.
+ *
+ * async_spawn() starts fn(co, arg) as a task of its own, beside the caller,
+ * which it calls its child; fn begins when the caller awaits next.  Gives the
+ * child, for the calls below; NULL: there are async_max_tasks already, or no
+ * memory (async_error() tells).
+ *
+ * A child has the deadline of the caller, and is cancelled when the caller is.
+ * It never outlives it: one that nobody has joined when the caller's function
+ * returns is cancelled and joined then, and the log names file and line of its
+ * async_spawn().  "arg" must live as long as the child, so a function that
+ * spawns with an arg on its stack joins before it returns: ASYNC_GROUP does
+ * that on every way out.  Memory that the awaits of a child give is that of the
+ * caller.
+ */
+typedef struct async_child_s  async_child_t;
+
+#define async_spawn(co, fn, arg)  async_spawn_at(co, ASYNC_SITE, fn, arg)
+
+/*
+ * Suspends until the child has returned, and gives what it has returned, with
+ * its cause in async_error().  Only its parent may join it, and once: "child"
+ * is gone then.  When the caller is cancelled, so is the child, and it is
+ * joined all the same: ASYNC_TIMEOUT and ASYNC_CANCELLED come when it has
+ * returned.
+ */
+#define await_join(co, child)  await_join_at(co, ASYNC_SITE, child)
+
+/*
+ * Suspends until the child has returned, and leaves it at that: it is still to
+ * be joined, and runs on when this answers ASYNC_TIMEOUT or ASYNC_CANCELLED
+ * because of the caller.
+ */
+#define await_ended(co, child)  await_ended_at(co, ASYNC_SITE, child)
+
+/*
+ * Ends the await of a child with ASYNC_CANCELLED, and all its later ones.  One
+ * that has not begun will not.  It is joined as ever.  Does not suspend.
+ */
+ASYNC_LOOP void async_cancel(async_child_t *child);
+
+/*
+ * Children that the caller has spawned since, and not joined, are cancelled and
+ * joined where the block ends, whichever way it is left.
+ *
+ *     ASYNC_GROUP(co);
+ */
+#define ASYNC_GROUP(co)                                                      \
+    ASYNC_SCOPE_(async_group_end);                                           \
+    async_group_begin(co, &ASYNC_NAME_(async_scope_))
+
+/*
+ * Several functions at once.  Each suspends until all of them have returned,
+ * and leaves in "rc" what each has returned, in "error" the cause if that is
+ * not ASYNC_OK (borrowed, as long as the task; otherwise NULL).
+ *
+ *     async_work_t  work[] = {
+ *         { .fn = fetch_user, .arg = &user },
+ *         { .fn = fetch_posts, .arg = &posts },
+ *     };
+ *
+ *     ASYNC_TRY(await_all(co, work, 2));
+ *
+ * await_all     the first failure cancels the others, and is what it gives
+ * await_gather  lets all of them run to their end, and gives ASYNC_OK
+ * await_any     the first that returns ASYNC_OK cancels the others, and its
+ *               index is in *winner; if none does, -1 and the last failure
+ *
+ * ASYNC_BUSY: there are not enough tasks; those that have begun are cancelled.
+ * ASYNC_TIMEOUT, ASYNC_CANCELLED: the caller is cancelled, as all of them.
+ */
+typedef struct {
+    async_fn_pt   fn;
+    void         *arg;
+    async_rc_t    rc;
+    const char   *error;
+} async_work_t;
+
+#define await_all(co, work, n)     await_all_at(co, ASYNC_SITE, work, n)
+#define await_gather(co, work, n)  await_gather_at(co, ASYNC_SITE, work, n)
+#define await_any(co, work, n, winner)                                       \
+    await_any_at(co, ASYNC_SITE, work, n, winner)
+
+
+/*
+ * Deadlines.
+ *
+ *     ASYNC_DEADLINE(co, 500);
+ *
+ * bounds every await from there to the end of its block to 500 ms together:
+ * then the await answers ASYNC_TIMEOUT, and so does every later one until the
+ * block ends; after that the task may go on, with a fallback, say.  Inside of
+ * another one the nearer deadline holds.  Children that are spawned inside have
+ * it, too.  When the client goes meanwhile, that counts from the end of the
+ * block on.
+ *
+ * await_within() is fn(co, arg) inside of such a block, and gives what that
+ * returns.
+ *
+ * The time is from 0 to ten years.  Any other is an error of the program: the
+ * awaits of the block, and await_within(), answer ASYNC_ERROR.
+ */
+#define ASYNC_DEADLINE(co, ms)                                               \
+    ASYNC_SCOPE_(async_deadline_end);                                        \
+    async_deadline_begin(co, ASYNC_SITE, &ASYNC_NAME_(async_scope_), ms)
+
+#define await_within(co, ms, fn, arg)                                        \
+    await_within_at(co, ASYNC_SITE, ms, fn, arg)
+
+/*
+ * The reverse: from here to the end of the block the task is not cancelled, and
+ * has these ms instead of its deadline.  What would have cancelled it counts
+ * from the end of the block on.  For what must be brought to an end once it has
+ * begun.  await_shield() is fn(co, arg) inside of such a block.
+ */
+#define ASYNC_SHIELD(co, ms)                                                 \
+    ASYNC_SCOPE_(async_shield_end);                                          \
+    async_shield_begin(co, ASYNC_SITE, &ASYNC_NAME_(async_scope_), ms)
+
+#define await_shield(co, ms, fn, arg)                                        \
+    await_shield_at(co, ASYNC_SITE, ms, fn, arg)
+
+/*
+ * Memory of a task that lives for long: what its awaits give, and
+ * async_task_alloc(), from here to the end of the block is freed there, and
+ * children that were spawned inside are cancelled and joined, as by
+ * ASYNC_GROUP.  The response and what else is had from "req" is not meant.
+ *
+ *     for ( ;; ) {
+ *         ASYNC_MEMORY(co);
+ *         ...
+ *     }
+ */
+#define ASYNC_MEMORY(co)                                                     \
+    ASYNC_SCOPE_(async_memory_end);                                          \
+    async_memory_begin(co, &ASYNC_NAME_(async_scope_))
+
+/*
+ * Memory that lives as long as the task, or until the innermost ASYNC_MEMORY
+ * ends; of a child, as that of its parent.  Not zeroed, aligned for any type.
+ * NULL: there is none.
+ */
+ASYNC_LOOP void *async_task_alloc(async_t *co, size_t size);
+
+
+/*
+ * Between tasks of one worker.  All of these are zero to begin with, need no
+ * end, and may be static or members of what the app has; they must not move,
+ * and not go while somebody waits.  They know nothing of threads and of other
+ * workers.
+ *
+ * Whoever has waited longest is first.  One that is cancelled while it waits
+ * leaves the line, and takes nothing with it: it holds what it has waited for
+ * exactly if the await has answered ASYNC_OK.
+ */
+
+/*
+ * ASYNC_BUSY: the task has it already, and would wait for ever.  One that a task
+ * still has when it ends is unlocked, and the log says where it was locked.
+ */
+typedef struct { void *opaque[6]; } async_mutex_t;
+
+#define await_lock(co, mutex)  await_lock_at(co, ASYNC_SITE, mutex)
+
+/* ASYNC_BUSY: somebody has it. */
+ASYNC_LOOP async_rc_t async_try_lock(async_t *co, async_mutex_t *mutex);
+
+/* ASYNC_ERROR: the caller does not hold it. */
+ASYNC_LOOP async_rc_t async_unlock(async_t *co, async_mutex_t *mutex);
+
+/* Held from here to the end of the block; if it cannot be had, returns. */
+#define ASYNC_LOCK(co, mutex)                                                \
+    ASYNC_SCOPE_(async_lock_end);                                            \
+    ASYNC_TRY(await_lock_in_at(co, ASYNC_SITE, mutex,                        \
+                               &ASYNC_NAME_(async_scope_)))
+
+/*
+ * A semaphore: at most "limit" hold it at once.
+ *
+ *     static async_semaphore_t  four = ASYNC_SEMAPHORE(4);
+ */
+typedef struct { int64_t limit; void *opaque[3]; } async_semaphore_t;
+
+#define ASYNC_SEMAPHORE(limit)  { limit, { NULL } }
+
+#define await_acquire(co, semaphore)                                         \
+    await_acquire_at(co, ASYNC_SITE, semaphore)
+
+/* ASYNC_BUSY: all of it is taken. */
+ASYNC_LOOP async_rc_t async_try_acquire(async_t *co,
+    async_semaphore_t *semaphore);
+
+/* By whichever task.  ASYNC_ERROR: nobody has acquired it. */
+ASYNC_LOOP async_rc_t async_release(async_t *co, async_semaphore_t *semaphore);
+
+/* An event: is set, and wakes all that wait; is set until it is cleared. */
+typedef struct { void *opaque[3]; } async_event_t;
+
+#define await_event(co, event)  await_event_at(co, ASYNC_SITE, event)
+
+ASYNC_LOOP void async_event_set(async_t *co, async_event_t *event);
+ASYNC_LOOP void async_event_clear(async_t *co, async_event_t *event);
+ASYNC_LOOP int async_event_is_set(async_t *co, const async_event_t *event);
+
+/*
+ * A queue of pointers, at most "limit" of them.  What is in it when nobody
+ * takes it out any more is its user's to free: async_try_get() says when it is
+ * empty.
+ */
+typedef struct { size_t limit; void *opaque[8]; } async_queue_t;
+
+#define ASYNC_QUEUE(limit)  { limit, { NULL } }
+
+/*
+ * Puts at the end, waiting while it is full; takes from the front, waiting while
+ * it is empty.  ASYNC_CLOSED: it has been closed (and, of a get, is empty).
+ */
+#define await_put(co, queue, item)  await_put_at(co, ASYNC_SITE, queue, item)
+#define await_get(co, queue, item)  await_get_at(co, ASYNC_SITE, queue, item)
+
+/* The same without waiting.  ASYNC_BUSY: it is full, or empty. */
+ASYNC_LOOP async_rc_t async_try_put(async_t *co, async_queue_t *queue,
+    void *item);
+ASYNC_LOOP async_rc_t async_try_get(async_t *co, async_queue_t *queue,
+    void **item);
+
+/* How many are in it. */
+ASYNC_LOOP size_t async_queue_count(async_t *co, const async_queue_t *queue);
+
+/* No more comes in; what is in it may be taken out.  Wakes all that wait. */
+ASYNC_LOOP void async_queue_close(async_t *co, async_queue_t *queue);
+
+
+/*
+ * A response in pieces, of any length.
+ *
+ * async_stream() chooses status, media type and, if it is known, the length in
+ * bytes (-1: it is not) of the response that the first await_send() begins;
+ * without it that is 200, application/octet-stream, of unknown length.  Header
+ * fields are set before.  The response ends when the handler returns.  If that
+ * is not with ASYNC_OK, or less than the length has been sent, it is broken off,
+ * so that the client can tell: over HTTP/1.1 the connection closes without the
+ * last chunk (RFC 9112, 8), over HTTP/2 the stream is reset.
+ *
+ * await_send() suspends until the piece is with the kernel: at the pace of the
+ * client, so that memory stays flat.  The piece is borrowed until then; one of
+ * length 0 sends the header.  From the first one on async_timeout does not
+ * count any more, but send_timeout of nginx does.  An await that ends otherwise
+ * breaks the response off.
+ *
+ * ASYNC_CLOSED: the client has gone, or does not read for send_timeout, the
+ * response is broken off, or it has no body (HEAD, 204, 304).
+ * ASYNC_BUSY: another task sends just now.
+ * ASYNC_ERROR: more than the length; in a blocking handler.
+ */
+ASYNC_LOOP async_rc_t async_stream(async_req_t *req, int status,
+    const char *type, int64_t length);
+
+#define await_send(co, req, data, len)                                       \
+    await_send_at(co, ASYNC_SITE, req, data, len)
+
+/*
+ * Sends a server-sent event (WHATWG HTML, 9.2), of the fields that are set, by
+ * the rules of await_send().  Text is UTF-8; data and comment may have several
+ * lines.  The first one sets text/event-stream and Cache-Control: no-cache.  A
+ * comment alone is a heartbeat.  Browsers that come back tell the last id:
+ * async_header(req, "last-event-id").
+ *
+ *     async_sse_t  event = { .event = "price", .data = text };
+ *
+ *     ASYNC_TRY(await_sse(co, req, &event));
+ */
+typedef struct {
+    const char  *data;
+    const char  *event;
+    const char  *id;
+    int64_t      retry;        /* milliseconds; 0: not said */
+    const char  *comment;
+} async_sse_t;
+
+#define await_sse(co, req, event)  await_sse_at(co, ASYNC_SITE, req, event)
+
+
+/*
+ * Background tasks: what is to be done after the response, so that the client
+ * does not wait for it.  They run in the order of these calls, one after
+ * another, once the request is over and its response sent, if the handler has
+ * returned ASYNC_OK; the connection serves its next request meanwhile.  They
+ * have no deadline, and no client to leave; a worker that shuts down waits for
+ * them, for async_shutdown_timeout at most.  A failure is logged, with file and
+ * line of the call, and the next one runs.
+ *
+ *     typedef struct { int64_t user; const char *text; } mail_t;
+ *
+ *     mail_t  mail = { id, async_background_str(req, text) };
+ *
+ *     ASYNC_TRY(async_background(req, send_mail, &mail));
+ *
+ * fn(co, copy) gets a copy of *arg, which is a typed pointer.  What that points
+ * to must live long enough: memory of the request does not, that of
+ * async_background_alloc() lives until all background tasks of the request have
+ * ended.  The second call is for a function that blocks: it runs in a thread, as
+ * by await_thread().
+ *
+ * ASYNC_BUSY: there are async_max_tasks tasks already.  ASYNC_ERROR: no memory.
+ */
+#define async_background(req, fn, arg)                                       \
+    async_background_at(req, ASYNC_SITE, fn, NULL, NULL, arg,                \
+                        ASYNC_SIZEOF_(arg))
+
+#define async_background_thread(req, pool, fn, arg)                          \
+    async_background_at(req, ASYNC_SITE, NULL, fn, pool, arg,                \
+                        ASYNC_SIZEOF_(arg))
+
+/* Not zeroed, aligned for any type.  NULL: there is none. */
+ASYNC_ANY void *async_background_alloc(async_req_t *req, size_t size);
+
+/* A copy of the text; NULL of NULL, and if there is no memory. */
+ASYNC_ANY const char *async_background_str(async_req_t *req,
+    const char *text);
+
+
+/*
+ * Threads.  Suspends while fn(copy) runs in a thread of a pool, and gives what
+ * fn has returned; "copy" is one of *arg, which is taken over from it then.
+ * So "arg" is a typed pointer, and what it points to may be on the stack; NULL
+ * is not one (give any pointer where fn needs nothing).
+ *
+ *     typedef struct { int n; double result; } sum_t;
+ *
+ *     sum_t  sum = { 1000, 0 };
+ *
+ *     ASYNC_TRY(await_thread(co, NULL, compute_sum, &sum));
+ *
+ * When the await ends otherwise, with ASYNC_TIMEOUT or ASYNC_CANCELLED, *arg is
+ * as it was; a function that runs already runs on, with its copy, so what that
+ * points to must outlive it: the request and the task do not.
+ *
+ * "pool" is a thread_pool of nginx.conf, NULL the one of async_thread_pool of
+ * the http block.
+ *
+ * ASYNC_BUSY: its queue is full.  ASYNC_ERROR: there is none of this name.
+ */
+#define await_thread(co, pool, fn, arg)                                      \
+    await_thread_at(co, ASYNC_SITE, pool, fn, arg, ASYNC_SIZEOF_(arg))
+
+/*
+ * In the thread, for that fn: notes the cause for async_error() of the caller,
+ * in printf()'s format, and returns rc; whether the caller has stopped waiting;
+ * a line of the log.  Elsewhere they do nothing.
+ */
+ASYNC_ANY async_rc_t async_thread_fail(async_rc_t rc, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+ASYNC_ANY int async_thread_cancelled(void);
+
+
+/*
  * The error log of nginx, at its levels.  The line is that of printf(), with
  * the client, the request and so on as nginx adds them; control characters are
  * escaped, and what is longer than 1,500 bytes is cut.  Lines of a thread are
@@ -324,7 +682,11 @@ typedef enum {
 ASYNC_ANY void async_log(async_req_t *req, async_log_level_t level,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* the same for a task without a request */
+/* the same in a thread of await_thread() */
+ASYNC_ANY void async_thread_log(async_log_level_t level, const char *format,
+    ...) __attribute__((format(printf, 2, 3)));
+
+/* and for a task without a request */
 ASYNC_LOOP void async_task_log(async_t *co, async_log_level_t level,
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -563,6 +925,79 @@ ASYNC_ANY async_rc_t async_set_cookie(async_req_t *req, const char *name,
 #define ASYNC_TEXT_(x)    #x
 #define ASYNC_LINE_(x)    ASYNC_TEXT_(x)
 #define ASYNC_SITE        __FILE__ ":" ASYNC_LINE_(__LINE__)
+
+/* sizeof(*p), but for "void *", of which nobody knows what to copy */
+#ifdef __cplusplus
+#define ASYNC_SIZEOF_(p)     sizeof(*(p))
+#else
+#define ASYNC_SIZEOF_(p)                                                     \
+    (sizeof(*(p))                                                            \
+     + 0 * sizeof(char [__builtin_types_compatible_p(__typeof__(p), void *)  \
+                        ? -1 : 1]))
+#endif
+
+#define ASYNC_JOIN_(a, b)    a##b
+#define ASYNC_JOIN2_(a, b)   ASYNC_JOIN_(a, b)
+#define ASYNC_NAME_(prefix)  ASYNC_JOIN2_(prefix, __LINE__)
+
+/* what a block has to undo; the first word is "co" */
+typedef struct { void *opaque[10]; } async_scope_t;
+
+#define ASYNC_SCOPE_(end)                                                    \
+    async_scope_t ASYNC_NAME_(async_scope_) __attribute__((cleanup(end))) =  \
+        { { NULL } }
+
+ASYNC_LOOP async_child_t *async_spawn_at(async_t *co, const char *site,
+    async_fn_pt fn, void *arg);
+ASYNC_AWAIT async_rc_t await_join_at(async_t *co, const char *site,
+    async_child_t *child);
+ASYNC_AWAIT async_rc_t await_ended_at(async_t *co, const char *site,
+    async_child_t *child);
+ASYNC_LOOP void async_group_begin(async_t *co, async_scope_t *scope);
+ASYNC_LOOP void async_group_end(async_scope_t *scope);
+ASYNC_AWAIT async_rc_t await_all_at(async_t *co, const char *site,
+    async_work_t *work, size_t n);
+ASYNC_AWAIT async_rc_t await_gather_at(async_t *co, const char *site,
+    async_work_t *work, size_t n);
+ASYNC_AWAIT async_rc_t await_any_at(async_t *co, const char *site,
+    async_work_t *work, size_t n, int *winner);
+
+ASYNC_LOOP void async_deadline_begin(async_t *co, const char *site,
+    async_scope_t *scope, int64_t ms);
+ASYNC_LOOP void async_deadline_end(async_scope_t *scope);
+ASYNC_AWAIT async_rc_t await_within_at(async_t *co, const char *site,
+    int64_t ms, async_fn_pt fn, void *arg);
+ASYNC_LOOP void async_shield_begin(async_t *co, const char *site,
+    async_scope_t *scope, int64_t ms);
+ASYNC_LOOP void async_shield_end(async_scope_t *scope);
+ASYNC_AWAIT async_rc_t await_shield_at(async_t *co, const char *site,
+    int64_t ms, async_fn_pt fn, void *arg);
+ASYNC_LOOP void async_memory_begin(async_t *co, async_scope_t *scope);
+ASYNC_LOOP void async_memory_end(async_scope_t *scope);
+
+ASYNC_AWAIT async_rc_t await_lock_at(async_t *co, const char *site,
+    async_mutex_t *mutex);
+ASYNC_AWAIT async_rc_t await_lock_in_at(async_t *co, const char *site,
+    async_mutex_t *mutex, async_scope_t *scope);
+ASYNC_LOOP void async_lock_end(async_scope_t *scope);
+ASYNC_AWAIT async_rc_t await_acquire_at(async_t *co, const char *site,
+    async_semaphore_t *semaphore);
+ASYNC_AWAIT async_rc_t await_event_at(async_t *co, const char *site,
+    async_event_t *event);
+ASYNC_AWAIT async_rc_t await_put_at(async_t *co, const char *site,
+    async_queue_t *queue, void *item);
+ASYNC_AWAIT async_rc_t await_get_at(async_t *co, const char *site,
+    async_queue_t *queue, void **item);
+
+ASYNC_AWAIT async_rc_t await_send_at(async_t *co, const char *site,
+    async_req_t *req, const void *data, size_t len);
+ASYNC_AWAIT async_rc_t await_sse_at(async_t *co, const char *site,
+    async_req_t *req, const async_sse_t *event);
+ASYNC_ANY async_rc_t async_background_at(async_req_t *req, const char *site,
+    async_fn_pt fn, async_thread_pt thread, const char *pool, void *arg,
+    size_t size);
+ASYNC_AWAIT async_rc_t await_thread_at(async_t *co, const char *site,
+    const char *pool, async_thread_pt fn, void *arg, size_t size);
 
 ASYNC_AWAIT async_rc_t await_sleep_at(async_t *co, const char *site,
     int64_t ms);

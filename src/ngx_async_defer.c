@@ -15,6 +15,9 @@ struct ngx_async_defer_s {
 };
 
 
+static async_rc_t ngx_async_run_defer(async_t *co, void *arg);
+
+
 ngx_uint_t  ngx_async_ndefers;
 
 
@@ -46,12 +49,16 @@ async_defer(async_t *co, async_cleanup_pt cleanup, void *arg)
 
 
 void
-ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout)
+ngx_async_run_defers(ngx_async_task_t *t)
 {
     u_char               error[NGX_ASYNC_ERROR_LEN];
     const char          *await, *site;
     ngx_async_defer_t   *d;
     ngx_async_shield_t   shield;
+
+    static const ngx_async_bound_t  bound = {
+        "async_cleanup_timeout", NULL, 0
+    };
 
     /* what is told of a failure is what happened before */
 
@@ -59,13 +66,13 @@ ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout)
     site = t->site;
     ngx_memcpy(error, t->error, NGX_ASYNC_ERROR_LEN);
 
-    ngx_async_shield(t, &shield, timeout);
+    ngx_async_shield(t, &shield, ngx_async_cleanup_timeout, &bound);
 
     while (t->defers) {
         d = t->defers;
         t->defers = d->next;
 
-        d->cleanup(t, d->arg);
+        (void) ngx_async_call(t, ngx_async_run_defer, d);
 
         ngx_free(d);
         ngx_async_ndefers--;
@@ -76,6 +83,17 @@ ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout)
     t->await = await;
     t->site = site;
     ngx_memcpy(t->error, error, NGX_ASYNC_ERROR_LEN);
+}
+
+
+static async_rc_t
+ngx_async_run_defer(async_t *co, void *arg)
+{
+    ngx_async_defer_t  *d = arg;
+
+    d->cleanup(co, d->arg);
+
+    return ASYNC_OK;
 }
 
 

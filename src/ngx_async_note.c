@@ -15,6 +15,8 @@
 #define NGX_ASYNC_LINE_LEN  1500
 
 
+static void ngx_async_line(ngx_str_t *line, const char *format, va_list args);
+static ngx_uint_t ngx_async_level(ngx_uint_t level);
 static void ngx_async_log_line(ngx_async_task_t *t, ngx_uint_t level,
     ngx_err_t err, ngx_str_t *line);
 
@@ -59,14 +61,12 @@ ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
 
     *p = '\0';
 
-    if (t->job) {
-        /* in a call from the thread the running task is to know it, too */
+    /* the running task is to know it, too: a child, or a call from a thread */
 
-        self = ngx_async_task_self();
+    self = ngx_async_task_self();
 
-        if (self) {
-            ngx_memcpy(self->error, t->error, NGX_ASYNC_ERROR_LEN);
-        }
+    if (self && self != t) {
+        ngx_memcpy(self->error, t->error, NGX_ASYNC_ERROR_LEN);
     }
 
     return rc;
@@ -153,18 +153,13 @@ ngx_async_log_line(ngx_async_task_t *t, ngx_uint_t level, ngx_err_t err,
 
 /* printf()'s format; a line must stay one line, whatever a client has sent */
 
-void
-ngx_async_vlog(ngx_async_task_t *t, ngx_uint_t level, const char *format,
-    va_list args)
+static void
+ngx_async_line(ngx_str_t *line, const char *format, va_list args)
 {
-    int        n;
-    u_char     text[NGX_ASYNC_LINE_LEN], buf[NGX_ASYNC_LINE_LEN];
-    u_char    *p, *q, *last;
-    ngx_str_t  line;
+    int      n;
+    u_char   text[NGX_ASYNC_LINE_LEN], *p, *q, *last, *buf;
 
-    if (level < ASYNC_LOG_ERROR || level > ASYNC_LOG_DEBUG) {
-        level = ASYNC_LOG_ERROR;
-    }
+    buf = line->data;
 
     n = vsnprintf((char *) text, NGX_ASYNC_LINE_LEN, format, args);
 
@@ -194,10 +189,43 @@ ngx_async_vlog(ngx_async_task_t *t, ngx_uint_t level, const char *format,
         q = ngx_sprintf(q, "\\x%02Xd", (int) *p);
     }
 
-    line.data = buf;
-    line.len = q - buf;
+    line->len = q - buf;
+}
 
-    ngx_async_log_line(t, level, 0, &line);
+
+static ngx_uint_t
+ngx_async_level(ngx_uint_t level)
+{
+    return (level < ASYNC_LOG_ERROR || level > ASYNC_LOG_DEBUG)
+               ? ASYNC_LOG_ERROR : level;
+}
+
+
+void
+ngx_async_vlog(ngx_async_task_t *t, ngx_uint_t level, const char *format,
+    va_list args)
+{
+    u_char     buf[NGX_ASYNC_LINE_LEN];
+    ngx_str_t  line;
+
+    line.data = buf;
+    ngx_async_line(&line, format, args);
+
+    ngx_async_log_line(t, ngx_async_level(level), 0, &line);
+}
+
+
+void
+ngx_async_thread_vlog(void *data, ngx_uint_t level, const char *format,
+    va_list args)
+{
+    u_char     buf[NGX_ASYNC_LINE_LEN];
+    ngx_str_t  line;
+
+    line.data = buf;
+    ngx_async_line(&line, format, args);
+
+    ngx_async_thread_log(data, ngx_async_level(level), 0, &line);
 }
 
 

@@ -259,7 +259,11 @@ ngx_async_cancel_all(void)
 static void
 ngx_async_cancel_task(ngx_async_task_t *t, void *data)
 {
-    ngx_async_task_cancel(t, NGX_ASYNC_SHUTDOWN);
+    /* a child by its parent, which may shield it */
+
+    if (t->parent == NULL) {
+        ngx_async_task_cancel(t, NGX_ASYNC_SHUTDOWN);
+    }
 }
 
 

@@ -45,7 +45,6 @@ typedef struct {
     ngx_uint_t                 max_tasks;
     uint64_t                   ticket;
     ngx_msec_t                 slow;
-    ngx_msec_t                 cleanup_timeout;
     size_t                     stack_size;
     size_t                     task_size;
     ngx_event_t                drain;
@@ -70,13 +69,12 @@ static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout)
     __attribute__((noinline));
 static void ngx_async_timer_handler(ngx_event_t *ev);
 static void ngx_async_stop(ngx_async_task_t *t, ngx_async_reason_e reason);
-static void ngx_async_expire(ngx_async_task_t *t);
 static void ngx_async_drain_handler(ngx_event_t *ev);
 static void ngx_async_trim_handler(ngx_event_t *ev);
-static async_rc_t ngx_async_refuse(ngx_async_task_t *t);
 
 
 ngx_uint_t                  ngx_async_ntasks;
+ngx_msec_t                  ngx_async_cleanup_timeout;
 
 static ngx_async_worker_t   ngx_async;
 
@@ -85,15 +83,15 @@ static ngx_connection_t     ngx_async_no_connection;
 
 
 /*
- * The life of a task, as a table: NEW may run; RUNNING may wait or end;
- * WAITING may become ready; READY may run.
+ * The life of a task, as a table: NEW may run or become ready; RUNNING may wait
+ * or end; WAITING may become ready; READY may run.
  */
 
 static ngx_inline void
 ngx_async_set_state(ngx_async_task_t *t, ngx_async_state_e state)
 {
     static const u_char  legal[] = {
-        /* from NEW */      1 << NGX_ASYNC_RUNNING,
+        /* from NEW */      1 << NGX_ASYNC_RUNNING | 1 << NGX_ASYNC_READY,
         /* from RUNNING */  1 << NGX_ASYNC_WAITING | 1 << NGX_ASYNC_DONE,
         /* from WAITING */  1 << NGX_ASYNC_READY,
         /* from READY */    1 << NGX_ASYNC_RUNNING,
@@ -141,7 +139,7 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     ngx_async.trim.log = cycle->log;
     ngx_async.trim.cancelable = 1;
 
-    ngx_async.cleanup_timeout = conf->cleanup_timeout;
+    ngx_async_cleanup_timeout = conf->cleanup_timeout;
     ngx_async.slow = conf->slow ? conf->slow : (ngx_msec_t) -1;
     ngx_async.stack_size = conf->stack_size;
     ngx_async.task_size = conf->task_size;
@@ -267,7 +265,7 @@ ngx_async_task_main(void *data)
     t->body(t);
 
     if (ngx_async_unlikely(t->defers != NULL)) {
-        ngx_async_run_defers(t, ngx_async.cleanup_timeout);
+        ngx_async_run_defers(t);
     }
 }
 
@@ -276,6 +274,15 @@ ngx_int_t
 ngx_async_task_run(ngx_async_task_t *t)
 {
     return ngx_async_resume(t);
+}
+
+
+void
+ngx_async_task_ready(ngx_async_task_t *t)
+{
+    ngx_async_set_state(t, NGX_ASYNC_READY);
+    ngx_queue_insert_tail(&ngx_async.ready, &t->ready);
+    ngx_post_event(&ngx_async.drain, &ngx_posted_events);
 }
 
 
@@ -436,7 +443,7 @@ ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
 
     if (t->deadline && (ngx_msec_int_t) (t->deadline - ngx_current_msec) <= 0)
     {
-        t->reason = t->shield ? NGX_ASYNC_CLEANUP : NGX_ASYNC_DEADLINE;
+        t->reason = NGX_ASYNC_DEADLINE;
         return ngx_async_refuse(t);
     }
 
@@ -449,9 +456,11 @@ ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
  * the loop, so it is made to wait after a while.
  */
 
-static async_rc_t
+async_rc_t
 ngx_async_refuse(ngx_async_task_t *t)
 {
+    const ngx_async_bound_t  *b;
+
     t->refused++;
 
     if (t->refused >= NGX_ASYNC_REFUSALS) {
@@ -466,22 +475,45 @@ ngx_async_refuse(ngx_async_task_t *t)
         (void) ngx_async_suspend(t, NGX_ASYNC_SLOWDOWN);
     }
 
-    if (t->reason == NGX_ASYNC_DEADLINE) {
-        return ngx_async_set_error(t, ASYNC_TIMEOUT, "the deadline has "
-                                   "passed");
-    }
+    b = t->bound;
 
-    if (t->reason == NGX_ASYNC_CLEANUP) {
-        return ngx_async_set_error(t, ASYNC_TIMEOUT,
-                                   "\"async_cleanup_timeout\" has passed");
-    }
+    switch (t->reason) {
 
-    return ngx_async_set_error(t, ASYNC_CANCELLED, "%s",
-                        (t->reason == NGX_ASYNC_CLIENT)
-                            ? "the client has gone"
-                        : (t->reason == NGX_ASYNC_SHUTDOWN)
-                            ? "the worker is shutting down"
-                            : "the request has been answered by nginx");
+    case NGX_ASYNC_DEADLINE:
+
+        if (b == NULL) {
+            return ngx_async_set_error(t, ASYNC_TIMEOUT,
+                                       "the deadline has passed");
+        }
+
+        if (b->site == NULL) {
+            return ngx_async_set_error(t, ASYNC_TIMEOUT, "\"%s\" has passed",
+                                       b->what);
+        }
+
+        return ngx_async_set_error(t, ASYNC_TIMEOUT, "the %L ms of %s at %s "
+                                   "have passed", b->ms, b->what, b->site);
+
+    case NGX_ASYNC_BAD_TIME:
+        return ngx_async_set_error(t, ASYNC_ERROR, "%L ms, of %s at %s, is "
+                                   "not from 0 to ten years", b->ms, b->what,
+                                   b->site);
+
+    case NGX_ASYNC_CLIENT:
+        return ngx_async_set_error(t, ASYNC_CANCELLED, "the client has gone");
+
+    case NGX_ASYNC_SHUTDOWN:
+        return ngx_async_set_error(t, ASYNC_CANCELLED,
+                                   "the worker is shutting down");
+
+    case NGX_ASYNC_PARENT:
+        return ngx_async_set_error(t, ASYNC_CANCELLED,
+                                   "its parent has cancelled it");
+
+    default: /* NGX_ASYNC_ANSWERED */
+        return ngx_async_set_error(t, ASYNC_CANCELLED, "the request has been "
+                                   "answered by nginx");
+    }
 }
 
 
@@ -598,7 +630,7 @@ ngx_async_timer_handler(ngx_event_t *ev)
         ev->timedout = 0;
 
         if (t->timer_is_deadline) {
-            ngx_async_expire(t);
+            ngx_async_stop(t, NGX_ASYNC_DEADLINE);
             return;
         }
     }
@@ -639,31 +671,19 @@ ngx_async_wake(ngx_async_waker_t *w, ngx_int_t outcome)
 void
 ngx_async_task_cancel(ngx_async_task_t *t, ngx_async_reason_e reason)
 {
-    ngx_async_shield_t  *shield;
-
-    shield = t->shield;
-
-    if (shield == NULL) {
-        ngx_async_stop(t, reason);
+    if (t->cancel != NGX_ASYNC_KEEP || t->state == NGX_ASYNC_DONE) {
         return;
     }
 
-    /* it counts where nothing shields the task any more */
+    t->cancel = reason;
 
-    while (shield->outer) {
-        shield = shield->outer;
+    if (t->shield == NULL) {
+        ngx_async_stop(t, reason);
     }
 
-    if (shield->reason == NGX_ASYNC_KEEP) {
-        shield->reason = reason;
+    if (t->children.next) {
+        ngx_async_cancel_children(t, reason, t->shield == NULL);
     }
-}
-
-
-static void
-ngx_async_expire(ngx_async_task_t *t)
-{
-    ngx_async_stop(t, t->shield ? NGX_ASYNC_CLEANUP : NGX_ASYNC_DEADLINE);
 }
 
 
@@ -672,7 +692,7 @@ ngx_async_stop(ngx_async_task_t *t, ngx_async_reason_e reason)
 {
     ngx_async_waker_t  w;
 
-    if (t->reason != NGX_ASYNC_KEEP || t->state == NGX_ASYNC_DONE) {
+    if (t->reason != NGX_ASYNC_KEEP) {
         return;
     }
 
@@ -685,30 +705,66 @@ ngx_async_stop(ngx_async_task_t *t, ngx_async_reason_e reason)
     w.task = t;
     w.ticket = t->ticket;
 
-    (void) ngx_async_wake(&w, (reason == NGX_ASYNC_DEADLINE
-                               || reason == NGX_ASYNC_CLEANUP)
+    (void) ngx_async_wake(&w, (reason == NGX_ASYNC_DEADLINE)
                                   ? ASYNC_TIMEOUT : ASYNC_CANCELLED);
 }
 
 
 void
+ngx_async_set_deadline(ngx_async_task_t *t, ngx_msec_t deadline,
+    const ngx_async_bound_t *bound)
+{
+    if (t->timer.timer_set) {
+        ngx_del_timer(&t->timer);
+    }
+
+    if (t->unbound && bound == NULL) {
+        /* that of a request which has none any more */
+        deadline = 0;
+    }
+
+    t->deadline = deadline;
+    t->bound = bound;
+}
+
+
+void
+ngx_async_unbind(ngx_async_task_t *t)
+{
+    t->unbound = 1;
+
+    if (t->bound == NULL) {
+
+        if (t->timer.timer_set && t->timer_is_deadline) {
+            ngx_del_timer(&t->timer);
+        }
+
+        t->deadline = 0;
+    }
+
+    if (t->children.next) {
+        ngx_async_unbind_children(t);
+    }
+}
+
+
+void
 ngx_async_shield(ngx_async_task_t *t, ngx_async_shield_t *shield,
-    ngx_msec_t timeout)
+    ngx_msec_t timeout, const ngx_async_bound_t *bound)
 {
     shield->outer = t->shield;
     shield->reason = t->reason;
     shield->deadline = t->deadline;
-
-    if (t->timer.timer_set) {
-        ngx_del_timer(&t->timer);
-    }
+    shield->bound = t->bound;
 
     ngx_time_update();
 
     t->shield = shield;
     t->reason = NGX_ASYNC_KEEP;
-    t->deadline = ngx_current_msec + timeout;
     t->refused = 0;
+
+    ngx_async_set_deadline(t, (timeout == NGX_ASYNC_FOREVER)
+                                  ? 0 : ngx_current_msec + timeout, bound);
 }
 
 
@@ -719,13 +775,21 @@ ngx_async_unshield(ngx_async_task_t *t)
 
     shield = t->shield;
 
-    if (t->timer.timer_set) {
-        ngx_del_timer(&t->timer);
-    }
-
     t->shield = shield->outer;
     t->reason = shield->reason;
-    t->deadline = shield->deadline;
+
+    ngx_async_set_deadline(t, shield->deadline, shield->bound);
+
+    if (t->shield == NULL && t->cancel != NGX_ASYNC_KEEP) {
+
+        if (t->reason == NGX_ASYNC_KEEP) {
+            t->reason = t->cancel;
+        }
+
+        if (t->children.next) {
+            ngx_async_cancel_children(t, t->cancel, 1);
+        }
+    }
 }
 
 

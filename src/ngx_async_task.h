@@ -62,11 +62,14 @@ typedef enum {
 
 typedef enum {
     NGX_ASYNC_KEEP = 0,
-    NGX_ASYNC_DEADLINE,        /* async_timeout has passed */
+    NGX_ASYNC_DEADLINE,        /* the nearest deadline has passed */
+    NGX_ASYNC_BAD_TIME,        /* the time of the innermost scope is none */
+
+    /* cancels: these stick */
     NGX_ASYNC_CLIENT,          /* the client has gone */
     NGX_ASYNC_ANSWERED,        /* nginx has answered the request itself */
     NGX_ASYNC_SHUTDOWN,        /* async_shutdown_timeout has passed */
-    NGX_ASYNC_CLEANUP          /* async_cleanup_timeout has passed */
+    NGX_ASYNC_PARENT           /* the parent does not want it any more */
 } ngx_async_reason_e;
 
 
@@ -89,6 +92,15 @@ typedef struct {
 } ngx_async_waker_t;
 
 
+/* Where a deadline comes from, for messages. */
+
+typedef struct {
+    const char                *what;
+    const char                *site;          /* NULL: a directive */
+    int64_t                    ms;
+} ngx_async_bound_t;
+
+
 /*
  * While a task is shielded, cancels wait outside, and its deadline is another
  * one.  On the stack of whoever shields.
@@ -100,6 +112,7 @@ struct ngx_async_shield_s {
     ngx_async_shield_t        *outer;
     ngx_async_reason_e         reason;
     ngx_msec_t                 deadline;
+    const ngx_async_bound_t   *bound;
 };
 
 
@@ -128,7 +141,10 @@ struct async_s {
     ngx_log_t                 *log;
 
     ngx_async_state_e          state;
+
+    /* why awaits are refused now; why they will be where nothing shields */
     ngx_async_reason_e         reason;
+    ngx_async_reason_e         cancel;
 
     /* of the wait in progress: zero once it has been decided */
     uint64_t                   ticket;
@@ -140,6 +156,7 @@ struct async_s {
 
     /* absolute, as ngx_current_msec; zero: none */
     ngx_msec_t                 deadline;
+    const ngx_async_bound_t   *bound;         /* NULL: the request's */
     ngx_event_t                timer;
 
     ngx_async_shield_t        *shield;
@@ -148,6 +165,10 @@ struct async_s {
 
     /* that of the request, or made when it is first needed */
     ngx_pool_t                *pool;
+
+    /* ngx_async_child.c; the queue is made with the first child */
+    ngx_async_task_t          *parent;
+    ngx_queue_t                children;
 
     /* it stands for a job in the thread of that, see ngx_async_thread.h */
     void                      *job;
@@ -162,6 +183,7 @@ struct async_s {
     unsigned                   measured:1;
     unsigned                   timer_is_deadline:1;
     unsigned                   own_pool:1;
+    unsigned                   unbound:1;     /* by ngx_async_unbind() */
 };
 
 
@@ -176,6 +198,8 @@ typedef struct {
 
 
 ngx_int_t ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf);
+
+extern ngx_msec_t  ngx_async_cleanup_timeout;
 
 /* how many tasks there are in this worker */
 extern ngx_uint_t  ngx_async_ntasks;
@@ -212,10 +236,12 @@ void *ngx_async_task_create_over(ngx_async_body_pt body,
  */
 ngx_int_t ngx_async_task_run(ngx_async_task_t *t);
 
+/* Has the ready queue run a task for the first time. */
+void ngx_async_task_ready(ngx_async_task_t *t);
+
 /*
- * Ends the wait of the task with ASYNC_CANCELLED (ASYNC_TIMEOUT if the reason
- * is the deadline), and every later one at its start.  The first reason
- * counts.
+ * Ends the wait of the task and of its children with ASYNC_CANCELLED, and every
+ * later one at its start.  The first reason counts.
  */
 void ngx_async_task_cancel(ngx_async_task_t *t, ngx_async_reason_e reason);
 
@@ -233,16 +259,43 @@ ngx_async_waker_t ngx_async_waker(ngx_async_task_t *t);
  */
 ngx_int_t ngx_async_wait(ngx_async_task_t *t, ngx_msec_t timeout);
 
+/* What a refused await answers; reason must not be NGX_ASYNC_KEEP. */
+async_rc_t ngx_async_refuse(ngx_async_task_t *t);
+
+/* A request has no deadline any more, nor have the children of its task. */
+void ngx_async_unbind(ngx_async_task_t *t);
+
+/* of the children alone */
+void ngx_async_unbind_children(ngx_async_task_t *t);
+
+/* Has the running task look at its deadline anew. */
+void ngx_async_set_deadline(ngx_async_task_t *t, ngx_msec_t deadline,
+    const ngx_async_bound_t *bound);
+
 /*
  * Shields the running task for so long: the cancel that it has had, and any
  * that comes, counts again from ngx_async_unshield() on.
  */
 void ngx_async_shield(ngx_async_task_t *t, ngx_async_shield_t *shield,
-    ngx_msec_t timeout);
+    ngx_msec_t timeout, const ngx_async_bound_t *bound);
 void ngx_async_unshield(ngx_async_task_t *t);
 
+/* ngx_async_child.c: cancels those that "shielded" does not protect, or all */
+void ngx_async_cancel_children(ngx_async_task_t *t, ngx_async_reason_e reason,
+    ngx_uint_t shielded);
+
+/* the last that was spawned by whomever; cancels and joins those after it */
+uint64_t ngx_async_last_child(void);
+void ngx_async_join_since(ngx_async_task_t *t, uint64_t number);
+
+/*
+ * Calls a function of the user: cancels and joins what it has spawned and nobody
+ * has joined when it has returned, before its frame is touched.
+ */
+async_rc_t ngx_async_call(ngx_async_task_t *t, async_fn_pt fn, void *arg);
+
 /* ngx_async_defer.c: calls what async_defer() has registered, shielded */
-void ngx_async_run_defers(ngx_async_task_t *t, ngx_msec_t timeout);
+void ngx_async_run_defers(ngx_async_task_t *t);
 
 /* puts those of one list before those of another: they are later ones */
 void ngx_async_defers_move(ngx_async_defer_t **to, ngx_async_defer_t **from);
@@ -252,6 +305,9 @@ extern ngx_uint_t  ngx_async_ndefers;
 
 /* Memory that lives as long as the task; NULL: there is none. */
 ngx_pool_t *ngx_async_task_pool(ngx_async_task_t *t);
+
+/* Memory of a pool, aligned for any type. */
+void *ngx_async_palloc(ngx_pool_t *pool, size_t size);
 
 /* Returns 1 if the waker was still good. */
 ngx_uint_t ngx_async_wake(ngx_async_waker_t *w, ngx_int_t outcome);

@@ -306,7 +306,7 @@ ngx_async_thread_serve(ngx_async_task_t *t, ngx_async_job_t *job,
     defers = t->defers;
     t->defers = job->defers;
 
-    call->rc = call->fn(t, call->arg);
+    call->rc = ngx_async_call(t, call->fn, call->arg);
 
     job->defers = t->defers;
     t->defers = defers;
@@ -557,6 +557,17 @@ ngx_async_thread_self(void)
     job = ngx_async_thread_job_of_thread;
 
     return job ? job->data : NULL;
+}
+
+
+void *
+ngx_async_thread_self_of(ngx_async_thread_pt run)
+{
+    ngx_async_job_t  *job;
+
+    job = ngx_async_thread_job_of_thread;
+
+    return (job && job->run == run) ? job->data : NULL;
 }
 
 

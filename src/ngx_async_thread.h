@@ -71,12 +71,19 @@ async_rc_t ngx_async_thread_call(void *data, async_fn_pt fn, void *arg,
 /* The job that this thread runs; NULL on the loop. */
 void *ngx_async_thread_self(void);
 
+/* The same if that is what it runs. */
+void *ngx_async_thread_self_of(ngx_async_thread_pt run);
+
 /*
  * A line for the log of the awaiting task, written by the loop; copies.  May be
  * called on the loop, too.
  */
 void ngx_async_thread_log(void *data, ngx_uint_t level, ngx_err_t err,
     ngx_str_t *line);
+
+/* ngx_async_note.c: the same in printf()'s format, as ngx_async_vlog() */
+void ngx_async_thread_vlog(void *data, ngx_uint_t level, const char *format,
+    va_list args);
 
 
 #endif /* _NGX_ASYNC_THREAD_H_INCLUDED_ */

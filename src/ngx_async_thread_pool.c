@@ -308,6 +308,50 @@ ngx_async_thread_pool_exists(ngx_cycle_t *cycle, ngx_async_thread_pool_t *pool)
 }
 
 
+ngx_async_thread_pool_t *
+ngx_async_thread_pool_get(ngx_cycle_t *cycle, ngx_str_t *name)
+{
+    ngx_thread_pool_t             *tp;
+    ngx_async_thread_pool_t       *pool;
+    ngx_async_thread_pool_conf_t  *tcf;
+
+    tp = ngx_thread_pool_get(cycle, name);
+
+    if (tp == NULL) {
+        return NULL;
+    }
+
+    tcf = (ngx_async_thread_pool_conf_t *)
+              ngx_get_conf(cycle->conf_ctx, ngx_async_thread_pool_module);
+
+    pool = ngx_async_thread_pool_find(cycle, tcf, name);
+
+    if (pool && pool->tp == NULL) {
+
+        pool->name.data = ngx_pstrdup(cycle->pool, name);
+
+        if (pool->name.data == NULL
+            || ngx_async_thread_pool_open(pool) != NGX_OK)
+        {
+            return NULL;
+        }
+
+        pool->tp = tp;
+    }
+
+    return pool;
+}
+
+
+ngx_int_t
+ngx_async_thread_pool_open(ngx_async_thread_pool_t *pool)
+{
+    ngx_queue_init(&pool->queue);
+
+    return (pthread_mutex_init(&pool->lock, NULL) == 0) ? NGX_OK : NGX_ERROR;
+}
+
+
 ngx_array_t *
 ngx_async_thread_pools(ngx_cycle_t *cycle)
 {

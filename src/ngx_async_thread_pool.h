@@ -45,6 +45,16 @@ typedef struct {
 ngx_async_thread_pool_t *ngx_async_thread_pool_add(ngx_conf_t *cf,
     ngx_str_t *name);
 
+/*
+ * In a worker: one by its name, named by a directive or not.  NULL: there is
+ * none, or no memory.
+ */
+ngx_async_thread_pool_t *ngx_async_thread_pool_get(ngx_cycle_t *cycle,
+    ngx_str_t *name);
+
+/* Makes the queue of a pool, see ngx_async_thread_queue.c. */
+ngx_int_t ngx_async_thread_pool_open(ngx_async_thread_pool_t *pool);
+
 /* All of them: ngx_async_thread_pool_t *. */
 ngx_array_t *ngx_async_thread_pools(ngx_cycle_t *cycle);
 

@@ -41,9 +41,7 @@ ngx_async_thread_queue_init(ngx_cycle_t *cycle)
 
     for (i = 0; i < pools->nelts; i++) {
 
-        ngx_queue_init(&pool[i]->queue);
-
-        if (pthread_mutex_init(&pool[i]->lock, NULL) != 0) {
+        if (ngx_async_thread_pool_open(pool[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }

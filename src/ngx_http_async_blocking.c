@@ -10,6 +10,7 @@
  */
 
 #include <ngx_http_async_blocking.h>
+#include <ngx_http_async_background.h>
 #include <ngx_http_async_body.h>
 
 
@@ -57,7 +58,7 @@ ngx_http_async_blocking(async_req_t *req)
                              req->fn->exported->site);
 
         if (rc == ASYNC_OK) {
-            rc = ngx_http_async_body_whole(req, b->pool);
+            rc = ngx_http_async_body_whole(&req->task, req, b->pool);
         }
 
         if (rc != ASYNC_OK) {
@@ -147,7 +148,7 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
     own = &b->req;
 
     own->task.job = b;
-    own->task.pool = b->pool;
+    own->pool = b->pool;
     own->task.profile = req->task.profile;
     own->task.log = req->task.log;
 
@@ -306,6 +307,10 @@ ngx_http_async_blocking_drop(void *data)
         }
     }
 
+    if (b->req.background) {
+        ngx_http_async_background_drop(&b->req);
+    }
+
     ngx_destroy_pool(b->pool);
 }
 
@@ -336,6 +341,7 @@ ngx_http_async_blocking_take(async_req_t *req, ngx_http_async_blocking_t *b)
     req->out = b->req.out;
     req->json = b->req.json;
     req->errors = b->req.errors;
+    req->background = b->req.background;
 
     ngx_memcpy(req->task.error, b->req.task.error, NGX_ASYNC_ERROR_LEN);
 
@@ -390,5 +396,6 @@ async_cancelled(async_req_t *req)
     ngx_http_async_check(req);
 
     return req->task.job ? ngx_async_thread_abandoned(req->task.job)
-                         : req->task.reason != NGX_ASYNC_KEEP;
+                         : req->task.cancel != NGX_ASYNC_KEEP
+                           || req->task.reason != NGX_ASYNC_KEEP;
 }

@@ -29,17 +29,18 @@ typedef struct {
 } ngx_http_async_load_t;
 
 
-static async_rc_t ngx_http_async_body_read(async_req_t *req);
+static async_rc_t ngx_http_async_body_read(ngx_async_task_t *t,
+    async_req_t *req);
 static void ngx_http_async_body_start(void *data);
 static async_rc_t ngx_http_async_body_refused(async_req_t *req);
 static void ngx_http_async_body_handler(ngx_http_request_t *r);
 static void ngx_http_async_body_stop(void *data);
 static void ngx_http_async_body_give_up(ngx_http_request_t *r);
-static async_rc_t ngx_http_async_body_join(async_req_t *req,
-    ngx_pool_t *pool);
+static async_rc_t ngx_http_async_body_join(ngx_async_task_t *t,
+    async_req_t *req, ngx_pool_t *pool);
 static async_rc_t ngx_http_async_body_value(async_req_t *req, json_t **value);
-static async_rc_t ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b,
-    u_char *p);
+static async_rc_t ngx_http_async_body_pread(ngx_async_task_t *t,
+    async_req_t *req, ngx_buf_t *b, u_char *p);
 static void ngx_http_async_pread_run(void *data);
 static void ngx_http_async_pread_drop(void *data);
 static async_rc_t ngx_http_async_body_json(async_req_t *req);
@@ -64,7 +65,7 @@ await_body_at(async_t *co, const char *site, async_req_t *req,
         return rc;
     }
 
-    rc = ngx_http_async_body_whole(req, req->task.pool);
+    rc = ngx_http_async_body_whole(co, req, req->pool);
     if (rc != ASYNC_OK) {
         return rc;
     }
@@ -93,7 +94,8 @@ async_body(async_req_t *req, async_str_t *body)
 
 
 async_rc_t
-ngx_http_async_body_whole(async_req_t *req, ngx_pool_t *pool)
+ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
+    ngx_pool_t *pool)
 {
     async_rc_t  rc;
 
@@ -112,7 +114,7 @@ ngx_http_async_body_whole(async_req_t *req, ngx_pool_t *pool)
             return ngx_http_async_body_refused(req);
         }
 
-        rc = ngx_http_async_body_read(req);
+        rc = ngx_http_async_body_read(t, req);
         if (rc != ASYNC_OK) {
             return rc;
         }
@@ -120,22 +122,22 @@ ngx_http_async_body_whole(async_req_t *req, ngx_pool_t *pool)
         /* fall through */
 
     default: /* NGX_HTTP_ASYNC_BODY_READ */
-        return ngx_http_async_body_join(req, pool);
+        return ngx_http_async_body_join(t, req, pool);
     }
 }
 
 
 static async_rc_t
-ngx_http_async_body_read(async_req_t *req)
+ngx_http_async_body_read(ngx_async_task_t *t, async_req_t *req)
 {
     ngx_int_t  rc;
 
     req->body_state = NGX_HTTP_ASYNC_BODY_READING;
-    req->body_waker = ngx_async_waker(&req->task);
+    req->body_waker = ngx_async_waker(t);
 
     ngx_async_on_loop(ngx_http_async_body_start, req);
 
-    rc = ngx_async_wait(&req->task, NGX_ASYNC_FOREVER);
+    rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
 
     if (req->body_state == NGX_HTTP_ASYNC_BODY_READING) {
         ngx_async_on_loop(ngx_http_async_body_stop, req);
@@ -219,10 +221,10 @@ ngx_http_async_body_stop(void *data)
 
     if (ngx_http_get_module_ctx(r, ngx_http_async_module) != req) {
         /* nginx has refused the body, and error_page leads elsewhere */
-        req->task.reason = NGX_ASYNC_ANSWERED;
+        req->task.cancel = NGX_ASYNC_ANSWERED;
     }
 
-    if (req->task.reason == NGX_ASYNC_ANSWERED) {
+    if (req->task.cancel == NGX_ASYNC_ANSWERED) {
         /* the request and the reader's reference are nginx's own by now */
         return;
     }
@@ -264,7 +266,8 @@ ngx_http_async_body_give_up(ngx_http_request_t *r)
 
 
 static async_rc_t
-ngx_http_async_body_join(async_req_t *req, ngx_pool_t *pool)
+ngx_http_async_body_join(ngx_async_task_t *t, async_req_t *req,
+    ngx_pool_t *pool)
 {
     off_t                     len;
     u_char                   *p, *start;
@@ -306,7 +309,7 @@ ngx_http_async_body_join(async_req_t *req, ngx_pool_t *pool)
             p = ngx_cpymem(p, b->pos, b->last - b->pos);
 
         } else if (b->in_file) {
-            rc = ngx_http_async_body_pread(req, b, p);
+            rc = ngx_http_async_body_pread(t, req, b, p);
             if (rc != ASYNC_OK) {
                 return rc;
             }
@@ -326,7 +329,8 @@ ngx_http_async_body_join(async_req_t *req, ngx_pool_t *pool)
 
 
 static async_rc_t
-ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b, u_char *p)
+ngx_http_async_body_pread(ngx_async_task_t *t, async_req_t *req,
+    ngx_buf_t *b, u_char *p)
 {
     int                      fd;
     size_t                   len;
@@ -359,7 +363,7 @@ ngx_http_async_body_pread(async_req_t *req, ngx_buf_t *b, u_char *p)
 
     job->fd = fd;
 
-    rc = ngx_async_thread_await(&req->task, req->conf->thread_pool, job);
+    rc = ngx_async_thread_await(t, req->conf->thread_pool, job);
 
     if (rc != ASYNC_OK) {
         return rc;
@@ -439,7 +443,7 @@ await_json_at(async_t *co, const char *site, async_req_t *req, json_t **value)
 
     if (req->json == NULL) {
 
-        rc = ngx_http_async_body_whole(req, req->task.pool);
+        rc = ngx_http_async_body_whole(co, req, req->pool);
         if (rc != ASYNC_OK) {
             return rc;
         }

@@ -13,10 +13,11 @@
 
 
 /*
- * Suspends until the body is there, in one piece in req->body, whose memory
+ * Suspends the task until the body is there, in one piece in req->body, whose memory
  * comes from the pool.  Codes as of await_body().
  */
-async_rc_t ngx_http_async_body_whole(async_req_t *req, ngx_pool_t *pool);
+async_rc_t ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
+    ngx_pool_t *pool);
 
 
 #endif /* _NGX_HTTP_ASYNC_BODY_H_INCLUDED_ */

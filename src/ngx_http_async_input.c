@@ -9,7 +9,6 @@
 #include <ngx_http_async_request.h>
 
 
-#define NGX_HTTP_ASYNC_ALIGNMENT  _Alignof(max_align_t)
 
 
 typedef struct {
@@ -296,7 +295,7 @@ ngx_http_async_variable(async_req_t *req, ngx_http_async_variable_t *v,
     ngx_async_call_pt access)
 {
     v->r = req->r;
-    v->pool = req->task.pool;
+    v->pool = req->pool;
     v->access = access;
     v->rc = NGX_ERROR;
 
@@ -474,22 +473,9 @@ ngx_http_async_set_variable(void *data)
 void *
 async_alloc(async_req_t *req, size_t size)
 {
-    u_char  *p;
-
     ngx_http_async_check(req);
 
-    /* nginx's pools align to the size of a pointer only */
-
-    if (size > NGX_MAX_SIZE_T_VALUE - NGX_HTTP_ASYNC_ALIGNMENT) {
-        return NULL;
-    }
-
-    p = ngx_palloc(req->task.pool, size + NGX_HTTP_ASYNC_ALIGNMENT - 1);
-    if (p == NULL) {
-        return NULL;
-    }
-
-    return ngx_align_ptr(p, NGX_HTTP_ASYNC_ALIGNMENT);
+    return ngx_async_palloc(req->pool, size);
 }
 
 
@@ -505,7 +491,7 @@ ngx_http_async_str(async_req_t *req, ngx_str_t *value)
         return ngx_http_async_absent;
     }
 
-    p = ngx_pnalloc(req->task.pool, value->len + 1);
+    p = ngx_pnalloc(req->pool, value->len + 1);
     if (p == NULL) {
         return ngx_http_async_absent;
     }

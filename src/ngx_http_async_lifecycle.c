@@ -62,6 +62,7 @@ static void ngx_http_async_life_start(ngx_event_t *ev);
 static void ngx_http_async_life_run(ngx_http_async_life_t *life,
     ngx_http_async_fn_t *fn, ngx_async_done_pt done);
 static void ngx_http_async_life_body(ngx_async_task_t *t);
+static async_rc_t ngx_http_async_life_call(async_t *co, void *arg);
 static void ngx_http_async_life_started(ngx_async_task_t *t);
 static void ngx_http_async_life_failed(ngx_http_async_hook_t *hook);
 static void ngx_http_async_life_set(ngx_http_async_life_t *life,
@@ -287,7 +288,14 @@ ngx_http_async_life_body(ngx_async_task_t *t)
 {
     ngx_http_async_hook_t  *hook = (ngx_http_async_hook_t *) t;
 
-    hook->rc = hook->fn->exported->hook(t);
+    hook->rc = ngx_async_call(t, ngx_http_async_life_call, hook);
+}
+
+
+static async_rc_t
+ngx_http_async_life_call(async_t *co, void *arg)
+{
+    return ((ngx_http_async_hook_t *) arg)->fn->exported->hook(co);
 }
 
 

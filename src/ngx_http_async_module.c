@@ -14,6 +14,7 @@
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
+#include <ngx_http_async_thread.h>
 #include <ngx_async_mail.h>
 #include <ngx_async_quit.h>
 
@@ -26,6 +27,7 @@
 
 static ngx_int_t ngx_http_async_content_handler(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_call_handler(async_req_t *req);
+static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
 static ngx_int_t ngx_http_async_header_filter(ngx_http_request_t *r);
 
 static void *ngx_http_async_create_main_conf(ngx_conf_t *cf);
@@ -278,13 +280,22 @@ ngx_http_async_call_handler(async_req_t *req)
 
     rc = (req->fn->kind == ASYNC_KIND_BLOCKING)
              ? ngx_http_async_blocking(req)
-             : req->fn->exported->handler(&req->task, req);
+             : ngx_async_call(&req->task, ngx_http_async_call_exported, req);
 
     if (rc == ASYNC_OK && req->out.path.len) {
         rc = ngx_http_async_file_open(req);
     }
 
     return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_call_exported(async_t *co, void *arg)
+{
+    async_req_t  *req = arg;
+
+    return req->fn->exported->handler(co, req);
 }
 
 
@@ -562,6 +573,7 @@ ngx_http_async_check_stack(ngx_conf_t *cf, void *post, void *data)
 static ngx_int_t
 ngx_http_async_init(ngx_conf_t *cf)
 {
+    ngx_http_async_loc_conf_t   *lcf;
     ngx_http_async_main_conf_t  *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_module);
@@ -569,6 +581,18 @@ ngx_http_async_init(ngx_conf_t *cf)
     if (ngx_http_async_app_resolve(cf, mcf) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_async_module);
+
+    if (mcf->apps.nelts && lcf->thread_pool == NULL) {
+        lcf->thread_pool = ngx_async_thread_pool_add(cf, NULL);
+
+        if (lcf->thread_pool == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    mcf->thread_pool = lcf->thread_pool;
 
     if (mcf->apps.nelts) {
         ngx_http_next_header_filter = ngx_http_top_header_filter;
@@ -615,6 +639,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_async_thread_init(mcf->thread_pool);
     ngx_async_thread_pool_exit = ngx_http_async_exit;
 
     /*

@@ -122,7 +122,7 @@ async_query_list(async_req_t *req, const char *name,
     query = ngx_http_async_query(req);
 
     if (query == NULL
-        || ngx_array_init(&list, req->task.pool, 1, sizeof(async_str_t))
+        || ngx_array_init(&list, req->pool, 1, sizeof(async_str_t))
            != NGX_OK)
     {
         return 0;
@@ -368,7 +368,7 @@ ngx_http_async_typed(async_req_t *req, const char *source, const char *name,
         ctx = json_pack("{s:s%}", "error", error.ctx.data, error.ctx.len);
     }
 
-    input = ngx_http_async_json_text(req->task.pool, &text);
+    input = ngx_http_async_json_text(req->pool, &text);
 
     return ngx_http_async_invalid_input(req, &error.type, &error.msg, loc,
                                         input, ctx);
@@ -390,7 +390,7 @@ ngx_http_async_parse_str(async_req_t *req, ngx_str_t *text, void *value,
         return NGX_OK;
     }
 
-    if (ngx_http_async_utf8(req->task.pool, text, &valid) != NGX_OK) {
+    if (ngx_http_async_utf8(req->pool, text, &valid) != NGX_OK) {
         valid = *text;
     }
 
@@ -456,7 +456,7 @@ ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text, void *value,
         return NGX_OK;
     }
 
-    uuid = ngx_pcalloc(req->task.pool, NGX_HTTP_ASYNC_UUID_LEN + 1);
+    uuid = ngx_pcalloc(req->pool, NGX_HTTP_ASYNC_UUID_LEN + 1);
 
     if (uuid == NULL) {
         ngx_str_set(&error->type, "uuid_parsing");
@@ -488,7 +488,7 @@ ngx_http_async_query(async_req_t *req)
         return req->query;
     }
 
-    req->query = ngx_array_create(req->task.pool, 4,
+    req->query = ngx_array_create(req->pool, 4,
                                   sizeof(ngx_http_async_query_t));
     if (req->query == NULL) {
         return NULL;
@@ -530,8 +530,8 @@ ngx_http_async_query_add(async_req_t *req, u_char *p, u_char *end)
         eq = end;
     }
 
-    if (ngx_http_async_decode(req->task.pool, &q->name, p, eq) != NGX_OK
-        || ngx_http_async_decode(req->task.pool, &value,
+    if (ngx_http_async_decode(req->pool, &q->name, p, eq) != NGX_OK
+        || ngx_http_async_decode(req->pool, &value,
                                  (eq < end) ? eq + 1 : end, end) != NGX_OK)
     {
         req->query->nelts--;
@@ -598,7 +598,7 @@ ngx_http_async_invalid_input(async_req_t *req, ngx_str_t *type,
                       "msg", msg->data, msg->len, "input", input, "ctx", ctx);
 
     if (req->errors == NULL) {
-        req->errors = ngx_array_create(req->task.pool, 4, sizeof(json_t *));
+        req->errors = ngx_array_create(req->pool, 4, sizeof(json_t *));
     }
 
     if (error == NULL || req->errors == NULL

@@ -138,7 +138,7 @@ async_bytes(async_req_t *req, int status, const char *type, const void *data,
                                    "characters");
     }
 
-    if (ngx_http_async_copy(req->task.pool, &media, type, ngx_strlen(type))
+    if (ngx_http_async_copy(req->pool, &media, type, ngx_strlen(type))
         != NGX_OK)
     {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
@@ -181,9 +181,9 @@ async_file(async_req_t *req, int status, const char *path)
         return rc;
     }
 
-    if (ngx_http_async_copy(req->task.pool, &name, path, ngx_strlen(path))
+    if (ngx_http_async_copy(req->pool, &name, path, ngx_strlen(path))
         != NGX_OK
-        || ngx_get_full_name(req->task.pool, (ngx_str_t *) &ngx_cycle->prefix,
+        || ngx_get_full_name(req->pool, (ngx_str_t *) &ngx_cycle->prefix,
                              &name) != NGX_OK)
     {
         req->out.status = 0;
@@ -229,7 +229,7 @@ async_redirect(async_req_t *req, int status, const char *location)
 
     len = ngx_strlen(location);
 
-    escaped = ngx_pnalloc(req->task.pool, len * 3 + 1);
+    escaped = ngx_pnalloc(req->pool, len * 3 + 1);
     if (escaped == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
@@ -369,7 +369,7 @@ async_set_cookie(async_req_t *req, const char *name, const char *value,
     len = ngx_strlen(name) + ngx_strlen(value) + ngx_strlen(attributes)
           + sizeof("=; ");
 
-    cookie = ngx_pnalloc(req->task.pool, len);
+    cookie = ngx_pnalloc(req->pool, len);
     if (cookie == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
@@ -424,7 +424,7 @@ ngx_http_async_body_out(async_req_t *req, const char *call, int status,
     ngx_str_null(&copy);
 
     if (len
-        && ngx_http_async_copy(req->task.pool, &copy, data, len) != NGX_OK)
+        && ngx_http_async_copy(req->pool, &copy, data, len) != NGX_OK)
     {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
@@ -456,7 +456,7 @@ ngx_http_async_json_out(async_req_t *req, const char *call, int status,
         return ngx_http_async_is_null(req, call);
     }
 
-    rc = ngx_http_async_json_encode(req->task.pool, value, &text, &depth,
+    rc = ngx_http_async_json_encode(req->pool, value, &text, &depth,
                                     &error);
 
     if (rc == NGX_OK && depth <= NGX_HTTP_ASYNC_JSON_SHALLOW) {
@@ -482,7 +482,7 @@ ngx_http_async_pack_out(async_req_t *req, int status,
     ngx_int_t  rc;
     ngx_str_t  text;
 
-    rc = ngx_http_async_json_pack(req->task.pool, pack, &text);
+    rc = ngx_http_async_json_pack(req->pool, pack, &text);
 
     if (pack->owned) {
         if (rc == NGX_OK && pack->depth <= NGX_HTTP_ASYNC_JSON_SHALLOW) {
@@ -595,7 +595,7 @@ ngx_http_async_header_add(async_req_t *req, ngx_str_t *name, ngx_str_t *value)
     ngx_pool_t       *pool;
     ngx_table_elt_t  *h;
 
-    pool = req->task.pool;
+    pool = req->pool;
 
     if (req->out.headers == NULL) {
         req->out.headers = ngx_array_create(pool, 4, sizeof(ngx_table_elt_t));

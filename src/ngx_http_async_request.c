@@ -78,6 +78,7 @@ ngx_http_async_create(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
 
     req->task.deadline = ngx_current_msec + conf->timeout;
     req->task.pool = r->pool;
+    req->pool = r->pool;
 
     ngx_http_set_ctx(r, req, ngx_http_async_module);
 
@@ -197,7 +198,7 @@ ngx_http_async_done(ngx_async_task_t *t)
         r->main->blocked--;
     }
 
-    req->gone = main->terminated || t->reason == NGX_ASYNC_ANSWERED;
+    req->gone = main->terminated || t->cancel == NGX_ASYNC_ANSWERED;
 
     rc = req->finish(req);
 
@@ -243,6 +244,11 @@ ngx_http_async_cancel(ngx_http_async_main_t *main, ngx_http_request_t *r,
          q = ngx_queue_next(q))
     {
         req = ngx_queue_data(q, async_req_t, queue);
+
+        if (reason == NGX_ASYNC_ANSWERED && req->out.started) {
+            /* by the handler itself */
+            continue;
+        }
 
         if (r == NULL || req->r == r) {
             ngx_async_task_cancel(&req->task, reason);

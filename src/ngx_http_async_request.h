@@ -22,6 +22,9 @@
 typedef struct ngx_http_async_main_s  ngx_http_async_main_t;
 typedef struct ngx_http_async_app_s   ngx_http_async_app_t;
 
+typedef struct ngx_http_async_stream_s  ngx_http_async_stream_t;
+typedef struct ngx_http_async_background_s  ngx_http_async_background_t;
+
 typedef async_rc_t (*ngx_http_async_run_pt)(async_req_t *req);
 typedef ngx_int_t (*ngx_http_async_finish_pt)(async_req_t *req);
 
@@ -101,19 +104,22 @@ typedef struct {
     time_t                      mtime;
 
     unsigned                    failed:1;     /* by async_fail() */
+    unsigned                    started:1;    /* ngx_http_async_stream.c */
 } ngx_http_async_out_t;
 
 
 /*
  * The request of a handler.  That of a blocking one exists twice: as the task
  * that awaits the thread, and as what the thread has, with task.job set, whose
- * "r" may be used on the loop only.  Memory comes from task.pool.
+ * "r" may be used on the loop only.  Memory that
+ * belongs to the request comes from "pool".
  */
 
 struct async_req_s {
     ngx_async_task_t            task;
 
     ngx_http_request_t         *r;
+    ngx_pool_t                 *pool;
     ngx_http_async_in_t        *in;           /* NULL: read it from "r" */
     ngx_http_async_loc_conf_t  *conf;
     ngx_http_async_fn_t        *fn;
@@ -144,6 +150,12 @@ struct async_req_s {
     ngx_int_t                   nginx_rc;     /* the answer of nginx to it */
 
     ngx_http_async_out_t        out;
+
+    /* ngx_http_async_background.c; NULL: nothing is to be done afterwards */
+    ngx_http_async_background_t  *background;
+
+    /* ngx_http_async_stream.c; NULL: the response is a whole */
+    ngx_http_async_stream_t    *stream;
 };
 
 

@@ -8,6 +8,8 @@
  */
 
 #include <ngx_http_async_response.h>
+#include <ngx_http_async_background.h>
+#include <ngx_http_async_stream.h>
 
 
 typedef struct {
@@ -18,6 +20,7 @@ typedef struct {
 } ngx_http_async_known_t;
 
 
+static void ngx_http_async_release(async_req_t *req);
 static ngx_int_t ngx_http_async_outcome(async_req_t *req);
 static ngx_int_t ngx_http_async_invalid(async_req_t *req);
 static ngx_int_t ngx_http_async_failed(async_req_t *req);
@@ -128,11 +131,35 @@ static struct {
 ngx_int_t
 ngx_http_async_finish(async_req_t *req)
 {
-    ngx_int_t    rc;
-    ngx_uint_t   i;
-    json_t     **errors;
+    ngx_int_t  rc;
+
+    if (req->background) {
+        req->rc = ngx_http_async_background_hold(req, req->rc);
+    }
+
+    if (req->out.started && !req->gone) {
+        rc = ngx_http_async_stream_finish(req);
+        ngx_http_async_release(req);
+        return rc;
+    }
 
     rc = req->gone ? NGX_ERROR : ngx_http_async_outcome(req);
+
+    ngx_http_async_release(req);
+
+    if (rc == NGX_OK) {
+        return ngx_http_async_send(req->r, req->conf, &req->out);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_async_release(async_req_t *req)
+{
+    ngx_uint_t   i;
+    json_t     **errors;
 
     if (req->json) {
         json_decref(req->json);
@@ -145,12 +172,6 @@ ngx_http_async_finish(async_req_t *req)
             json_decref(errors[i]);
         }
     }
-
-    if (rc == NGX_OK) {
-        return ngx_http_async_send(req->r, req->conf, &req->out);
-    }
-
-    return rc;
 }
 
 
@@ -187,11 +208,11 @@ ngx_http_async_outcome(async_req_t *req)
         return NGX_OK;
 
     case ASYNC_CANCELLED:
-        if (req->task.reason == NGX_ASYNC_CLIENT) {
+        if (req->task.cancel == NGX_ASYNC_CLIENT) {
             return NGX_HTTP_CLIENT_CLOSED_REQUEST;
         }
 
-        if (req->task.reason != NGX_ASYNC_SHUTDOWN) {
+        if (req->task.cancel != NGX_ASYNC_SHUTDOWN) {
             return ngx_http_async_failed(req);
         }
 
@@ -423,6 +444,20 @@ ngx_http_async_send(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     cl.next = NULL;
 
     return ngx_http_output_filter(r, &cl);
+}
+
+
+ngx_int_t
+ngx_http_async_send_header(ngx_http_request_t *r, ngx_http_async_out_t *out,
+    off_t length)
+{
+    if (ngx_http_async_headers(r, out) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->headers_out.content_length_n = length;
+
+    return ngx_http_send_header(r);
 }
 
 

@@ -27,5 +27,9 @@ ngx_int_t ngx_http_async_send_error(ngx_http_request_t *r,
 ngx_int_t ngx_http_async_send_redirect(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_str_t *location);
 
+/* The header of a response in pieces; length: -1 if it is not known. */
+ngx_int_t ngx_http_async_send_header(ngx_http_request_t *r,
+    ngx_http_async_out_t *out, off_t length);
+
 
 #endif /* _NGX_HTTP_ASYNC_RESPONSE_H_INCLUDED_ */

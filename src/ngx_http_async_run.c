@@ -112,7 +112,7 @@ ngx_http_async_run_body(ngx_async_task_t *t)
     run->rc = ngx_http_async_lifecycle_wait(t, run->fn);
 
     if (run->rc == ASYNC_OK) {
-        run->rc = run->fn->exported->task(t, &run->value);
+        run->rc = ngx_async_call(t, run->fn->exported->task, &run->value);
     }
 }
 

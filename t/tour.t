@@ -429,6 +429,10 @@ subtest 'README.md: all its code' => sub {
         location / {
             async_route  GET  /notes/   list_notes;
             async_route  GET  /counted  counted;
+            async_route  GET  /three    three_lookups;
+            async_route  GET  /quick    quick_or_not;
+            async_route  GET  /sign-up  sign_up;
+            async_route  GET  /count    count_down;
         }
 EOF_CONF
 
@@ -437,6 +441,12 @@ EOF_CONF
     like $nginx->get('/notes/?limit=x&done=x')->body,
         qr/int_parsing.*bool_parsing/, 'all errors of parameters at once';
     is $nginx->get('/counted')->body, '{"waiting":0}', 'an await by hand';
+    is $nginx->get('/three')->body, '[10,20,30]', 'several at once';
+    is $nginx->get('/quick')->body, 'Something cached.', 'a deadline';
+    is $nginx->get('/sign-up')->status, 202, 'a background task';
+    ok $nginx->wait_for_log(qr/user 7: Welcome!/), '... which runs';
+    is $nginx->get('/count')->body, join('', map { "data: $_\n\n" } 3, 2, 1),
+        'events';
     $nginx->stop;
 };
 

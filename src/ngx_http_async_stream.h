@@ -1,0 +1,19 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Responses in pieces.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_STREAM_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_STREAM_H_INCLUDED_
+
+
+#include <ngx_http_async_request.h>
+
+
+/* The handler has returned, and its response has begun: what nginx is told. */
+ngx_int_t ngx_http_async_stream_finish(async_req_t *req);
+
+
+#endif /* _NGX_HTTP_ASYNC_STREAM_H_INCLUDED_ */

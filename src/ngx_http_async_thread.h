@@ -1,0 +1,23 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Thread pools by the names that apps use.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_THREAD_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_THREAD_H_INCLUDED_
+
+
+#include <ngx_http_async_request.h>
+
+
+/* In a worker: the pool of those that name none. */
+void ngx_http_async_thread_init(ngx_async_thread_pool_t *pool);
+
+/* NULL: there is none of this name; noted for async_error(). */
+ngx_async_thread_pool_t *ngx_http_async_thread_find(ngx_async_task_t *t,
+    const char *name);
+
+
+#endif /* _NGX_HTTP_ASYNC_THREAD_H_INCLUDED_ */
