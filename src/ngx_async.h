@@ -466,8 +466,9 @@ ASYNC_LOOP void *async_task_alloc(async_t *co, size_t size);
  */
 
 /*
- * ASYNC_BUSY: the task has it already, and would wait for ever.  One that a task
- * still has when it ends is unlocked, and the log says where it was locked.
+ * ASYNC_BUSY: the task has it already, and would wait for ever.  One that a
+ * task still has when it ends is unlocked, and the log says where it was
+ * locked.
  */
 typedef struct { void *opaque[6]; } async_mutex_t;
 
@@ -523,8 +524,9 @@ typedef struct { size_t limit; void *opaque[8]; } async_queue_t;
 #define ASYNC_QUEUE(limit)  { limit, { NULL } }
 
 /*
- * Puts at the end, waiting while it is full; takes from the front, waiting while
- * it is empty.  ASYNC_CLOSED: it has been closed (and, of a get, is empty).
+ * Puts at the end, waiting while it is full; takes from the front, waiting
+ * while it is empty.  ASYNC_CLOSED: it has been closed (and, of a get, is
+ * empty).
  */
 #define await_put(co, queue, item)  await_put_at(co, ASYNC_SITE, queue, item)
 #define await_get(co, queue, item)  await_get_at(co, ASYNC_SITE, queue, item)
@@ -549,9 +551,9 @@ ASYNC_LOOP void async_queue_close(async_t *co, async_queue_t *queue);
  * bytes (-1: it is not) of the response that the first await_send() begins;
  * without it that is 200, application/octet-stream, of unknown length.  Header
  * fields are set before.  The response ends when the handler returns.  If that
- * is not with ASYNC_OK, or less than the length has been sent, it is broken off,
- * so that the client can tell: over HTTP/1.1 the connection closes without the
- * last chunk (RFC 9112, 8), over HTTP/2 the stream is reset.
+ * is not with ASYNC_OK, or less than the length has been sent, it is broken
+ * off, so that the client can tell: over HTTP/1.1 the connection closes without
+ * the last chunk (RFC 9112, 8), over HTTP/2 the stream is reset.
  *
  * await_send() suspends until the piece is with the kernel: at the pace of the
  * client, so that memory stays flat.  The piece is borrowed until then; one of
@@ -610,8 +612,8 @@ typedef struct {
  * fn(co, copy) gets a copy of *arg, which is a typed pointer.  What that points
  * to must live long enough: memory of the request does not, that of
  * async_background_alloc() lives until all background tasks of the request have
- * ended.  The second call is for a function that blocks: it runs in a thread, as
- * by await_thread().
+ * ended.  The second call is for a function that blocks: it runs in a thread,
+ * as by await_thread().
  *
  * ASYNC_BUSY: there are async_max_tasks tasks already.  ASYNC_ERROR: no memory.
  */

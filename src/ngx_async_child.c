@@ -46,7 +46,7 @@ struct async_child_s {
     void                     *arg;
     uint64_t                  number;         /* of all of the worker */
     const char               *site;           /* of the spawn */
-    u_char                   *sp;             /* the stack of the parent there */
+    u_char                   *sp;             /* the parent's stack there */
     ngx_uint_t                shielded;
     ngx_uint_t                bound;          /* its deadline is a scope's */
 

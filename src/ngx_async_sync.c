@@ -444,13 +444,11 @@ async_event_is_set(async_t *co, const async_event_t *event)
 static ngx_int_t
 ngx_async_queue_push(ngx_async_queue_t *q, void *item)
 {
+    if (q->limit == 0 || q->limit > NGX_MAX_SIZE_T_VALUE / sizeof(void *)) {
+        return NGX_DECLINED;
+    }
+
     if (q->items == NULL) {
-
-        if (q->limit == 0 || q->limit > NGX_MAX_SIZE_T_VALUE / sizeof(void *))
-        {
-            return NGX_DECLINED;
-        }
-
         q->items = ngx_alloc(q->limit * sizeof(void *), ngx_cycle->log);
         if (q->items == NULL) {
             return NGX_ERROR;
@@ -585,6 +583,8 @@ await_get_at(async_t *co, const char *site, async_queue_t *queue, void **item)
     if (rc != ASYNC_BUSY) {
         return rc;
     }
+
+    w.item = NULL;
 
     rc = ngx_async_line_wait(co, &q->getters, &w);
 

@@ -289,8 +289,8 @@ uint64_t ngx_async_last_child(void);
 void ngx_async_join_since(ngx_async_task_t *t, uint64_t number);
 
 /*
- * Calls a function of the user: cancels and joins what it has spawned and nobody
- * has joined when it has returned, before its frame is touched.
+ * Calls a function of the user: cancels and joins what it has spawned and
+ * nobody has joined when it has returned, before its frame is touched.
  */
 async_rc_t ngx_async_call(ngx_async_task_t *t, async_fn_pt fn, void *arg);
 

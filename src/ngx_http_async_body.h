@@ -13,8 +13,8 @@
 
 
 /*
- * Suspends the task until the body is there, in one piece in req->body, whose memory
- * comes from the pool.  Codes as of await_body().
+ * Suspends the task until the body is there, in one piece in req->body, whose
+ * memory comes from the pool.  Codes as of await_body().
  */
 async_rc_t ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
     ngx_pool_t *pool);

@@ -777,7 +777,8 @@ BLOCKING_HANDLER(thread_unjoined)
 ASYNC_STARTUP(begin)
 {
     int            winner;
-    job_t          a = { .name = "a", .ms = 10 }, b = { .name = "b", .ms = HOUR };
+    job_t          a = { .name = "a", .ms = 10 };
+    job_t          b = { .name = "b", .ms = HOUR };
     async_work_t   work[] = {
         { run, &b, ASYNC_OK, NULL }, { run, &a, ASYNC_OK, NULL }
     };
