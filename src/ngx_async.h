@@ -253,6 +253,24 @@ typedef struct {
 #define await_json(co, req, value)  await_json_at(co, ASYNC_SITE, req, value)
 
 /*
+ * Suspends until there is more of the request body, and reads at most "size"
+ * bytes of it into "buf": *n of them, 0 at its end.  So a body of any length is
+ * taken at the pace of the handler, in memory of client_body_buffer_size, while
+ * client_max_body_size and client_body_timeout hold.  After it, await_body()
+ * answers ASYNC_ERROR; after that one, this one reads from its memory.
+ *
+ * While a body comes that is not awaited, the client's going is not seen.  What
+ * the handler leaves unread ends the connection (RFC 9112, 9.3).
+ *
+ * ASYNC_CLOSED: the client has gone before the end of the body.
+ * ASYNC_BUSY: another task reads it just now.
+ * ASYNC_ERROR: nginx has refused it (413, 408, 400), and answers so if the
+ * handler returns that.
+ */
+#define await_body_read(co, req, buf, size, n)                               \
+    await_body_read_at(co, ASYNC_SITE, req, buf, size, n)
+
+/*
  * The cause of the last await or call of this task that failed, in words;
  * never NULL.  Borrowed until the next failure.  In a blocking handler, which
  * has no task: async_req_error().
@@ -1006,6 +1024,8 @@ ASYNC_AWAIT async_rc_t await_sleep_at(async_t *co, const char *site,
 ASYNC_AWAIT async_rc_t await_yield_at(async_t *co, const char *site);
 ASYNC_AWAIT async_rc_t await_body_at(async_t *co, const char *site,
     async_req_t *req, async_str_t *body);
+ASYNC_AWAIT async_rc_t await_body_read_at(async_t *co, const char *site,
+    async_req_t *req, void *buf, size_t size, size_t *n);
 ASYNC_AWAIT async_rc_t await_json_at(async_t *co, const char *site,
     async_req_t *req, json_t **value);
 

@@ -108,6 +108,10 @@ ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
         return ngx_async_set_error(&req->task, ASYNC_BUSY,
                                    "the body is being read already");
 
+    case NGX_HTTP_ASYNC_BODY_PIECES:
+        return ngx_async_set_error(t, ASYNC_ERROR, "the body is being read by "
+                                   "await_body_read()");
+
     case NGX_HTTP_ASYNC_BODY_UNREAD:
         if (req->nginx_rc) {
             /* asked again, nginx would give what it had read until then */

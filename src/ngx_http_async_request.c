@@ -138,6 +138,11 @@ ngx_http_async_watch_client(async_req_t *req)
 
     r = req->r;
 
+    if (r->reading_body) {
+        /* the reader of the body sees it */
+        return;
+    }
+
     if (req->conf->ignore_client_abort || r->post_action) {
         r->read_event_handler = ngx_http_block_reading;
         return;

@@ -69,6 +69,7 @@ typedef struct {
 typedef enum {
     NGX_HTTP_ASYNC_BODY_UNREAD = 0,
     NGX_HTTP_ASYNC_BODY_READING,
+    NGX_HTTP_ASYNC_BODY_PIECES,               /* by await_body_read() */
     NGX_HTTP_ASYNC_BODY_READ,
     NGX_HTTP_ASYNC_BODY_WHOLE                 /* in one piece, in "body" */
 } ngx_http_async_body_e;
@@ -145,6 +146,7 @@ struct async_req_s {
     ngx_http_async_body_e       body_state;
     ngx_async_waker_t           body_waker;
     async_str_t                 body;
+    size_t                      body_taken;   /* by await_body_read() */
     json_t                     *json;
     async_rc_t                  json_rc;      /* of the first await_json() */
     ngx_int_t                   nginx_rc;     /* the answer of nginx to it */
