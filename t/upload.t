@@ -114,11 +114,11 @@ like $n->log, qr/<read -1 after \d+: nginx refused the body with 413>/, '... the
     my $c = $n->connect->send_request('POST', '/count', headers => ['Content-Length', 1000]);
     $c->send(letters(100));
     $c->close;
-    ok says($n, 'read -4 after 100: the client has gone before the end of the body', $since),
+    ok says($n, 'read -4 after \d+: the client has gone before the end of the body', $since),
         'a client that leaves';
     $c = $n->connect->send_request('POST', '/short/count', headers => ['Content-Length', 1000]);
     $c->send(letters(100));
-    ok says($n, 'read -1 after 100: nginx refused the body with 408', $since),
+    ok says($n, 'read -1 after \d+: nginx refused the body with 408', $since),
         'client_body_timeout';
     ok !defined $c->read_until(qr/200 OK/), '... ends the connection';
 }
