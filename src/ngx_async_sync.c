@@ -481,7 +481,7 @@ ngx_async_queue_put(async_t *co, ngx_async_queue_t *q, void *item)
         return ASYNC_OK;
     }
 
-    if (q->limit && q->count == q->limit) {
+    if (q->count == q->limit && q->limit) {
         return ngx_async_set_error(co, ASYNC_BUSY, "the queue is full, with "
                                    "%uz items", q->count);
     }
@@ -510,6 +510,9 @@ ngx_async_queue_get(async_t *co, ngx_async_queue_t *q, void **item)
     if (q->count == 0) {
         return q->closed
             ? ngx_async_set_error(co, ASYNC_CLOSED, "the queue is closed")
+            : (q->limit == 0)
+            ? ngx_async_set_error(co, ASYNC_ERROR, "the limit of the queue "
+                                  "is 0")
             : ngx_async_set_error(co, ASYNC_BUSY, "the queue is empty");
     }
 
