@@ -397,5 +397,6 @@ async_cancelled(async_req_t *req)
 
     return req->task.job ? ngx_async_thread_abandoned(req->task.job)
                          : req->task.cancel != NGX_ASYNC_KEEP
-                           || req->task.reason != NGX_ASYNC_KEEP;
+                           || (req->task.reason == NGX_ASYNC_DEADLINE
+                               && req->task.bound == NULL);
 }

@@ -21,6 +21,8 @@ WORKLOADS = {
             32, 32),
     "w3n": ("pair", "hello, and the same from a pool of 32 threads, "
             "%s connections", 32, 32),
+    "w4": ("wrk", "1,000 child tasks that do nothing, %s connection", 1, 1),
+    "w5": ("wrk", "16 MiB in pieces of 64 KiB, %s connections", 2, 2),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
@@ -41,6 +43,7 @@ EXPECTED = {
     "w3": {"message": "done"},
     "w3b": {"message": "done"},
     "w3n": {"message": "Hello, World!"},
+    "w4": {"sum": 1000},
 }
 
 
@@ -243,6 +246,11 @@ def check(contender, values, name, path):
             check_streams(server, path)
 
         status, media_type, body = get(server.port, path)
+
+    if name == "w5":
+        if status != 200 or len(body) != 16 << 20:
+            raise RuntimeError("%d, %d bytes" % (status, len(body)))
+        return
 
     got = (status, media_type.partition(";")[0], json.loads(body))
     expected = EXPECTED.get(name)

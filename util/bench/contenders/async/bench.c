@@ -43,6 +43,62 @@ ASYNC_HANDLER(wait)
 }
 
 
+/* 1,000 children, each joined before the next is spawned, or all at once */
+
+static async_rc_t
+one(async_t *co, void *arg)
+{
+    ++*(int *) arg;
+
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(spawn)
+{
+    int  i, sum = 0;
+
+    for (i = 0; i < 1000; i++) {
+        ASYNC_TRY(await_join(co, async_spawn(co, one, &sum)));
+    }
+
+    return async_json_pack(req, 200, "{s:i}", "sum", sum);
+}
+
+
+ASYNC_HANDLER(gather)
+{
+    int           i, sum = 0;
+    async_work_t  work[1000];
+
+    for (i = 0; i < 1000; i++) {
+        work[i].fn = one;
+        work[i].arg = &sum;
+    }
+
+    ASYNC_TRY(await_all(co, work, 1000));
+
+    return async_json_pack(req, 200, "{s:i}", "sum", sum);
+}
+
+
+/* 16 MiB, as the file that nginx itself sends */
+
+ASYNC_HANDLER(pieces)
+{
+    int          i;
+    static char  piece[65536];
+
+    ASYNC_TRY(async_stream(req, 200, NULL, 256 * sizeof(piece)));
+
+    for (i = 0; i < 256; i++) {
+        ASYNC_TRY(await_send(co, req, piece, sizeof(piece)));
+    }
+
+    return ASYNC_OK;
+}
+
+
 /* in threads */
 
 BLOCKING_HANDLER(cpu)

@@ -19,6 +19,33 @@ async def sleep():
     return {"ok": True}
 
 
+@app.get("/spawn")
+async def spawn():
+    total = 0
+
+    async def one():
+        nonlocal total
+        total += 1
+
+    for _ in range(1000):
+        await asyncio.create_task(one())
+
+    return {"sum": total}
+
+
+@app.get("/gather")
+async def gather():
+    total = 0
+
+    async def one():
+        nonlocal total
+        total += 1
+
+    await asyncio.gather(*(one() for _ in range(1000)))
+
+    return {"sum": total}
+
+
 # functions without "async" run in threads
 
 @app.on_event("startup")

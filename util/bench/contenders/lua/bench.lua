@@ -21,6 +21,27 @@ function M.sleep(seconds)
     json({ ok = true })
 end
 
+local spawn, wait = ngx.thread.spawn, ngx.thread.wait
+
+function M.spawn()
+    local sum = 0
+    local function one() sum = sum + 1 end
+    for _ = 1, 1000 do
+        wait(spawn(one))
+    end
+    json({ sum = sum })
+end
+
+local piece = string.rep("\0", 65536)
+
+function M.pieces()
+    header["Content-Length"] = 256 * 65536
+    for _ = 1, 256 do
+        print(piece)
+        ngx.flush(true)
+    end
+end
+
 function M.thread(name)
     local ok, message = run_worker_thread("bench", "work", name)
     if not ok then

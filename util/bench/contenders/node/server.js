@@ -7,6 +7,20 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const routes = {
     '/json': async () => ({ message: 'Hello, World!' }),
     '/sleep': async () => { await wait(1000); return { ok: true }; },
+    '/spawn': async () => {
+        let sum = 0;
+        const one = async () => { sum++; };
+        for (let i = 0; i < 1000; i++) {
+            await one();
+        }
+        return { sum };
+    },
+    '/gather': async () => {
+        let sum = 0;
+        const one = async () => { sum++; };
+        await Promise.all(Array.from({ length: 1000 }, one));
+        return { sum };
+    },
 };
 
 async function serve(req, res) {
