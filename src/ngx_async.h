@@ -475,8 +475,8 @@ ASYNC_LOOP void *async_task_alloc(async_t *co, size_t size);
 /*
  * Between tasks of one worker.  All of these are zero to begin with, need no
  * end, and may be static or members of what the app has; they must not move,
- * and not go while somebody waits.  They know nothing of threads and of other
- * workers.
+ * and not go while somebody waits or holds one.  They know nothing of threads
+ * and of other workers.
  *
  * Whoever has waited longest is first.  One that is cancelled while it waits
  * leaves the line, and takes nothing with it: it holds what it has waited for
