@@ -206,6 +206,29 @@ typedef struct {
     static async_rc_t name(ASYNC_UNUSED async_t *co)
 
 
+/*
+ *     ASYNC_PERIODIC(expire_sessions) { ... }
+ *
+ * defines  async_rc_t expire_sessions(async_t *co),  which the directive
+ * async_every has run again and again, as a task without a request and without
+ * a deadline.  A code other than ASYNC_OK is logged, and the next run comes
+ * when it is due.
+ *
+ * None begins before the startup of the app has succeeded, or when the worker
+ * has been told to go.  One that has begun is waited for within
+ * async_shutdown_timeout, then cancelled; at a fast exit, cancelled at once.
+ *
+ * With worker=one (the default) the function is run by one worker at a time,
+ * also while a reload lets the old workers go; when that worker dies, another
+ * one goes on.  So what static variables keep from one run to the next may be
+ * gone.
+ */
+#define ASYNC_PERIODIC(name)                                                 \
+    static async_rc_t name(async_t *co);                                     \
+    ASYNC_EXPORT(name, #name, ASYNC_KIND_PERIODIC, NULL, NULL, NULL, name)   \
+    static async_rc_t name(ASYNC_UNUSED async_t *co)
+
+
 /* Awaits.  Each takes the running task first; none may be called elsewhere:
  * that aborts with the name and the place of the call.  Each answers
  *
@@ -1035,7 +1058,8 @@ enum {
     ASYNC_KIND_TASK = 2,
     ASYNC_KIND_BLOCKING = 3,
     ASYNC_KIND_STARTUP = 4,
-    ASYNC_KIND_SHUTDOWN = 5
+    ASYNC_KIND_SHUTDOWN = 5,
+    ASYNC_KIND_PERIODIC = 6
 };
 
 

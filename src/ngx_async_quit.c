@@ -35,6 +35,7 @@ typedef struct {
     ngx_msec_t                 shutdown_timeout;
     ngx_msec_t                 cleanup_timeout;
     ngx_msec_t                 bound;
+    void                     (*on_quit)(void);
     void                     (*on_give_up)(ngx_log_t *log);
 } ngx_async_quit_t;
 
@@ -119,6 +120,10 @@ ngx_async_quit_handler(ngx_event_t *ev)
 
     ngx_async_quit_exit();
 
+    if (ngx_async_quit.on_quit) {
+        ngx_async_quit.on_quit();
+    }
+
     if (ngx_async_ntasks + ngx_async_quit.nheld) {
         ngx_async_guard();
     }
@@ -167,6 +172,13 @@ ngx_async_release(void)
     if (ngx_async_quitting) {
         ngx_async_quit_ended();
     }
+}
+
+
+void
+ngx_async_on_quit(void (*handler)(void))
+{
+    ngx_async_quit.on_quit = handler;
 }
 
 

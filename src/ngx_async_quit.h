@@ -25,6 +25,9 @@ void ngx_async_quit_ended(void);
 /* The process exits: requests that come now are not for apps any more. */
 extern ngx_uint_t  ngx_async_left;
 
+/* Called when a graceful shutdown begins. */
+void ngx_async_on_quit(void (*handler)(void));
+
 /* What a graceful shutdown waits for beside tasks: threads that run. */
 void ngx_async_hold(void);
 void ngx_async_release(void);

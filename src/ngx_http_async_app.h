@@ -46,6 +46,7 @@ typedef struct {
     ngx_async_thread_pool_t    *thread_pool;  /* of the http block */
 
     ngx_http_async_ref_t       *run;
+    ngx_array_t                *everys;       /* of ngx_http_async_every_t */
 } ngx_http_async_main_conf_t;
 
 

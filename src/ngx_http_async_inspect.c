@@ -55,6 +55,9 @@ ngx_http_async_kind_name(ngx_int_t kind)
     case ASYNC_KIND_SHUTDOWN:
         return "shutdown";
 
+    case ASYNC_KIND_PERIODIC:
+        return "periodic function";
+
     default:
         return "function of a kind that this module does not know";
     }

@@ -76,6 +76,8 @@ static void ngx_http_async_life_stopped(ngx_async_task_t *t);
 static ngx_http_async_loc_conf_t   *ngx_http_async_life_conf;
 static ngx_http_async_main_conf_t  *ngx_http_async_life_main;
 static ngx_uint_t                   ngx_http_async_life_stopping;
+static void                       (*ngx_http_async_life_on_ready)(
+                                        ngx_http_async_app_t *app);
 
 /* nginx's debug log reads ev->data as a connection */
 static ngx_connection_t             ngx_http_async_life_no_connection;
@@ -375,6 +377,24 @@ ngx_http_async_life_set(ngx_http_async_life_t *life,
 
         (void) ngx_async_wake(&w->waker, ASYNC_OK);
     }
+
+    if (state == NGX_HTTP_ASYNC_READY && ngx_http_async_life_on_ready) {
+        ngx_http_async_life_on_ready(life->app);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_async_lifecycle_ready(ngx_http_async_app_t *app)
+{
+    return app->life == NULL || app->life->state == NGX_HTTP_ASYNC_READY;
+}
+
+
+void
+ngx_http_async_lifecycle_on_ready(void (*handler)(ngx_http_async_app_t *app))
+{
+    ngx_http_async_life_on_ready = handler;
 }
 
 

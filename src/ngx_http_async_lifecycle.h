@@ -16,6 +16,14 @@
 ngx_int_t ngx_http_async_lifecycle_init(ngx_cycle_t *cycle,
     ngx_http_async_main_conf_t *mcf);
 
+/*
+ * Whether the startup of the app has succeeded, or there is none; and who is
+ * told when it has.
+ */
+ngx_uint_t ngx_http_async_lifecycle_ready(ngx_http_async_app_t *app);
+void ngx_http_async_lifecycle_on_ready(
+    void (*handler)(ngx_http_async_app_t *app));
+
 /* Runs the shutdowns, in turns of the loop of its own. */
 void ngx_http_async_lifecycle_exit(ngx_cycle_t *cycle);
 

@@ -8,6 +8,7 @@
 
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_blocking.h>
+#include <ngx_http_async_every.h>
 #include <ngx_http_async_file.h>
 #include <ngx_http_async_lifecycle.h>
 #include <ngx_http_async_request.h>
@@ -97,6 +98,14 @@ static ngx_command_t  ngx_http_async_commands[] = {
     { ngx_string("async_run"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_async_run,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_every"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2|NGX_CONF_TAKE3|NGX_CONF_TAKE4
+                        |NGX_CONF_TAKE5,
+      ngx_http_async_every,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -578,7 +587,9 @@ ngx_http_async_init(ngx_conf_t *cf)
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_module);
 
-    if (ngx_http_async_app_resolve(cf, mcf) != NGX_OK) {
+    if (ngx_http_async_app_resolve(cf, mcf) != NGX_OK
+        || ngx_http_async_every_resolve(cf, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -654,6 +665,8 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_async_every_init(cycle, mcf);
+
     if (mcf->run) {
         return ngx_http_async_run_start(cycle, mcf);
     }
@@ -669,6 +682,7 @@ ngx_http_async_exit(ngx_cycle_t *cycle)
 {
     ngx_async_leave(cycle);
 
+    ngx_http_async_every_exit();
     ngx_http_async_lifecycle_exit(cycle);
 
     ngx_async_thread_exit(cycle);

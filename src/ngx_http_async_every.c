@@ -1,0 +1,967 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Periodic functions.  Runs are due on a grid: its first point is an interval
+ * after the first worker was ready for it, and lies in shared memory with the
+ * point to come, so that a reload goes on with both.
+ *
+ * With "worker=one" a worker needs the lock of the function to run it, and
+ * keeps that until it quits and its last run has ended.  The lock is a robust
+ * mutex in a zone of its own: zones live on when the configuration is loaded
+ * again, so that it is the same for workers of all generations, and the kernel
+ * releases it with the process, however that ends.  A lock on a file would be
+ * inherited by what an app forks, and outlive its worker in there; a pid would
+ * have to be asked for.  Nobody ever waits for the lock: the other workers try
+ * it at the point of the grid, or a bit later while that is not taken yet.
+ *
+ * What shared memory has of the schedule is words, which only the owner of the
+ * lock writes; wherever he dies, the next one finds a point of the grid there.
+ */
+
+#include <ngx_http_async_every.h>
+#include <ngx_http_async_lifecycle.h>
+#include <ngx_async_near.h>
+#include <ngx_async_quit.h>
+#include <pthread.h>
+
+
+#define NGX_HTTP_ASYNC_EVERY_MAX    ((ngx_int_t) 365 * 24 * 60 * 60 * 1000)
+
+/* how often a lock is tried while there is something to be run */
+#define NGX_HTTP_ASYNC_EVERY_TRY    100
+
+/* epoll_wait() takes an int */
+#define NGX_HTTP_ASYNC_EVERY_SLEEP  (24 * 60 * 60 * 1000)
+
+#define NGX_HTTP_ASYNC_EVERY_ZONE   "async_every "
+
+
+typedef enum {
+    NGX_HTTP_ASYNC_EVERY_WORKER = 0,
+    NGX_HTTP_ASYNC_EVERY_OVERLAP,
+    NGX_HTTP_ASYNC_EVERY_JITTER,
+    NGX_HTTP_ASYNC_EVERY_OPTIONS
+} ngx_http_async_every_option_e;
+
+
+/* Of a function, in shared memory */
+
+typedef struct {
+    pthread_mutex_t                mutex;
+    ngx_pid_t                      owner;     /* for messages only */
+} ngx_http_async_every_owner_t;
+
+
+/* The same as a worker sees it */
+
+typedef struct {
+    ngx_shm_zone_t                *zone;
+    ngx_uint_t                     nruns;     /* in this worker */
+    ngx_uint_t                     held;
+} ngx_http_async_every_lock_t;
+
+
+/*
+ * Of a directive, in shared memory.  With "worker=all" that has the grid only,
+ * and each worker a schedule of its own.
+ */
+
+typedef struct {
+    ngx_atomic_t                   due;       /* as ngx_current_msec; or zero */
+    ngx_atomic_t                   queued;
+
+    /* so far */
+    ngx_atomic_t                   runs;
+    ngx_atomic_t                   failed;
+    ngx_atomic_t                   skipped;   /* since one was running */
+    ngx_atomic_t                   missed;    /* since nobody came to it */
+} ngx_http_async_every_schedule_t;
+
+
+typedef struct {
+    ngx_async_task_t               task;
+    ngx_http_async_every_t        *every;
+    async_rc_t                     rc;
+} ngx_http_async_every_run_t;
+
+
+struct ngx_http_async_every_s {
+    ngx_http_async_ref_t          *ref;
+    ngx_msec_t                     interval;
+    ngx_msec_t                     jitter;
+    ngx_uint_t                     all;
+    ngx_uint_t                     queue;
+
+    ngx_shm_zone_t                *zone;
+    ngx_http_async_every_lock_t   *lock;      /* NULL: none is needed */
+
+    /* of this worker */
+    ngx_http_async_every_schedule_t  *schedule;
+    ngx_http_async_every_schedule_t   own;
+
+    ngx_event_t                    timer;
+    ngx_http_async_every_run_t    *run;       /* NULL: none */
+    uint32_t                       salt;
+};
+
+
+typedef struct {
+    ngx_str_t                      name;
+    ngx_str_t                      choices[2];
+} ngx_http_async_every_option_t;
+
+
+static void ngx_http_async_every_ready(ngx_http_async_app_t *app);
+static void ngx_http_async_every_begin(ngx_http_async_every_t *every);
+static void ngx_http_async_every_handler(ngx_event_t *ev);
+static void ngx_http_async_every_turn(ngx_http_async_every_t *every);
+static void ngx_http_async_every_advance(ngx_http_async_every_t *every);
+static void ngx_http_async_every_overlap(ngx_http_async_every_t *every);
+static void ngx_http_async_every_start(ngx_http_async_every_t *every);
+static void ngx_http_async_every_body(ngx_async_task_t *t);
+static void ngx_http_async_every_done(ngx_async_task_t *t);
+static void ngx_http_async_every_failed(ngx_http_async_every_run_t *run);
+static void ngx_http_async_every_wait(ngx_http_async_every_t *every);
+static ngx_msec_int_t ngx_http_async_every_left(
+    ngx_http_async_every_t *every);
+static ngx_uint_t ngx_http_async_every_lock(ngx_http_async_every_t *every);
+static void ngx_http_async_every_unlock(ngx_http_async_every_t *every);
+static void ngx_http_async_every_quit(void);
+static void ngx_http_async_every_stop(ngx_http_async_every_t *every);
+
+static char *ngx_http_async_every_option(ngx_conf_t *cf, ngx_str_t *arg,
+    ngx_int_t *set);
+static char *ngx_http_async_every_value(ngx_conf_t *cf, ngx_str_t *arg,
+    ngx_str_t *value, ngx_http_async_every_option_e option, ngx_int_t *set);
+static ngx_int_t ngx_http_async_every_one(ngx_conf_t *cf,
+    ngx_http_async_every_t *every, ngx_http_async_every_t *others,
+    ngx_uint_t n);
+static ngx_shm_zone_t *ngx_http_async_every_zone(ngx_conf_t *cf,
+    ngx_shm_zone_init_pt init, const char *fmt, ...);
+static ngx_int_t ngx_http_async_every_init_schedule(ngx_shm_zone_t *zone,
+    void *data);
+static ngx_int_t ngx_http_async_every_init_owner(ngx_shm_zone_t *zone,
+    void *data);
+
+
+static ngx_http_async_every_option_t  ngx_http_async_every_options[] = {
+    { ngx_string("worker"),  { ngx_string("one"), ngx_string("all") } },
+    { ngx_string("overlap"), { ngx_string("skip"), ngx_string("queue") } },
+    { ngx_string("jitter"),  { ngx_null_string, ngx_null_string } }
+};
+
+
+/* of this worker */
+static ngx_array_t       *ngx_http_async_everys;
+
+/* nginx's debug log reads ev->data as a connection */
+static ngx_connection_t   ngx_http_async_every_no_connection;
+
+
+void
+ngx_http_async_every_init(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
+{
+    ngx_uint_t               i;
+    ngx_http_async_fn_t     *fn;
+    ngx_http_async_every_t  *every;
+
+    if (mcf->everys == NULL) {
+        return;
+    }
+
+    ngx_http_async_everys = mcf->everys;
+    ngx_http_async_every_no_connection.fd = (ngx_socket_t) -1;
+
+    ngx_http_async_lifecycle_on_ready(ngx_http_async_every_ready);
+    ngx_async_on_quit(ngx_http_async_every_quit);
+
+    every = mcf->everys->elts;
+
+    for (i = 0; i < mcf->everys->nelts; i++) {
+        fn = every[i].ref->fn;
+
+        every[i].timer.handler = ngx_http_async_every_handler;
+        every[i].timer.data = &ngx_http_async_every_no_connection;
+        every[i].timer.log = cycle->log;
+        every[i].timer.cancelable = 1;
+
+        every[i].salt = ngx_murmur_hash2(fn->name.data, fn->name.len)
+                        ^ (every[i].all ? (uint32_t) ngx_pid : 0);
+
+        if (ngx_process == NGX_PROCESS_SINGLE) {
+            /* a reload takes the zones of the process that runs on */
+            every[i].lock = NULL;
+        }
+
+        every[i].schedule = every[i].lock ? every[i].zone->data
+                                          : &every[i].own;
+
+        if (ngx_http_async_lifecycle_ready(fn->app)) {
+            ngx_http_async_every_begin(&every[i]);
+        }
+    }
+}
+
+
+static void
+ngx_http_async_every_ready(ngx_http_async_app_t *app)
+{
+    ngx_uint_t               i;
+    ngx_http_async_every_t  *every;
+
+    every = ngx_http_async_everys->elts;
+
+    for (i = 0; i < ngx_http_async_everys->nelts; i++) {
+        if (every[i].ref->fn->app == app) {
+            ngx_http_async_every_begin(&every[i]);
+        }
+    }
+}
+
+
+/* The worker joins the grid, or is the first one on it. */
+
+static void
+ngx_http_async_every_begin(ngx_http_async_every_t *every)
+{
+    ngx_msec_t                        first;
+    ngx_msec_int_t                    behind;
+    ngx_http_async_every_schedule_t  *shared;
+
+    if (ngx_async_quitting || every->ref->fn->exported == NULL) {
+        return;
+    }
+
+    ngx_time_update();
+
+    first = ngx_current_msec + every->interval;
+
+    if (ngx_process == NGX_PROCESS_SINGLE) {
+        every->own.due = first;
+
+    } else {
+        shared = every->zone->data;
+
+        (void) ngx_atomic_cmp_set(&shared->due, 0, first);
+
+        if (every->all) {
+            every->own.due = shared->due;
+            behind = (ngx_msec_int_t) (ngx_current_msec - every->own.due);
+
+            if (behind >= 0) {
+                every->own.due += (behind / every->interval + 1)
+                                  * every->interval;
+            }
+        }
+    }
+
+    ngx_http_async_every_wait(every);
+}
+
+
+static void
+ngx_http_async_every_handler(ngx_event_t *ev)
+{
+    ngx_http_async_every_t  *every;
+
+    every = (ngx_http_async_every_t *)
+                ((u_char *) ev - offsetof(ngx_http_async_every_t, timer));
+
+    ev->timedout = 0;
+
+    if (ngx_async_quitting && every->run == NULL) {
+        return;
+    }
+
+    if ((ngx_http_async_every_left(every) <= 0 || every->schedule->queued)
+        && ngx_http_async_every_lock(every))
+    {
+        ngx_http_async_every_turn(every);
+    }
+
+    ngx_http_async_every_wait(every);
+}
+
+
+/* With the lock: another worker may have had it a moment ago. */
+
+static void
+ngx_http_async_every_turn(ngx_http_async_every_t *every)
+{
+    if (ngx_http_async_every_left(every) <= 0) {
+
+        if (every->run) {
+            ngx_http_async_every_overlap(every);
+            ngx_http_async_every_advance(every);
+            return;
+        }
+
+        ngx_http_async_every_advance(every);
+
+    } else if (every->run || !every->schedule->queued) {
+        return;
+
+    } else {
+        every->schedule->queued = 0;
+    }
+
+    ngx_http_async_every_start(every);
+}
+
+
+static void
+ngx_http_async_every_advance(ngx_http_async_every_t *every)
+{
+    ngx_uint_t                        missed;
+    ngx_http_async_every_schedule_t  *s;
+
+    s = every->schedule;
+
+    missed = (ngx_current_msec - s->due) / every->interval;
+
+    if (missed) {
+        s->missed += missed;
+
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "async periodic \"%V\" was not run %ui times while it "
+                      "was due, so far %uA times", &every->ref->fn->name,
+                      missed, s->missed);
+    }
+
+    /* whoever sees that sees what has been queued, too */
+    ngx_memory_barrier();
+
+    s->due += (missed + 1) * every->interval;
+}
+
+
+static void
+ngx_http_async_every_overlap(ngx_http_async_every_t *every)
+{
+    ngx_http_async_every_schedule_t  *s;
+
+    s = every->schedule;
+
+    if (every->queue && !s->queued) {
+        s->queued = 1;
+
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                      "async periodic \"%V\" waits until the run before has "
+                      "ended", &every->ref->fn->name);
+        return;
+    }
+
+    s->skipped++;
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "async periodic \"%V\" is left out since the run before has "
+                  "not ended%s, so far %uA times", &every->ref->fn->name,
+                  every->queue ? ", and one waits already" : "", s->skipped);
+}
+
+
+static void
+ngx_http_async_every_start(ngx_http_async_every_t *every)
+{
+    ngx_http_async_fn_t         *fn;
+    ngx_http_async_every_run_t  *run;
+
+    fn = every->ref->fn;
+
+    every->schedule->runs++;
+
+    run = ngx_async_task_create_over(ngx_http_async_every_body,
+                                     ngx_http_async_every_done, &fn->profile,
+                                     ngx_cycle->log);
+    if (run == NULL) {
+        every->schedule->failed++;
+        return;
+    }
+
+    run->every = every;
+    every->run = run;
+
+    if (every->lock) {
+        every->lock->nruns++;
+    }
+
+    (void) ngx_async_task_run(&run->task);
+}
+
+
+static void
+ngx_http_async_every_body(ngx_async_task_t *t)
+{
+    ngx_http_async_every_run_t  *run = (ngx_http_async_every_run_t *) t;
+
+    run->rc = run->every->ref->fn->exported->hook(t);
+}
+
+
+static void
+ngx_http_async_every_done(ngx_async_task_t *t)
+{
+    ngx_http_async_every_t      *every;
+    ngx_http_async_every_run_t  *run = (ngx_http_async_every_run_t *) t;
+
+    every = run->every;
+    every->run = NULL;
+
+    if (run->rc != ASYNC_OK) {
+        ngx_http_async_every_failed(run);
+    }
+
+    if (every->lock) {
+        every->lock->nruns--;
+    }
+
+    if (ngx_async_quitting) {
+        ngx_http_async_every_stop(every);
+        ngx_http_async_every_unlock(every);
+        return;
+    }
+
+    if (every->schedule->queued) {
+        /* when the stack of this one is free again */
+        ngx_post_event(&every->timer, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_async_every_failed(ngx_http_async_every_run_t *run)
+{
+    const char        *cause;
+    ngx_uint_t         level;
+    ngx_async_task_t  *t;
+
+    t = &run->task;
+    cause = async_error(t);
+
+    run->every->schedule->failed++;
+
+    /* whoever stops nginx at once knows that */
+
+    level = (ngx_terminate && run->rc == ASYNC_CANCELLED) ? NGX_LOG_INFO
+                                                          : NGX_LOG_ERR;
+
+    ngx_log_error(level, t->log, 0,
+                  "async periodic \"%s\" failed: %s%s%s, after %s at %s",
+                  t->profile->name, ngx_async_rc_name(run->rc),
+                  *cause ? ": " : "", cause, t->await ? t->await : "no await",
+                  t->site ? t->site : "-");
+}
+
+
+/* Sets the timer anew. */
+
+static void
+ngx_http_async_every_wait(ngx_http_async_every_t *every)
+{
+    ngx_msec_int_t  left;
+
+    left = ngx_http_async_every_left(every);
+    left = ngx_max(left, 0);
+
+    if (every->lock && !every->lock->held
+        && (left == 0 || every->schedule->queued))
+    {
+        /* the owner has not come to it, or another one is to do it */
+
+        left = ngx_min(left ? left : (ngx_msec_int_t) every->interval,
+                       NGX_HTTP_ASYNC_EVERY_TRY);
+    }
+
+    left = ngx_min(left, NGX_HTTP_ASYNC_EVERY_SLEEP);
+
+    if (every->timer.timer_set) {
+        /* nginx would leave one that differs by little */
+        ngx_del_timer(&every->timer);
+    }
+
+    ngx_add_timer(&every->timer, (ngx_msec_t) left);
+}
+
+
+/*
+ * The time to the next run.  The jitter is made from the point of the grid, so
+ * that workers that compete need not tell each other.
+ */
+
+static ngx_msec_int_t
+ngx_http_async_every_left(ngx_http_async_every_t *every)
+{
+    double      share;
+    uint64_t    key[2];
+    ngx_msec_t  at;
+
+    at = every->schedule->due;
+
+    if (every->jitter) {
+        key[0] = at;
+        key[1] = every->salt;
+
+        share = ngx_murmur_hash2((u_char *) key, sizeof(key)) / 4294967296.0;
+
+        at += (ngx_msec_t) (share * (double) (every->jitter + 1));
+    }
+
+    return (ngx_msec_int_t) (at - ngx_current_msec);
+}
+
+
+static ngx_uint_t
+ngx_http_async_every_lock(ngx_http_async_every_t *every)
+{
+    int                            err;
+    ngx_http_async_every_lock_t   *lock;
+    ngx_http_async_every_owner_t  *owner;
+
+    lock = every->lock;
+
+    if (lock == NULL || lock->held) {
+        return 1;
+    }
+
+    owner = lock->zone->data;
+
+    err = pthread_mutex_trylock(&owner->mutex);
+
+    if (err == EBUSY) {
+        return 0;
+    }
+
+    if (err == EOWNERDEAD) {
+        err = pthread_mutex_consistent(&owner->mutex);
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "async periodic \"%V\" goes on here, since worker "
+                      "process %P has ended", &every->ref->fn->name,
+                      owner->owner);
+    }
+
+    if (err) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, err,
+                      "the lock of async periodic \"%V\" failed",
+                      &every->ref->fn->name);
+        return 0;
+    }
+
+    owner->owner = ngx_pid;
+    lock->held = 1;
+
+    return 1;
+}
+
+
+static void
+ngx_http_async_every_unlock(ngx_http_async_every_t *every)
+{
+    ngx_http_async_every_lock_t   *lock;
+    ngx_http_async_every_owner_t  *owner;
+
+    lock = every->lock;
+
+    if (lock == NULL || !lock->held || lock->nruns) {
+        return;
+    }
+
+    owner = lock->zone->data;
+
+    lock->held = 0;
+
+    (void) pthread_mutex_unlock(&owner->mutex);
+}
+
+
+/*
+ * A graceful shutdown begins.  While a run goes on in here, nobody else looks
+ * after the schedule.
+ */
+
+static void
+ngx_http_async_every_quit(void)
+{
+    ngx_uint_t               i;
+    ngx_http_async_every_t  *every;
+
+    every = ngx_http_async_everys->elts;
+
+    for (i = 0; i < ngx_http_async_everys->nelts; i++) {
+        if (every[i].run == NULL || every[i].lock == NULL) {
+            ngx_http_async_every_stop(&every[i]);
+        }
+
+        ngx_http_async_every_unlock(&every[i]);
+    }
+}
+
+
+void
+ngx_http_async_every_exit(void)
+{
+    ngx_uint_t               i;
+    ngx_http_async_every_t  *every;
+
+    if (ngx_http_async_everys == NULL) {
+        return;
+    }
+
+    every = ngx_http_async_everys->elts;
+
+    for (i = 0; i < ngx_http_async_everys->nelts; i++) {
+        ngx_http_async_every_stop(&every[i]);
+
+        /* not if a run has not ended: the end of the process does it then */
+        ngx_http_async_every_unlock(&every[i]);
+    }
+}
+
+
+static void
+ngx_http_async_every_stop(ngx_http_async_every_t *every)
+{
+    if (every->timer.timer_set) {
+        ngx_del_timer(&every->timer);
+    }
+
+    if (every->timer.posted) {
+        ngx_delete_posted_event(&every->timer);
+    }
+}
+
+
+char *
+ngx_http_async_every(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_async_main_conf_t  *mcf = conf;
+
+    char                    *rv;
+    ngx_int_t                time, set[NGX_HTTP_ASYNC_EVERY_OPTIONS];
+    ngx_str_t               *value;
+    ngx_uint_t               i;
+    ngx_http_async_every_t  *every;
+
+    value = cf->args->elts;
+
+    time = ngx_parse_time(&value[1], 0);
+
+    if (time == NGX_ERROR || time == 0 || time > NGX_HTTP_ASYNC_EVERY_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is no time from 1ms to 365d", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < NGX_HTTP_ASYNC_EVERY_OPTIONS; i++) {
+        set[i] = NGX_CONF_UNSET;
+    }
+
+    for (i = 3; i < cf->args->nelts; i++) {
+        rv = ngx_http_async_every_option(cf, &value[i], set);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (set[NGX_HTTP_ASYNC_EVERY_JITTER] >= time) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the jitter must be less than \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (mcf->everys == NULL) {
+        mcf->everys = ngx_array_create(cf->pool, 4,
+                                       sizeof(ngx_http_async_every_t));
+        if (mcf->everys == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    every = ngx_array_push(mcf->everys);
+    if (every == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(every, sizeof(ngx_http_async_every_t));
+
+    every->ref = ngx_http_async_app_ref(cf, &value[2], ASYNC_KIND_PERIODIC);
+    every->interval = time;
+    every->jitter = ngx_max(set[NGX_HTTP_ASYNC_EVERY_JITTER], 0);
+    every->all = (set[NGX_HTTP_ASYNC_EVERY_WORKER] == 1);
+    every->queue = (set[NGX_HTTP_ASYNC_EVERY_OVERLAP] == 1);
+
+    return every->ref ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_async_every_option(ngx_conf_t *cf, ngx_str_t *arg, ngx_int_t *set)
+{
+    u_char            *last, *p;
+    ngx_str_t          name, value, *known;
+    ngx_uint_t         i;
+    ngx_async_near_t   near;
+
+    last = arg->data + arg->len;
+    p = ngx_strlchr(arg->data, last, '=');
+
+    name.data = arg->data;
+    name.len = (p ? p : last) - arg->data;
+
+    ngx_async_near_init(&near, &name);
+
+    for (i = 0; i < NGX_HTTP_ASYNC_EVERY_OPTIONS; i++) {
+        known = &ngx_http_async_every_options[i].name;
+
+        if (p && name.len == known->len
+            && ngx_strncmp(name.data, known->data, name.len) == 0)
+        {
+            value.data = p + 1;
+            value.len = last - value.data;
+
+            return ngx_http_async_every_value(cf, arg, &value, i, set);
+        }
+
+        ngx_async_near_offer(&near, known);
+    }
+
+    if (near.best) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", did you mean \"%V=\"?",
+                           arg, near.best);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\", it takes \"worker=\", "
+                       "\"overlap=\" and \"jitter=\"", arg);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_async_every_value(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *value,
+    ngx_http_async_every_option_e option, ngx_int_t *set)
+{
+    ngx_str_t        *choices;
+    ngx_uint_t        i;
+    const ngx_str_t  *near;
+
+    choices = ngx_http_async_every_options[option].choices;
+
+    if (set[option] != NGX_CONF_UNSET) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V=\" is there twice",
+                           &ngx_http_async_every_options[option].name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (option == NGX_HTTP_ASYNC_EVERY_JITTER) {
+        set[option] = ngx_parse_time(value, 0);
+
+        if (set[option] == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time in \"%V\"", arg);
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    for (i = 0; i < 2; i++) {
+        if (value->len == choices[i].len
+            && ngx_strncmp(value->data, choices[i].data, value->len) == 0)
+        {
+            set[option] = i;
+            return NGX_CONF_OK;
+        }
+    }
+
+    near = ngx_async_near(value, choices, 2);
+
+    if (near) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value in \"%V\", did you mean \"%V\"?",
+                           arg, near);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value in \"%V\", it is \"%V\" or \"%V\"", arg,
+                       &choices[0], &choices[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_async_every_resolve(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf)
+{
+    ngx_uint_t               i;
+    ngx_http_async_every_t  *every;
+
+    if (mcf->everys == NULL) {
+        return NGX_OK;
+    }
+
+    every = mcf->everys->elts;
+
+    for (i = 0; i < mcf->everys->nelts; i++) {
+        if (ngx_http_async_every_one(cf, &every[i], every, i) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Beside n others that have been resolved before */
+
+static ngx_int_t
+ngx_http_async_every_one(ngx_conf_t *cf, ngx_http_async_every_t *every,
+    ngx_http_async_every_t *others, ngx_uint_t n)
+{
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+
+    name = &every->ref->fn->name;
+
+    for (i = 0; i < n; i++) {
+
+        if (others[i].ref->fn != every->ref->fn) {
+            continue;
+        }
+
+        if (others[i].interval == every->interval) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"%V\" is run every %M ms already, by %s:%ui, in "
+                          "%s:%ui", name, every->interval, others[i].ref->file,
+                          others[i].ref->line, every->ref->file,
+                          every->ref->line);
+            return NGX_ERROR;
+        }
+
+        if (!every->all && others[i].lock) {
+            every->lock = others[i].lock;
+        }
+    }
+
+    every->zone = ngx_http_async_every_zone(cf,
+                                            ngx_http_async_every_init_schedule,
+                                            "%V %M", name, every->interval);
+    if (every->zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (every->all || every->lock) {
+        return NGX_OK;
+    }
+
+    every->lock = ngx_pcalloc(cf->pool, sizeof(ngx_http_async_every_lock_t));
+    if (every->lock == NULL) {
+        return NGX_ERROR;
+    }
+
+    every->lock->zone = ngx_http_async_every_zone(cf,
+                                               ngx_http_async_every_init_owner,
+                                               "%V", name);
+
+    return every->lock->zone ? NGX_OK : NGX_ERROR;
+}
+
+
+/* Names are what the next configuration finds its zones by. */
+
+static ngx_shm_zone_t *
+ngx_http_async_every_zone(ngx_conf_t *cf, ngx_shm_zone_init_pt init,
+    const char *fmt, ...)
+{
+    u_char          *p, name[NGX_MAX_CONF_ERRSTR];
+    va_list          args;
+    ngx_str_t        zone_name;
+    ngx_shm_zone_t  *zone;
+
+    p = ngx_cpymem(name, NGX_HTTP_ASYNC_EVERY_ZONE,
+                   sizeof(NGX_HTTP_ASYNC_EVERY_ZONE) - 1);
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(p, name + sizeof(name), fmt, args);
+    va_end(args);
+
+    zone_name.len = p - name;
+    zone_name.data = ngx_pnalloc(cf->pool, zone_name.len + 1);
+
+    if (zone_name.data == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(zone_name.data, name, zone_name.len);
+    zone_name.data[zone_name.len] = '\0';
+
+    zone = ngx_shared_memory_add(cf, &zone_name, 8 * ngx_pagesize,
+                                 &ngx_http_async_module);
+    if (zone) {
+        zone->init = init;
+    }
+
+    return zone;
+}
+
+
+static ngx_int_t
+ngx_http_async_every_init_schedule(ngx_shm_zone_t *zone, void *data)
+{
+    zone->data = data ? data
+                      : ngx_slab_calloc((ngx_slab_pool_t *) zone->shm.addr,
+                                      sizeof(ngx_http_async_every_schedule_t));
+
+    return zone->data ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_async_every_init_owner(ngx_shm_zone_t *zone, void *data)
+{
+    int                            err;
+    pthread_mutexattr_t            attr;
+    ngx_http_async_every_owner_t  *owner;
+
+    if (data) {
+        zone->data = data;
+        return NGX_OK;
+    }
+
+    owner = ngx_slab_calloc((ngx_slab_pool_t *) zone->shm.addr,
+                            sizeof(ngx_http_async_every_owner_t));
+    if (owner == NULL) {
+        return NGX_ERROR;
+    }
+
+    err = pthread_mutexattr_init(&attr);
+
+    if (err == 0) {
+        err = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    }
+
+    if (err == 0) {
+        err = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    }
+
+    if (err == 0) {
+        err = pthread_mutex_init(&owner->mutex, &attr);
+    }
+
+    if (err) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, err,
+                      "a mutex in \"%V\" failed", &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    zone->data = owner;
+
+    return NGX_OK;
+}
