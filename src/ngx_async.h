@@ -709,6 +709,180 @@ ASYNC_ANY int async_thread_cancelled(void);
 
 
 /*
+ * Files.  Threads of the pool of the http block (async_thread_pool) do the
+ * work; each call suspends until it is done.
+ *
+ * A path is one below the directory "root", which is relative to nginx's prefix
+ * unless it begins with a slash.  The path may come from a user: it cannot
+ * leave the root.  One that begins with a slash or has a ".." is refused, and
+ * so is one with a symbolic link that leads out; others are followed, by
+ * openat2() of Linux 5.6.  Where there is no such call, symbolic links are not
+ * followed at all.  ASYNC_ANYWHERE for a root: the path is the program's own and goes where
+ * it likes; it is relative to the prefix.  A root of NULL is an error, since
+ * that is what a setting gives which is not there.
+ *
+ * Data are copied: the thread may outlast the await.  Of files that are written
+ * nothing half written is left:
+ *
+ * - a new file that could not be written as a whole is removed again;
+ * - with ASYNC_FILE_ATOMIC the file, new or not, is written under another name
+ *   in its directory (".async-" and 16 digits), synchronized, and renamed: who
+ *   reads sees the old one or the new one, never a part, also after the machine
+ *   has crashed.  It keeps the permissions of the old one, not the owner.  A
+ *   symbolic link is replaced, not followed;
+ * - what could not be appended as a whole is cut off again, unless others have
+ *   appended behind it;
+ * - but an existing file that is overwritten without ASYNC_FILE_ATOMIC is lost.
+ *
+ * New files have the permissions 0644, directories 0755.
+ *
+ * ASYNC_ERROR: async_error() tells path and cause, async_file_errno() the cause
+ * as errno has it.  ASYNC_BUSY: the queue of the pool is full.  ASYNC_TIMEOUT,
+ * ASYNC_CANCELLED: a thread that has begun goes on; what is new or ATOMIC may
+ * come into being or not, as a whole.
+ */
+#define ASYNC_FILE_READ       1
+#define ASYNC_FILE_WRITE      2      /* what is there is overwritten */
+#define ASYNC_FILE_APPEND     4
+#define ASYNC_FILE_ATOMIC     8      /* with WRITE */
+#define ASYNC_FILE_EXCLUSIVE  16     /* with WRITE: EEXIST if it is there */
+
+extern ASYNC_API const char  async_anywhere[];
+
+#define ASYNC_ANYWHERE  async_anywhere
+
+/*
+ * The cause of the last file call of the task if that was ASYNC_ERROR, for
+ * instance
+ *
+ *     ENOENT               there is no such file
+ *     EXDEV, ELOOP         a path that is not below its root
+ *     ENAMETOOLONG         a path that is too long
+ *     EISDIR, ENXIO        no regular file
+ *     ENOTDIR              no directory
+ *     EEXIST, ENOTEMPTY    there is one already; it is not empty
+ *     EACCES, EPERM        not for the user of the workers
+ *     EFBIG                larger than the call allows, or than the system does
+ *     ENOSPC, EDQUOT       the disk is full
+ *
+ * or zero: the root could not be opened, there is no memory, or the call is
+ * wrong.
+ */
+ASYNC_LOOP int async_file_errno(async_t *co);
+
+/*
+ * The whole file: of "max" bytes at most, larger ones are EFBIG.  *data is
+ * borrowed, memory of the task (see async_task_alloc()).
+ */
+#define await_file_read(co, root, path, max, data)                           \
+    await_file_read_at(co, ASYNC_SITE, root, path, max, data)
+
+/* The whole file; flags: ASYNC_FILE_ATOMIC, ASYNC_FILE_EXCLUSIVE, or 0. */
+#define await_file_write(co, root, path, data, len, flags)                   \
+    await_file_write_at(co, ASYNC_SITE, root, path, data, len, flags)
+
+/* In one piece, also among several who append; makes the file. */
+#define await_file_append(co, root, path, data, len)                         \
+    await_file_append_at(co, ASYNC_SITE, root, path, data, len)
+
+typedef enum {
+    ASYNC_FILE_REGULAR = 1,
+    ASYNC_FILE_DIRECTORY = 2,
+    ASYNC_FILE_LINK = 3,       /* a symbolic one; in lists only */
+    ASYNC_FILE_OTHER = 4
+} async_file_type_t;
+
+/* "size" is that of the struct, as far as it has been filled. */
+typedef struct {
+    size_t       size;
+    int64_t      bytes;
+    int64_t      mtime;        /* in ms since 1970 */
+    int          type;         /* async_file_type_t */
+    unsigned     mode;         /* permissions: 0644 */
+} async_file_stat_t;
+
+typedef struct {
+    size_t       size;
+    async_str_t  name;
+    int64_t      bytes;
+    int64_t      mtime;
+    int          type;
+} async_file_entry_t;
+
+/* Of what kind a file is, how large and how old; *st is the caller's. */
+#define await_file_stat(co, root, path, st)                                  \
+    await_file_stat_at(co, ASYNC_SITE, root, path, st, sizeof(*(st)))
+
+/*
+ * What is in a directory ("." is the root itself), in the order of the bytes of
+ * the names: *entries is an array of *n, borrowed, memory of the task.
+ * Symbolic links are not followed; "." and "..", and what is about to be
+ * written with ASYNC_FILE_ATOMIC, are left out.  EFBIG: there are more than
+ * "max".
+ */
+#define await_file_list(co, root, path, max, entries, n)                     \
+    await_file_list_at(co, ASYNC_SITE, root, path, max, entries,             \
+                       sizeof(**(entries)), n)
+
+/* A file, or a symbolic link itself; no directory. */
+#define await_file_remove(co, root, path)                                    \
+    await_file_remove_at(co, ASYNC_SITE, root, path)
+
+/* A file or a directory; a file that has the new name already is replaced. */
+#define await_file_rename(co, root, from, to)                                \
+    await_file_rename_at(co, ASYNC_SITE, root, from, to)
+
+/* A directory, in one that is there; it must be empty to be removed. */
+#define await_file_mkdir(co, root, path)                                     \
+    await_file_mkdir_at(co, ASYNC_SITE, root, path)
+#define await_file_rmdir(co, root, path)                                     \
+    await_file_rmdir_at(co, ASYNC_SITE, root, path)
+
+/*
+ * A file in pieces.
+ *
+ *     async_file_t  *f;
+ *
+ *     ASYNC_TRY(await_file_open(co, root, path,
+ *                               ASYNC_FILE_WRITE|ASYNC_FILE_ATOMIC, &f));
+ *     ASYNC_TRY(await_file_put(co, f, data, len));
+ *     ASYNC_TRY(await_file_close(co, f));
+ *
+ * "flags" is one of READ, WRITE and APPEND, and for WRITE also ATOMIC and
+ * EXCLUSIVE.  A file that is not closed is when its task ends, or the innermost
+ * ASYNC_MEMORY in which it has been opened; if it was to be written and is new
+ * or ATOMIC, it is not kept then: only await_file_close() says that it is
+ * whole.
+ *
+ * One call at a time: ASYNC_BUSY while another one runs, which is also so when
+ * the await has ended before its thread.
+ */
+typedef struct async_file_s  async_file_t;
+
+#define await_file_open(co, root, path, flags, f)                            \
+    await_file_open_at(co, ASYNC_SITE, root, path, flags, f)
+
+/* The next bytes, "size" of them; fewer only at the end, and none past it. */
+#define await_file_get(co, f, buf, size, n)                                  \
+    await_file_get_at(co, ASYNC_SITE, f, buf, size, n)
+
+/*
+ * Written wholly, or, unless ASYNC_BUSY, the file is good for nothing but being
+ * closed.
+ */
+#define await_file_put(co, f, data, len)                                     \
+    await_file_put_at(co, ASYNC_SITE, f, data, len)
+
+/*
+ * Tells also what has been found out late, and whether all has been written;
+ * if not, what is new or ATOMIC has been removed.  The file is closed then,
+ * whatever the answer, and every call answers ASYNC_ERROR; but ASYNC_BUSY
+ * leaves it as it was.
+ */
+#define await_file_close(co, f)  await_file_close_at(co, ASYNC_SITE, f)
+
+
+/*
  * The error log of nginx, at its levels.  The line is that of printf(), with
  * the client, the request and so on as nginx adds them; control characters are
  * escaped, and what is longer than 1,500 bytes is cut.  Lines of a thread are
@@ -1041,6 +1215,35 @@ ASYNC_ANY async_rc_t async_background_at(async_req_t *req, const char *site,
     size_t size);
 ASYNC_AWAIT async_rc_t await_thread_at(async_t *co, const char *site,
     const char *pool, async_thread_pt fn, void *arg, size_t size);
+
+ASYNC_AWAIT async_rc_t await_file_read_at(async_t *co, const char *site,
+    const char *root, const char *path, size_t max, async_str_t *data);
+ASYNC_AWAIT async_rc_t await_file_write_at(async_t *co, const char *site,
+    const char *root, const char *path, const void *data, size_t len,
+    unsigned flags);
+ASYNC_AWAIT async_rc_t await_file_append_at(async_t *co, const char *site,
+    const char *root, const char *path, const void *data, size_t len);
+ASYNC_AWAIT async_rc_t await_file_stat_at(async_t *co, const char *site,
+    const char *root, const char *path, async_file_stat_t *st, size_t size);
+ASYNC_AWAIT async_rc_t await_file_list_at(async_t *co, const char *site,
+    const char *root, const char *path, size_t max,
+    async_file_entry_t **entries, size_t size, size_t *n);
+ASYNC_AWAIT async_rc_t await_file_remove_at(async_t *co, const char *site,
+    const char *root, const char *path);
+ASYNC_AWAIT async_rc_t await_file_rename_at(async_t *co, const char *site,
+    const char *root, const char *from, const char *to);
+ASYNC_AWAIT async_rc_t await_file_mkdir_at(async_t *co, const char *site,
+    const char *root, const char *path);
+ASYNC_AWAIT async_rc_t await_file_rmdir_at(async_t *co, const char *site,
+    const char *root, const char *path);
+ASYNC_AWAIT async_rc_t await_file_open_at(async_t *co, const char *site,
+    const char *root, const char *path, unsigned flags, async_file_t **f);
+ASYNC_AWAIT async_rc_t await_file_get_at(async_t *co, const char *site,
+    async_file_t *f, void *buf, size_t size, size_t *n);
+ASYNC_AWAIT async_rc_t await_file_put_at(async_t *co, const char *site,
+    async_file_t *f, const void *data, size_t len);
+ASYNC_AWAIT async_rc_t await_file_close_at(async_t *co, const char *site,
+    async_file_t *f);
 
 ASYNC_AWAIT async_rc_t await_sleep_at(async_t *co, const char *site,
     int64_t ms);

@@ -179,6 +179,7 @@ struct async_s {
 
     ngx_uint_t                 refused;
     u_char                     error[NGX_ASYNC_ERROR_LEN];
+    int                        file_errno;
 
     unsigned                   measured:1;
     unsigned                   timer_is_deadline:1;

@@ -287,6 +287,25 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
 }
 
 
+void
+ngx_async_thread_send(ngx_async_thread_pool_t *pool, void *data)
+{
+    ngx_async_job_t  *job;
+
+    job = ngx_async_job(data);
+    job->pool = pool;
+    job->abandoned = 1;
+
+    ngx_queue_insert_tail(&ngx_async_thread_jobs, &job->live);
+    ngx_async_hold();
+
+    if (ngx_async_thread_queue_post(pool, &job->item) != NGX_OK) {
+        ngx_async_thread_through(job);
+        ngx_async_thread_drop(job);
+    }
+}
+
+
 /* A call from the thread, on the coroutine.  ASYNC_OK: the wait goes on. */
 
 static async_rc_t

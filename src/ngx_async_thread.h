@@ -54,6 +54,12 @@ void ngx_async_thread_free(void *data);
 async_rc_t ngx_async_thread_await(ngx_async_task_t *t,
     ngx_async_thread_pool_t *pool, void *data);
 
+/*
+ * The same for what nobody awaits: the data is dropped when the function has
+ * returned, or when it cannot run.  The worker waits for it before it exits.
+ */
+void ngx_async_thread_send(ngx_async_thread_pool_t *pool, void *data);
+
 
 /* In the thread. */
 

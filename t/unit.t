@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Compiles the pure files of layer 4 with t/unit/*.c, plain and sanitized, and
+# Compiles the pure files with t/unit/*.c, plain and sanitized, and
 # runs the tables there, then compares thousands of random cases with Python:
 # the routes with Starlette's regular expressions, JSON with json, numbers with
 # repr(), values with pydantic 2 where it is installed; and formats of JSON with
@@ -28,6 +28,7 @@ my $nginx = ($ENV{NGX_SRC} // '/usr/share/nginx/src') . '/src';
 
 my @programs = (
     [near => ['near']],
+    [beneath => []],
     [route_tree => ['near', 'route_parse', 'route_tree']],
     [value => ['value', 'value_uuid']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
