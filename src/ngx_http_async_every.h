@@ -10,12 +10,70 @@
 
 
 #include <ngx_http_async_app.h>
+#include <pthread.h>
 
 
-typedef struct ngx_http_async_every_s  ngx_http_async_every_t;
+typedef struct ngx_http_async_every_s      ngx_http_async_every_t;
+typedef struct ngx_http_async_every_run_s  ngx_http_async_every_run_t;
 
 
-/* The directive async_every. */
+/* Of a function, in shared memory */
+
+typedef struct {
+    pthread_mutex_t                mutex;
+    ngx_pid_t                      owner;     /* for messages only */
+} ngx_http_async_every_owner_t;
+
+
+/* The same as a worker sees it */
+
+typedef struct {
+    ngx_shm_zone_t                *zone;
+    ngx_uint_t                     nruns;     /* in this worker */
+    ngx_uint_t                     held;
+} ngx_http_async_every_lock_t;
+
+
+/*
+ * Of a directive, in shared memory.  With "worker=all" that has the grid only,
+ * and each worker a schedule of its own.
+ */
+
+typedef struct {
+    ngx_atomic_t                   due;       /* as ngx_current_msec; or zero */
+    ngx_atomic_t                   queued;
+
+    /* so far */
+    ngx_atomic_t                   runs;
+    ngx_atomic_t                   failed;
+    ngx_atomic_t                   skipped;   /* since one was running */
+    ngx_atomic_t                   missed;    /* since nobody came to it */
+} ngx_http_async_every_schedule_t;
+
+
+/* A directive */
+
+struct ngx_http_async_every_s {
+    ngx_http_async_ref_t          *ref;
+    ngx_msec_t                     interval;
+    ngx_msec_t                     jitter;
+    ngx_uint_t                     all;
+    ngx_uint_t                     queue;
+
+    ngx_shm_zone_t                *zone;
+    ngx_http_async_every_lock_t   *lock;      /* NULL: none is needed */
+
+    /* of this worker */
+    ngx_http_async_every_schedule_t  *schedule;
+    ngx_http_async_every_schedule_t   own;
+
+    ngx_event_t                    timer;
+    ngx_http_async_every_run_t    *run;       /* NULL: none */
+    uint32_t                       salt;
+};
+
+
+/* The directive async_every: ngx_http_async_every_conf.c. */
 char *ngx_http_async_every(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* Once all functions are known: the shared memory of each directive. */
