@@ -717,9 +717,9 @@ ASYNC_ANY int async_thread_cancelled(void);
  * leave the root.  One that begins with a slash or has a ".." is refused, and
  * so is one with a symbolic link that leads out; others are followed, by
  * openat2() of Linux 5.6.  Where there is no such call, symbolic links are not
- * followed at all.  ASYNC_ANYWHERE for a root: the path is the program's own and goes where
- * it likes; it is relative to the prefix.  A root of NULL is an error, since
- * that is what a setting gives which is not there.
+ * followed at all.  ASYNC_ANYWHERE for a root: the path is the program's own
+ * and goes where it likes; it is relative to the prefix.  A root of NULL is an
+ * error, since that is what a setting gives which is not there.
  *
  * Data are copied: the thread may outlast the await.  Of files that are written
  * nothing half written is left:

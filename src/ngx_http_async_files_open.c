@@ -32,8 +32,8 @@ typedef struct {
 
 
 /*
- * The handle, of the pool of the task, which may outlast that: a request's does,
- * until its response has been sent.
+ * The handle, of the pool of the task, which may outlast that: a request's
+ * does, until its response has been sent.
  */
 
 struct async_file_s {
