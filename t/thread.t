@@ -85,8 +85,15 @@ ok says($n, 'thread is told'), '... the thread is told';
         '... and may log';
 }
 
-is $n->get('/short/waits')->status, 504, 'a thread longer than the deadline of the request';
-is json($n->get('/count'))->{running}, 0, 'nothing runs any more';
+{
+    my $since = $n->mark;
+    is $n->get('/short/waits')->status, 504, 'a thread longer than the deadline of the request';
+    ok says($n, 'thread is told', $since), '... is told';
+    my $until = time + 10;
+    select undef, undef, undef, 0.01
+        while json($n->get('/count'))->{running} && time < $until;
+    is json($n->get('/count'))->{running}, 0, 'nothing runs any more';
+}
 
 # ---- async_background
 
