@@ -229,6 +229,19 @@ typedef struct {
     static async_rc_t name(ASYNC_UNUSED async_t *co)
 
 
+/*
+ *     ASYNC_PROCESS(simulate) { simulation_t *s = arg; ... }
+ *
+ * defines  async_rc_t simulate(void *arg),  which await_process_call() runs in
+ * a process of its own.
+ */
+#define ASYNC_PROCESS(name)                                                  \
+    static async_rc_t name(void *arg);                                       \
+    ASYNC_EXPORT_(name, #name, ASYNC_KIND_PROCESS, NULL, NULL, NULL, NULL,   \
+                  name)                                                      \
+    static async_rc_t name(ASYNC_UNUSED void *arg)
+
+
 /* Awaits.  Each takes the running task first; none may be called elsewhere:
  * that aborts with the name and the place of the call.  Each answers
  *
@@ -706,6 +719,146 @@ ASYNC_ANY const char *async_background_str(async_req_t *req,
 ASYNC_ANY async_rc_t async_thread_fail(async_rc_t rc, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 ASYNC_ANY int async_thread_cancelled(void);
+
+
+/*
+ * Processes.
+ *
+ *     const char       *argv[] = { "pdftotext", "-", "-", NULL };
+ *     async_command_t   command = { .argv = argv, .input = pdf };
+ *
+ *     ASYNC_TRY(await_process(co, &command));
+ *
+ * await_process() suspends until the program has ended and has closed its
+ * output: ASYNC_OK whatever its exit status is, unless ASYNC_PROCESS_CHECK is
+ * asked for.  When the await ends otherwise, the process and all of its process
+ * group have been killed and reaped.
+ *
+ * No shell is between: arguments are passed as they are.  The program gets no
+ * descriptor of nginx, default signals, a session of its own (so a process
+ * group, too), and the niceness of the threads of the pool of the http block
+ * (async_thread_nice), of which one starts it.
+ *
+ * ASYNC_ERROR: it could not be started, wrote more than "max" to its standard
+ * output, or was not successful where that is checked.  ASYNC_BUSY: the queue
+ * of the pool is full.
+ */
+typedef struct {
+    /* what is to be run: a program, looked for in PATH if it has no slash, and
+       its arguments, NULL at the end */
+    const char *const  *argv;
+
+    /* or a function of ASYNC_PROCESS(), see await_process_call() */
+    async_thread_pt     fn;
+    void               *arg;
+    size_t              arg_size;
+
+    /* "NAME=value", NULL at the end; NULL: what nginx's workers have, which is
+       what its directive "env" lets pass */
+    const char *const  *env;
+
+    /* relative to nginx's prefix; NULL: that of nginx ("working_directory") */
+    const char         *dir;
+
+    async_str_t         input;      /* its standard input; borrowed */
+    size_t              max;        /* of output and errors each; 0: 1 MiB */
+    int64_t             grace;      /* ms from SIGTERM to SIGKILL; 0: none */
+    unsigned            flags;      /* ASYNC_PROCESS_... */
+
+    /* What has come of it, after ASYNC_OK, and after ASYNC_ERROR of a program
+       that has run.  Memory of the task, see async_task_alloc(); errors are
+       cut at "max". */
+    int                 status;     /* its exit status; -1: a signal ended it */
+    int                 signal;
+    async_str_t         output;     /* its standard output */
+    async_str_t         errors;     /* its standard error */
+} async_command_t;
+
+/* standard error goes where standard output goes, in the order written */
+#define ASYNC_PROCESS_MERGE   1
+
+/* ASYNC_ERROR unless it exits with 0; the cause has its last line of errors */
+#define ASYNC_PROCESS_CHECK   2
+
+/* with await_process_open(): await_process_get_errors() reads them */
+#define ASYNC_PROCESS_ERRORS  4
+
+#define await_process(co, command)                                           \
+    await_process_at(co, ASYNC_SITE, command, sizeof(*(command)))
+
+/*
+ * Suspends while fn(copy) runs in a process of its own, and gives what it has
+ * returned; "copy" is one of *arg, a typed pointer, which is taken over from it
+ * then, as by await_thread().  For what may crash, leak, or needs to be ended
+ * in the middle; for what computes, a thread is cheaper.
+ *
+ * "fn" is one of ASYNC_PROCESS() in any app.  The process begins anew: it loads
+ * the app and knows nothing of what the worker has in memory, so pointers in
+ * *arg mean nothing there.  It has no loop: of the calls in this header only
+ * async_thread_fail() and async_thread_log() do something.  What it prints goes
+ * to the log, 4 KiB of it.  When the worker dies, so does it.
+ *
+ * ASYNC_ERROR: it has ended before it returned (the cause says how).
+ */
+#define await_process_call(co, fn, arg)                                      \
+    await_process_call_at(co, ASYNC_SITE, fn, arg, ASYNC_SIZEOF_(arg))
+
+/*
+ * A process in pieces.  It runs while the task goes on; its standard input and
+ * output are pipes, with back-pressure.
+ *
+ *     async_process_t  *p;
+ *
+ *     ASYNC_TRY(await_process_open(co, &command, &p));
+ *     ASYNC_TRY(await_process_put(co, p, data, len));
+ *     ASYNC_TRY(async_process_eof(co, p));
+ *     ASYNC_TRY(await_process_get(co, p, buf, sizeof(buf), &n));
+ *     ASYNC_TRY(await_process_close(co, p, &command));
+ *
+ * There is no command->input here.  Standard error is collected for
+ * await_process_close(), unless ASYNC_PROCESS_ERRORS is set; then it is to be
+ * read, as a process that cannot write waits.
+ *
+ * One that is not closed is killed when its task ends, or the innermost
+ * ASYNC_MEMORY in which it has been started; that of a child with its parent.
+ */
+typedef struct async_process_s  async_process_t;
+
+#define await_process_open(co, command, p)                                   \
+    await_process_open_at(co, ASYNC_SITE, command, sizeof(*(command)), p)
+
+/*
+ * Suspends until all of it is in the pipe; borrowed until then.  ASYNC_CLOSED:
+ * the process does not read any more, or async_process_eof() was called.
+ * ASYNC_BUSY: another task writes just now.
+ */
+#define await_process_put(co, p, data, len)                                  \
+    await_process_put_at(co, ASYNC_SITE, p, data, len)
+
+/* The process reads the end of its input.  ASYNC_BUSY: a task writes. */
+ASYNC_LOOP async_rc_t async_process_eof(async_t *co, async_process_t *p);
+
+/*
+ * Suspends until there is something, and reads at most "size" bytes: *n of
+ * them, 0 at the end.  ASYNC_BUSY: another task reads the same just now.
+ */
+#define await_process_get(co, p, buf, size, n)                               \
+    await_process_get_at(co, ASYNC_SITE, p, buf, size, n)
+#define await_process_get_errors(co, p, buf, size, n)                        \
+    await_process_get_errors_at(co, ASYNC_SITE, p, buf, size, n)
+
+/* kill(2) of its process group.  ASYNC_CLOSED: the process has ended. */
+ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
+    int signal);
+
+/*
+ * Closes its input and output, and suspends until it has ended; what has come
+ * of it is in *command as after await_process().  Whatever the answer, the
+ * process is gone then, and every call with "p" answers ASYNC_ERROR; but
+ * ASYNC_BUSY, another task waits for it, reads or writes, leaves it as it was.
+ */
+#define await_process_close(co, p, command)                                  \
+    await_process_close_at(co, ASYNC_SITE, p, command, sizeof(*(command)))
 
 
 /*
@@ -1216,6 +1369,21 @@ ASYNC_ANY async_rc_t async_background_at(async_req_t *req, const char *site,
 ASYNC_AWAIT async_rc_t await_thread_at(async_t *co, const char *site,
     const char *pool, async_thread_pt fn, void *arg, size_t size);
 
+ASYNC_AWAIT async_rc_t await_process_at(async_t *co, const char *site,
+    async_command_t *command, size_t size);
+ASYNC_AWAIT async_rc_t await_process_call_at(async_t *co, const char *site,
+    async_thread_pt fn, void *arg, size_t size);
+ASYNC_AWAIT async_rc_t await_process_open_at(async_t *co, const char *site,
+    async_command_t *command, size_t size, async_process_t **p);
+ASYNC_AWAIT async_rc_t await_process_put_at(async_t *co, const char *site,
+    async_process_t *p, const void *data, size_t len);
+ASYNC_AWAIT async_rc_t await_process_get_at(async_t *co, const char *site,
+    async_process_t *p, void *buf, size_t size, size_t *n);
+ASYNC_AWAIT async_rc_t await_process_get_errors_at(async_t *co,
+    const char *site, async_process_t *p, void *buf, size_t size, size_t *n);
+ASYNC_AWAIT async_rc_t await_process_close_at(async_t *co, const char *site,
+    async_process_t *p, async_command_t *command, size_t size);
+
 ASYNC_AWAIT async_rc_t await_file_read_at(async_t *co, const char *site,
     const char *root, const char *path, size_t max, async_str_t *data);
 ASYNC_AWAIT async_rc_t await_file_write_at(async_t *co, const char *site,
@@ -1262,7 +1430,8 @@ enum {
     ASYNC_KIND_BLOCKING = 3,
     ASYNC_KIND_STARTUP = 4,
     ASYNC_KIND_SHUTDOWN = 5,
-    ASYNC_KIND_PERIODIC = 6
+    ASYNC_KIND_PERIODIC = 6,
+    ASYNC_KIND_PROCESS = 7
 };
 
 
@@ -1280,6 +1449,7 @@ typedef struct {
     async_blocking_pt                  blocking;
     async_fn_pt                        task;
     async_hook_pt                      hook;
+    async_thread_pt                    process;
 } async_export_t;
 
 
@@ -1298,14 +1468,18 @@ typedef struct {
  * them.  The section's bounds are in the one symbol "async_app".
  */
 #define ASYNC_EXPORT(symbol, text, kind, handler, blocking, task, hook)      \
-    ASYNC_EXTERN_C const async_export_t async_export_##symbol ASYNC_API;     \
-    const async_export_t async_export_##symbol = {                           \
+    ASYNC_EXPORT_(symbol, text, kind, handler, blocking, task, hook, NULL)
+
+#define ASYNC_EXPORT_(symbol, text, kind, handler, blocking, task, hook,     \
+    process)                                                                 \
+    ASYNC_EXTERN_C const async_export_t async_export_of_##symbol ASYNC_API;  \
+    const async_export_t async_export_of_##symbol = {                        \
         sizeof(async_export_t), kind, text, ASYNC_SITE, handler, blocking,   \
-        task, hook                                                           \
+        task, hook, process                                                  \
     };                                                                       \
     __attribute__((section("async_exports"), used))                          \
     static const async_export_t *const async_exported_##symbol =             \
-        &async_export_##symbol;
+        &async_export_of_##symbol;
 
 extern const async_export_t *const __start_async_exports[]
     __attribute__((weak, visibility("hidden")));

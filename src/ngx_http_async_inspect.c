@@ -58,6 +58,9 @@ ngx_http_async_kind_name(ngx_int_t kind)
     case ASYNC_KIND_PERIODIC:
         return "periodic function";
 
+    case ASYNC_KIND_PROCESS:
+        return "process";
+
     default:
         return "function of a kind that this module does not know";
     }

@@ -11,6 +11,7 @@
 #include <ngx_http_async_every.h>
 #include <ngx_http_async_file.h>
 #include <ngx_http_async_lifecycle.h>
+#include <ngx_http_async_process.h>
 #include <ngx_http_async_request.h>
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_route.h>
@@ -605,6 +606,12 @@ ngx_http_async_init(ngx_conf_t *cf)
 
     mcf->thread_pool = lcf->thread_pool;
 
+    if (ngx_http_async_app_has(mcf, ASYNC_KIND_PROCESS)
+        && ngx_http_async_process_conf(cf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (mcf->apps.nelts) {
         ngx_http_next_header_filter = ngx_http_top_header_filter;
         ngx_http_top_header_filter = ngx_http_async_header_filter;
@@ -650,6 +657,10 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    if (ngx_http_async_process_init(cycle, mcf) != NGX_OK) {
+        return NGX_OK;
+    }
+
     ngx_http_async_thread_init(mcf->thread_pool);
     ngx_async_thread_pool_exit = ngx_http_async_exit;
 
@@ -686,6 +697,7 @@ ngx_http_async_exit(ngx_cycle_t *cycle)
     ngx_http_async_lifecycle_exit(cycle);
 
     ngx_async_thread_exit(cycle);
+    ngx_async_process_exit();
     ngx_async_mail_exit();
     ngx_async_exit();
 }

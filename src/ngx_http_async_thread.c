@@ -7,6 +7,7 @@
  */
 
 #include <ngx_http_async_thread.h>
+#include <ngx_http_async_process.h>
 #include <ngx_async_near.h>
 
 
@@ -154,15 +155,19 @@ ngx_http_async_thread_run(void *data)
 async_rc_t
 async_thread_fail(async_rc_t rc, const char *format, ...)
 {
+    u_char                   *error;
     va_list                   args;
     ngx_http_async_thread_t  *job;
 
     job = ngx_async_thread_self_of(ngx_http_async_thread_run);
 
-    if (job) {
+    error = job ? job->error
+                : ngx_http_async_process_self
+                  ? ngx_http_async_process_self->error : NULL;
+
+    if (error) {
         va_start(args, format);
-        (void) vsnprintf((char *) job->error, NGX_ASYNC_ERROR_LEN, format,
-                         args);
+        (void) vsnprintf((char *) error, NGX_ASYNC_ERROR_LEN, format, args);
         va_end(args);
     }
 
@@ -181,6 +186,8 @@ async_thread_cancelled(void)
 }
 
 
+/* What a process prints goes to the log as well. */
+
 void
 async_thread_log(async_log_level_t level, const char *format, ...)
 {
@@ -189,9 +196,15 @@ async_thread_log(async_log_level_t level, const char *format, ...)
 
     job = ngx_async_thread_self_of(ngx_http_async_thread_run);
 
+    va_start(args, format);
+
     if (job) {
-        va_start(args, format);
         ngx_async_thread_vlog(job, level, format, args);
-        va_end(args);
+
+    } else if (ngx_http_async_process_self) {
+        (void) vfprintf(stderr, format, args);
+        (void) fputc('\n', stderr);
     }
+
+    va_end(args);
 }

@@ -556,7 +556,7 @@ EOF_CONF
     $out = run($cc, '-o', "$dir/parts.so", map { "$dir/$_" }
         qw(part1.c part2.c part4.c));
     isnt $?, 0, 'a handler that two files define';
-    like $out, qr/multiple definition of .async_export_two/, 'is refused';
+    like $out, qr/multiple definition of .async_export_of_two/, 'is refused';
 };
 
 # ---- what is left of it

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # The examples of async handlers, under their own nginx.conf: several at once,
-# server-sent events, work after the response, bodies of any length; and what
-# their READMEs show.
+# server-sent events, work after the response, bodies of any length, processes;
+# and what their READMEs show.
 
 use strict;
 use warnings;
@@ -381,6 +381,34 @@ subtest 'upload' => sub {
     is json($up->response)->{length}, 100_000_000, 'all of it';
     $c->close;
 
+    $nginx->stop;
+};
+
+# ---- examples/process
+
+subtest 'process' => sub {
+    my $nginx = example('process');
+
+    my $lines = join '', map { "$_\n" } reverse 'aa' .. 'zz';
+    is $nginx->post('/sort', $lines)->body, join('', map { "$_\n" } 'aa' .. 'zz'), '/sort';
+    is $nginx->post('/sort', '')->body, '', '... of nothing';
+
+    is $nginx->get('/factor/--help')->status, 422, '/factor of an option';
+    is $nginx->get('/factor/$(id)')->status, 422, '... of a command';
+
+    my $since = $nginx->mark;
+    is $nginx->get('/primes/1000000000')->status, 500, '/primes of too many';
+    like $nginx->log($since), qr/ASYNC_ERROR: 1000000000 is too much/, '... says why';
+
+    my $c = $nginx->connect->send_request('GET', '/primes/100000000');
+    my $worker = $nginx->worker;
+    my $children = sub { return `cat /proc/$worker/task/*/children` };
+    ok $nginx->wait_until(sub { $children->() =~ /\d/ }, 20), '... takes long';
+    $c->reset;
+    ok $nginx->wait_until(sub { $children->() !~ /\d/ }, 20),
+        '... and is killed when its client goes';
+
+    readme_holds('process', $nginx);
     $nginx->stop;
 };
 
