@@ -97,6 +97,15 @@ def pair_cells(samples, limit):
             total(samples, "bad"), quiet_cell(samples)]
 
 
+def bulk_cells(samples, limit):
+    return [milliseconds(median(samples, "us")),
+            ratio(samples, limit, "us"),
+            number(median(samples, "rate")),
+            number(median(samples, "idle") / 1024),
+            number(max(s["growth"] for s in samples) / 1024),
+            quiet_cell(samples)]
+
+
 def count_cells(samples, limit):
     return [number(median(samples, "instructions")),
             ratio(samples, limit, "instructions"),
@@ -117,6 +126,8 @@ KINDS = {
     "pair": (["hello, CPU µs", "in a thread, CPU µs", "hello × N",
               "hello/s", "in a thread/s", "probe p99 ms, hello",
               "probe p99 ms, in a thread", "errors", "quiet"], pair_cells),
+    "bulk": (["CPU ms/GiB", "of limit", "MiB/s", "RSS before, KiB",
+              "grows at most, KiB", "quiet"], bulk_cells),
     "count": (["instructions", "of limit", "of them in our module",
                "suspend and resume"], count_cells),
 }

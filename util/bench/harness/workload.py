@@ -23,6 +23,8 @@ WORKLOADS = {
             "%s connections", 32, 32),
     "w4": ("wrk", "1,000 child tasks that do nothing, %s connection", 1, 1),
     "w5": ("wrk", "16 MiB in pieces of 64 KiB, %s connections", 2, 2),
+    "w6d": ("bulk", "%s MiB in pieces of 64 KiB to one client", 1024, 64),
+    "w6u": ("bulk", "%s MiB from one client, read in pieces", 1024, 64),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
@@ -209,12 +211,58 @@ def streams(server, path, requests, seconds):
                 us=window["busy"] * window["seconds"] * 1e6 / requests)
 
 
+def bulk(server, path, mib, seconds):
+    """One response, or one body if the path is "PUT /path", of so many MiB:
+    what it costs, and by how much the server grows."""
+    get(server.port, "/json")
+
+    url = "http://127.0.0.1:%d%s" % (server.port, path.split()[-1])
+    command = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} %{size_"]
+
+    if path.startswith("PUT "):
+        command[-1] += "upload}"
+        command += ["-T", zeros(mib), url]
+    else:
+        command[-1] += "download}"
+        command += ["%s?mib=%d" % (url, mib)]
+
+    idle = peak = machine.rss(server.pids)
+    p = client(*command)
+    window = machine.Window(server.pids, [p.pid])
+
+    while os.waitid(os.P_PID, p.pid,
+                    os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        peak = max(peak, machine.rss(server.pids))
+        time.sleep(0.01)
+
+    window = window.close()
+    answer = p.communicate()[0].split()
+
+    if answer != ["200", str(mib << 20)]:
+        raise RuntimeError("curl says: " + " ".join(answer))
+
+    gib = mib / 1024
+
+    return dict(window, us=window["busy"] * window["seconds"] * 1e6 / gib,
+                rate=mib / window["seconds"], idle=idle, growth=peak - idle)
+
+
+def zeros(mib):
+    """A file of so many MiB that takes no room."""
+    name = os.path.join(WORK, "zeros-%d" % mib)
+
+    with open(name, "w") as f:
+        f.truncate(mib << 20)
+
+    return name
+
+
 def sample(contender, values, kind, path, n, seconds):
     if kind == "count":
         return count.sample(contender, values, path, n)
 
     measure = {"wrk": wrk, "hold": hold, "streams": streams, "stall": stall,
-               "pair": pair}[kind]
+               "pair": pair, "bulk": bulk}[kind]
 
     with Server(contender, values, machine.SERVER_CORE) as server:
         return measure(server, path, n, seconds)
@@ -242,6 +290,10 @@ def quiet_sample(retries, *args):
 def check(contender, values, name, path):
     """Raises unless the path answers what the workload is about."""
     with Server(contender, values, machine.SERVER_CORE) as server:
+        if WORKLOADS[name][0] == "bulk":
+            bulk(server, path, 16, 0)
+            return
+
         if name == "w2h":
             check_streams(server, path)
 

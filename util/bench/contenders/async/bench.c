@@ -82,20 +82,59 @@ ASYNC_HANDLER(gather)
 }
 
 
-/* 16 MiB, as the file that nginx itself sends */
+/* 300, 600 and 1,000 ms at once */
+
+static async_rc_t
+sleeps_for(async_t *co, void *arg)
+{
+    return await_sleep(co, *(int64_t *) arg);
+}
+
+
+ASYNC_HANDLER(sleeps)
+{
+    int64_t       ms[] = { 300, 600, 1000 };
+    async_work_t  work[] = { { sleeps_for, &ms[0], ASYNC_OK, NULL },
+                             { sleeps_for, &ms[1], ASYNC_OK, NULL },
+                             { sleeps_for, &ms[2], ASYNC_OK, NULL } };
+
+    ASYNC_TRY(await_all(co, work, 3));
+
+    return async_json_pack(req, 200, "{s:b}", "ok", 1);
+}
+
+
+/* 16 MiB or so many, as the file that nginx itself sends */
 
 ASYNC_HANDLER(pieces)
 {
-    int          i;
+    int64_t      i, n;
     static char  piece[65536];
 
-    ASYNC_TRY(async_stream(req, 200, NULL, 256 * sizeof(piece)));
+    ASYNC_TRY(async_query_int_or(req, "mib", &n, 16));
 
-    for (i = 0; i < 256; i++) {
+    n *= 16;
+
+    ASYNC_TRY(async_stream(req, 200, NULL, n * (int64_t) sizeof(piece)));
+
+    for (i = 0; i < n; i++) {
         ASYNC_TRY(await_send(co, req, piece, sizeof(piece)));
     }
 
     return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(swallow)
+{
+    char    piece[16384];
+    size_t  n;
+
+    do {
+        ASYNC_TRY(await_body_read(co, req, piece, sizeof(piece), &n));
+    } while (n);
+
+    return async_text(req, 200, "done");
 }
 
 

@@ -35,11 +35,21 @@ end
 local piece = string.rep("\0", 65536)
 
 function M.pieces()
-    header["Content-Length"] = 256 * 65536
-    for _ = 1, 256 do
+    local n = 16 * (tonumber(ngx.var.arg_mib) or 16)
+    header["Content-Length"] = n * 65536
+    for _ = 1, n do
         print(piece)
         ngx.flush(true)
     end
+end
+
+function M.swallow()
+    local socket = assert(ngx.req.socket())
+    local left = tonumber(ngx.var.content_length)
+    while left > 0 do
+        left = left - #assert(socket:receiveany(65536))
+    end
+    print("done")
 end
 
 function M.thread(name)
