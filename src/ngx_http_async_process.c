@@ -245,6 +245,15 @@ ngx_http_async_process_returned(ngx_async_task_t *t,
                                           " before it returned");
 
     default:
+
+        if (command->status == 0) {
+            /* nginx itself has run, see ngx_http_async_process_start.c */
+
+            return ngx_async_set_error(t, ASYNC_ERROR, "\"%s\" did not begin: "
+                                       "has the binary of nginx set-id bits "
+                                       "or file capabilities?", run->name);
+        }
+
         return ngx_http_async_process_how(t, command, run,
                                           " before it began");
     }

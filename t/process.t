@@ -442,6 +442,25 @@ EOF_C
     $m->stop;
 }
 
+# ---- a binary of which the system drops LD_PRELOAD
+
+SKIP: {
+    skip 'AddressSanitizer needs LD_PRELOAD', 2 if $ENV{TEST_NGINX_ASAN};
+    skip 'only root gives a file to another group', 2 if $>;
+
+    my $copy = NginxAsync::Guard::temp_dir('setgid') . '/nginx';
+    system('cp', NginxAsync::Env::binary(), $copy) == 0 or die "cp: $?";
+    chown 0, scalar getgrnam('daemon'), $copy;
+    chmod 02755, $copy;
+
+    local $ENV{TEST_NGINX_BINARY} = $copy;
+    my $m = nginx();
+    is json($m->get('/call?fn=adds&n=4'))->{error}, '"process:adds" did not begin: has the binary '
+        . 'of nginx set-id bits or file capabilities?', 'a binary with set-id bits';
+    is json($m->get(query('/run', argv => 'true')))->{rc}, 0, '... runs programs';
+    $m->stop;
+}
+
 # ---- util/async-run
 
 is NginxAsync::run('timeout', 60, "$NginxAsync::Env::Root/util/async-run",
