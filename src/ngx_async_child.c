@@ -3,10 +3,10 @@
  * Copyright (C) the nginx-async authors
  *
  * Child tasks: what a parent knows of each, from async_spawn() until it has
- * been joined, and how one waits for several.
+ * been joined, by await_join() or by the end of a block or function.
  */
 
-#include <ngx_async_task.h>
+#include <ngx_async_child.h>
 
 
 /* how many records that are not used are kept */
@@ -14,45 +14,6 @@
 
 /* bytes of stack for the frames that find out how far to go below */
 #define NGX_ASYNC_CHILDREN_ROOM  512
-
-
-typedef enum {
-    NGX_ASYNC_GATHER = 0,
-    NGX_ASYNC_ALL,
-    NGX_ASYNC_ANY
-} ngx_async_gather_e;
-
-
-/* Several that are waited for at once; on the stack of whoever waits. */
-
-typedef struct {
-    ngx_async_waker_t         waker;
-    ngx_async_gather_e        mode;
-    ngx_uint_t                pending;
-    async_child_t            *first;          /* the one that has decided it */
-    async_child_t            *last;           /* the last one that has failed */
-    async_work_t             *won;            /* of await_any() */
-} ngx_async_gather_t;
-
-
-struct async_child_s {
-    ngx_queue_t               queue;          /* of the parent; or idle */
-    ngx_async_task_t         *parent;
-    ngx_async_task_t         *task;           /* NULL: it has ended */
-    ngx_async_gather_t       *gather;
-    async_work_t             *work;
-
-    async_fn_pt               fn;
-    void                     *arg;
-    uint64_t                  number;         /* of all of the worker */
-    const char               *site;           /* of the spawn */
-    u_char                   *sp;             /* the parent's stack there */
-    ngx_uint_t                shielded;
-    ngx_uint_t                bound;          /* its deadline is a scope's */
-
-    async_rc_t                rc;
-    u_char                    error[NGX_ASYNC_ERROR_LEN];
-};
 
 
 typedef struct {
@@ -68,21 +29,8 @@ typedef struct {
 
 
 static async_child_t *ngx_async_child_get(ngx_async_task_t *t);
-static void ngx_async_child_free(async_child_t *child);
 static void ngx_async_child_body(ngx_async_task_t *t);
 static void ngx_async_child_done(ngx_async_task_t *t);
-static void ngx_async_gathered(ngx_async_gather_t *g, async_child_t *child);
-static async_rc_t ngx_async_gather(ngx_async_task_t *t, const char *await,
-    const char *site, ngx_async_gather_t *g, async_work_t *work, size_t n);
-static async_rc_t ngx_async_gather_begin(async_rc_t rc, async_work_t *work,
-    size_t n);
-static async_rc_t ngx_async_gather_spawn(ngx_async_task_t *t,
-    const char *site, ngx_async_gather_t *g, async_work_t *work, size_t n);
-static void ngx_async_gather_result(ngx_async_task_t *t, async_child_t *child);
-static void ngx_async_gather_cancel(ngx_async_task_t *t,
-    ngx_async_gather_t *g);
-static async_rc_t ngx_async_gather_wait(ngx_async_task_t *t,
-    ngx_async_gather_t *g, async_rc_t rc);
 static async_rc_t ngx_async_call_apart(ngx_async_task_t *t, async_fn_pt fn,
     void *arg) __attribute__((noinline));
 static void ngx_async_end_children(ngx_async_task_t *t, uint64_t number)
@@ -131,7 +79,7 @@ ngx_async_child_get(ngx_async_task_t *t)
 }
 
 
-static void
+void
 ngx_async_child_free(async_child_t *child)
 {
     ngx_queue_remove(&child->queue);
@@ -240,92 +188,6 @@ ngx_async_child_done(ngx_async_task_t *t)
     if (child->gather) {
         ngx_async_gathered(child->gather, child);
     }
-}
-
-
-static void
-ngx_async_gathered(ngx_async_gather_t *g, async_child_t *child)
-{
-    g->pending--;
-
-    if (child->rc != ASYNC_OK) {
-        g->last = child;
-    }
-
-    if (g->first == NULL
-        && ((g->mode == NGX_ASYNC_ALL && child->rc != ASYNC_OK)
-            || (g->mode == NGX_ASYNC_ANY && child->rc == ASYNC_OK)))
-    {
-        g->first = child;
-
-        if (g->pending) {
-            ngx_async_gather_cancel(child->parent, g);
-        }
-    }
-
-    if (g->pending == 0) {
-        (void) ngx_async_wake(&g->waker, ASYNC_OK);
-    }
-}
-
-
-static void
-ngx_async_gather_cancel(ngx_async_task_t *t, ngx_async_gather_t *g)
-{
-    ngx_queue_t    *q;
-    async_child_t  *child;
-
-    for (q = ngx_queue_head(&t->children);
-         q != ngx_queue_sentinel(&t->children);
-         q = ngx_queue_next(q))
-    {
-        child = ngx_queue_data(q, async_child_t, queue);
-
-        if (child->gather == g && child->task) {
-            ngx_async_task_cancel(child->task, NGX_ASYNC_PARENT);
-        }
-    }
-}
-
-
-/*
- * Until all of them have ended.  rc: the answer if that is not to be ASYNC_OK
- * in any case; then they are cancelled, and so they are when the task is.
- */
-
-static async_rc_t
-ngx_async_gather_wait(ngx_async_task_t *t, ngx_async_gather_t *g,
-    async_rc_t rc)
-{
-    u_char              error[NGX_ASYNC_ERROR_LEN];
-    ngx_async_shield_t  shield;
-
-    if (g->pending && rc == ASYNC_OK) {
-        g->waker = ngx_async_waker(t);
-        rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
-    }
-
-    if (g->pending == 0) {
-        /* a cancel that came too late is told by the next await */
-        return (rc == ASYNC_OK || t->reason == NGX_ASYNC_KEEP) ? rc : ASYNC_OK;
-    }
-
-    ngx_memcpy(error, t->error, NGX_ASYNC_ERROR_LEN);
-
-    ngx_async_gather_cancel(t, g);
-
-    ngx_async_shield(t, &shield, NGX_ASYNC_FOREVER, NULL);
-
-    while (g->pending) {
-        g->waker = ngx_async_waker(t);
-        (void) ngx_async_wait(t, NGX_ASYNC_FOREVER);
-    }
-
-    ngx_async_unshield(t);
-
-    ngx_memcpy(t->error, error, NGX_ASYNC_ERROR_LEN);
-
-    return rc;
 }
 
 
@@ -454,179 +316,6 @@ ngx_async_unbind_children(ngx_async_task_t *t)
         if (child->task && !child->bound) {
             ngx_async_unbind(child->task);
         }
-    }
-}
-
-
-/* Several at once */
-
-async_rc_t
-await_all_at(async_t *co, const char *site, async_work_t *work, size_t n)
-{
-    ngx_async_gather_t  g;
-
-    g.mode = NGX_ASYNC_ALL;
-
-    return ngx_async_gather(co, "await_all", site, &g, work, n);
-}
-
-
-async_rc_t
-await_gather_at(async_t *co, const char *site, async_work_t *work, size_t n)
-{
-    ngx_async_gather_t  g;
-
-    g.mode = NGX_ASYNC_GATHER;
-
-    return ngx_async_gather(co, "await_gather", site, &g, work, n);
-}
-
-
-async_rc_t
-await_any_at(async_t *co, const char *site, async_work_t *work, size_t n,
-    int *winner)
-{
-    async_rc_t          rc;
-    ngx_async_gather_t  g;
-
-    *winner = -1;
-
-    g.mode = NGX_ASYNC_ANY;
-
-    rc = ngx_async_gather(co, "await_any", site, &g, work, n);
-
-    if (rc == ASYNC_OK && n == 0) {
-        return ngx_async_set_error(co, ASYNC_ERROR, "there is nothing to "
-                                   "await");
-    }
-
-    if (rc == ASYNC_OK) {
-        /* others may have returned ASYNC_OK as well, when it was decided */
-        *winner = (int) (g.won - work);
-    }
-
-    return rc;
-}
-
-
-static async_rc_t
-ngx_async_gather(ngx_async_task_t *t, const char *await, const char *site,
-    ngx_async_gather_t *g, async_work_t *work, size_t n)
-{
-    async_rc_t      rc;
-    ngx_queue_t    *q, *next;
-    async_child_t  *child, *tells;
-
-    g->pending = 0;
-    g->first = NULL;
-    g->last = NULL;
-    g->won = NULL;
-    g->waker.ticket = 0;
-
-    if (t->children.next == NULL) {
-        ngx_queue_init(&t->children);
-    }
-
-    rc = ngx_async_gather_begin(ngx_async_enter(t, await, site), work, n);
-
-    if (rc != ASYNC_OK || n == 0) {
-        return rc;
-    }
-
-    rc = ngx_async_gather_spawn(t, site, g, work, n);
-
-    rc = ngx_async_gather_wait(t, g, rc);
-
-    /* what is told of all: the one that has decided, or the last failure */
-
-    tells = (g->mode == NGX_ASYNC_ALL) ? g->first
-          : (g->mode == NGX_ASYNC_ANY && g->first == NULL) ? g->last
-          : NULL;
-
-    if (rc == ASYNC_OK && tells) {
-        rc = tells->rc;
-        ngx_memcpy(t->error, tells->error, NGX_ASYNC_ERROR_LEN);
-    }
-
-    if (g->mode == NGX_ASYNC_ANY && g->first) {
-        g->won = g->first->work;
-    }
-
-    for (q = ngx_queue_head(&t->children);
-         q != ngx_queue_sentinel(&t->children);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        child = ngx_queue_data(q, async_child_t, queue);
-
-        if (child->gather == g) {
-            ngx_async_gather_result(t, child);
-            ngx_async_child_free(child);
-        }
-    }
-
-    return rc;
-}
-
-
-/* What those have that do not begin. */
-
-static async_rc_t
-ngx_async_gather_begin(async_rc_t rc, async_work_t *work, size_t n)
-{
-    size_t  i;
-
-    for (i = 0; i < n; i++) {
-        work[i].rc = (rc == ASYNC_OK) ? ASYNC_BUSY : rc;
-        work[i].error = NULL;
-    }
-
-    return rc;
-}
-
-
-static async_rc_t
-ngx_async_gather_spawn(ngx_async_task_t *t, const char *site,
-    ngx_async_gather_t *g, async_work_t *work, size_t n)
-{
-    size_t          i;
-    async_child_t  *child;
-
-    for (i = 0; i < n; i++) {
-        child = async_spawn_at(t, site, work[i].fn, work[i].arg);
-
-        if (child == NULL) {
-            return ASYNC_BUSY;
-        }
-
-        child->gather = g;
-        child->work = &work[i];
-
-        g->pending++;
-    }
-
-    return ASYNC_OK;
-}
-
-
-static void
-ngx_async_gather_result(ngx_async_task_t *t, async_child_t *child)
-{
-    size_t   len;
-    char    *error;
-
-    child->work->rc = child->rc;
-
-    if (child->rc == ASYNC_OK) {
-        return;
-    }
-
-    len = ngx_strlen(child->error) + 1;
-    error = ngx_pnalloc(t->pool, len);
-
-    if (error) {
-        ngx_memcpy(error, child->error, len);
-        child->work->error = error;
     }
 }
 
