@@ -263,6 +263,12 @@ ngx_int_t ngx_async_wait(ngx_async_task_t *t, ngx_msec_t timeout);
 /* What a refused await answers; reason must not be NGX_ASYNC_KEEP. */
 async_rc_t ngx_async_refuse(ngx_async_task_t *t);
 
+/* ngx_async_cancel.c: its code and cause, without the slow-down */
+async_rc_t ngx_async_refusal(ngx_async_task_t *t);
+
+/* Refuses awaits from now on, and ends the one in progress. */
+void ngx_async_stop(ngx_async_task_t *t, ngx_async_reason_e reason);
+
 /* A request has no deadline any more, nor have the children of its task. */
 void ngx_async_unbind(ngx_async_task_t *t);
 
