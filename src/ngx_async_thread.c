@@ -5,92 +5,19 @@
  * Jobs of thread pools, see ngx_async_thread.h.  A job belongs to the thread
  * pool while it is queued or runs; on completion it goes to the task that
  * awaits it, or is dropped when that has left.
- *
- * The thread touches the job, its data and the letter box, nothing else.  What
- * both sides read is handed over by "state" and "abandoned", each written by
- * one side with release and read by the other with acquire.
  */
 
-#include <ngx_async_thread.h>
-#include <ngx_async_thread_queue.h>
-#include <ngx_async_mail.h>
+#include <ngx_async_thread_job.h>
 #include <ngx_async_quit.h>
 #include <ngx_async_sched.h>
 #include <dlfcn.h>
-#include <semaphore.h>
 
-
-/* what a wait ends with when the thread asks for a call */
-#define NGX_ASYNC_CALLED         2
 
 /* so many lines may wait for the loop before a thread waits for it */
-#define NGX_ASYNC_THREAD_LINES   4096
-
-/* how long threads on their way out have when the worker exits */
-#define NGX_ASYNC_THREAD_LEAVE   10
+#define NGX_ASYNC_THREAD_LINES  4096
 
 /* when no task can be had for cleanups */
-#define NGX_ASYNC_THREAD_AGAIN   100
-
-
-typedef enum {
-    NGX_ASYNC_JOB_QUEUED = 0,
-    NGX_ASYNC_JOB_RUNNING,
-    NGX_ASYNC_JOB_RETURNED
-} ngx_async_job_state_e;
-
-
-typedef struct ngx_async_thread_call_s  ngx_async_thread_call_t;
-
-
-typedef struct {
-    ngx_async_thread_item_t   item;
-    ngx_async_thread_pool_t  *pool;
-
-    ngx_async_thread_pt       run;
-    ngx_async_thread_pt       drop;
-    ngx_async_profile_t      *profile;
-    ngx_uint_t                log_level;
-
-    int                       state;
-    int                       abandoned;
-
-    /* the answer to calls once it is abandoned */
-    async_rc_t                rc;
-    u_char                    error[NGX_ASYNC_ERROR_LEN];
-
-    /* the loop's */
-    ngx_queue_t               live;
-    ngx_async_waker_t         waker;
-    ngx_async_thread_call_t  *call;
-    ngx_log_t                *log;
-    ngx_uint_t                handled;        /* the thread is through */
-
-    /* cleanups that calls have registered: for when the thread is through,
-       and the data stays until they are */
-    ngx_async_defer_t        *defers;
-    ngx_async_end_t           end;
-    ngx_uint_t                kept;           /* until the task ends */
-    ngx_uint_t                dropped;
-    ngx_uint_t                freed;
-    ngx_event_t               again;
-
-    /* the data follows, aligned for any type */
-    max_align_t               data[];
-} ngx_async_job_t;
-
-
-/* on the stack of the thread that waits for it */
-
-struct ngx_async_thread_call_s {
-    ngx_async_mail_t          mail;
-    ngx_async_job_t          *job;
-    async_fn_pt               fn;
-    void                     *arg;
-    async_rc_t                rc;
-    u_char                   *error;
-    sem_t                     done;
-};
+#define NGX_ASYNC_THREAD_AGAIN  100
 
 
 typedef struct {
@@ -117,34 +44,17 @@ static void ngx_async_thread_done(ngx_async_thread_item_t *item);
 static void ngx_async_thread_clean(ngx_event_t *ev);
 static void ngx_async_thread_clean_body(ngx_async_task_t *t);
 static void ngx_async_thread_clean_done(ngx_async_task_t *t);
-static async_rc_t ngx_async_thread_serve(ngx_async_task_t *t,
-    ngx_async_job_t *job, ngx_async_thread_call_t *call);
-static void ngx_async_thread_abandon(ngx_async_task_t *t,
-    ngx_async_job_t *job, async_rc_t rc);
 static void ngx_async_thread_give_defers(ngx_async_task_t *t,
     ngx_async_job_t *job);
 static void ngx_async_thread_through(ngx_async_job_t *job);
-static void ngx_async_thread_keep(ngx_async_task_t *t, ngx_async_job_t *job);
 static void ngx_async_thread_ended(ngx_async_end_t *end);
 static void ngx_async_thread_drop(ngx_async_job_t *job);
-static void ngx_async_thread_called(ngx_async_mail_t *m);
-static void ngx_async_thread_refuse(ngx_async_thread_call_t *call);
 static void ngx_async_thread_line(ngx_async_mail_t *m);
 static void ngx_async_thread_write(ngx_async_job_t *job, ngx_uint_t level,
     ngx_err_t err, size_t len, u_char *text);
-static void ngx_async_thread_give_up(ngx_log_t *log);
-static ngx_uint_t ngx_async_thread_running(ngx_log_t *log, const char *what);
-static void ngx_async_thread_quick_exit(void *data);
 
 
-#define ngx_async_job_of(p, member)                                          \
-    ((ngx_async_job_t *) ((u_char *) (p) - offsetof(ngx_async_job_t, member)))
-
-#define ngx_async_job(p)  ngx_async_job_of(p, data)
-
-
-/* of this worker: all jobs that nginx's pools have */
-static ngx_queue_t               ngx_async_thread_jobs;
+ngx_queue_t                      ngx_async_thread_jobs;
 
 /* written before there are jobs */
 static ngx_int_t                 ngx_async_thread_nice;
@@ -306,53 +216,7 @@ ngx_async_thread_send(ngx_async_thread_pool_t *pool, void *data)
 }
 
 
-/* A call from the thread, on the coroutine.  ASYNC_OK: the wait goes on. */
-
-static async_rc_t
-ngx_async_thread_serve(ngx_async_task_t *t, ngx_async_job_t *job,
-    ngx_async_thread_call_t *call)
-{
-    const char         *await, *site;
-    async_rc_t          rc;
-    ngx_async_defer_t  *defers;
-
-    await = t->await;
-    site = t->site;
-    job->call = NULL;
-
-    ngx_async_thread_keep(t, job);
-
-    defers = t->defers;
-    t->defers = job->defers;
-
-    call->rc = ngx_async_call(t, call->fn, call->arg);
-
-    job->defers = t->defers;
-    t->defers = defers;
-
-    if (call->rc != ASYNC_OK) {
-        ngx_memcpy(call->error, t->error, NGX_ASYNC_ERROR_LEN);
-    }
-
-    rc = ngx_async_enter(t, await, site);
-
-    if (rc == ASYNC_OK) {
-        job->waker = ngx_async_waker(t);
-
-    } else {
-        ngx_async_thread_abandon(t, job, rc);
-    }
-
-    /* this may be the last moment of the call */
-    (void) sem_post(&call->done);
-
-    return rc;
-}
-
-
-/* From here on the job is the thread's, and of the handler below. */
-
-static void
+void
 ngx_async_thread_abandon(ngx_async_task_t *t, ngx_async_job_t *job,
     async_rc_t rc)
 {
@@ -390,7 +254,7 @@ ngx_async_thread_give_defers(ngx_async_task_t *t, ngx_async_job_t *job)
 }
 
 
-static void
+void
 ngx_async_thread_keep(ngx_async_task_t *t, ngx_async_job_t *job)
 {
     if (job->kept) {
@@ -597,77 +461,6 @@ ngx_async_thread_abandoned(void *data)
 }
 
 
-async_rc_t
-ngx_async_thread_call(void *data, async_fn_pt fn, void *arg, u_char *error)
-{
-    ngx_async_job_t          *job;
-    ngx_async_thread_call_t   call;
-
-    job = ngx_async_job(data);
-
-    call.mail.handler = ngx_async_thread_called;
-    call.job = job;
-    call.fn = fn;
-    call.arg = arg;
-    call.rc = ASYNC_BUSY;
-    call.error = error;
-
-    if (ngx_async_thread_abandoned(data)) {
-        ngx_memcpy(error, job->error, NGX_ASYNC_ERROR_LEN);
-        return job->rc;
-    }
-
-    if (sem_init(&call.done, 0, 0) == -1) {
-        ngx_sprintf(error, "sem_init() failed%Z");
-        return ASYNC_ERROR;
-    }
-
-    ngx_async_mail_post(&call.mail);
-
-    while (sem_wait(&call.done) == -1 && errno == EINTR) {
-        /* void */
-    }
-
-    (void) sem_destroy(&call.done);
-
-    return call.rc;
-}
-
-
-/* The loop: the awaiting task is to run the function. */
-
-static void
-ngx_async_thread_called(ngx_async_mail_t *m)
-{
-    ngx_async_job_t          *job;
-    ngx_async_thread_call_t  *call;
-
-    call = (ngx_async_thread_call_t *) m;
-    job = call->job;
-
-    if (job->abandoned) {
-        ngx_async_thread_refuse(call);
-        return;
-    }
-
-    /* if the task has been woken otherwise, it finds the call when it runs */
-
-    job->call = call;
-
-    (void) ngx_async_wake(&job->waker, NGX_ASYNC_CALLED);
-}
-
-
-static void
-ngx_async_thread_refuse(ngx_async_thread_call_t *call)
-{
-    call->rc = call->job->rc;
-    ngx_memcpy(call->error, call->job->error, NGX_ASYNC_ERROR_LEN);
-
-    (void) sem_post(&call->done);
-}
-
-
 void
 ngx_async_thread_log(void *data, ngx_uint_t level, ngx_err_t err,
     ngx_str_t *line)
@@ -739,119 +532,4 @@ ngx_async_thread_write(ngx_async_job_t *job, ngx_uint_t level, ngx_err_t err,
     } else {
         ngx_log_error(level, job->log, err, "%*s", len, text);
     }
-}
-
-
-/* async_shutdown_timeout has passed, and what was to be cancelled is. */
-
-static void
-ngx_async_thread_give_up(ngx_log_t *log)
-{
-    (void) ngx_async_thread_running(log, "has not returned within "
-                                         "\"async_shutdown_timeout\"");
-}
-
-
-static ngx_uint_t
-ngx_async_thread_running(ngx_log_t *log, const char *what)
-{
-    ngx_uint_t        n;
-    ngx_queue_t      *q;
-    ngx_async_job_t  *job;
-
-    n = 0;
-
-    for (q = ngx_queue_head(&ngx_async_thread_jobs);
-         q != ngx_queue_sentinel(&ngx_async_thread_jobs);
-         q = ngx_queue_next(q))
-    {
-        job = ngx_queue_data(q, ngx_async_job_t, live);
-
-        if (__atomic_load_n(&job->state, __ATOMIC_ACQUIRE)
-            != NGX_ASYNC_JOB_RUNNING)
-        {
-            continue;
-        }
-
-        n++;
-
-        if (log) {
-            ngx_log_error(NGX_LOG_ERR, log, 0,
-                          "async \"%s\" %s", job->profile->name, what);
-        }
-    }
-
-    return n;
-}
-
-
-/*
- * nginx would wait for its threads, for ever if need be.  So it is shown an
- * empty list of pools, and the process ends when all else has been done, but
- * before the memory goes that threads may use.
- */
-
-void
-ngx_async_thread_exit(ngx_cycle_t *cycle)
-{
-    ngx_pool_cleanup_t  *cln, **last;
-
-    static ngx_array_t   none[2];
-
-    ngx_async_thread_queue_clear(cycle);
-
-    if (ngx_async_thread_running(NULL, NULL)) {
-        /* it may have been told to return a moment ago */
-        ngx_msleep(NGX_ASYNC_THREAD_LEAVE);
-    }
-
-    if (ngx_async_thread_running(cycle->log, "runs still: the worker exits "
-                                 "without its thread") == 0)
-    {
-        ngx_async_mail_drain();
-        return;
-    }
-
-    ngx_async_thread_queue_leave();
-
-    ngx_async_mail_drain();
-
-    cln = ngx_pool_cleanup_add(cycle->pool, 0);
-
-    if (cln == NULL) {
-        return;
-    }
-
-    /* the last one to be called */
-
-    cycle->pool->cleanup = cln->next;
-
-    for (last = &cycle->pool->cleanup; *last; last = &(*last)->next) {
-        /* void */
-    }
-
-    *last = cln;
-
-    cln->next = NULL;
-    cln->handler = ngx_async_thread_quick_exit;
-
-    cycle->conf_ctx[ngx_thread_pool_module.index] = (void ***) none;
-}
-
-
-static void
-ngx_async_thread_quick_exit(void *data)
-{
-    if (ngx_process == NGX_PROCESS_WORKER) {
-        /* a single process has said so */
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0, "exit");
-    }
-
-    /* a thread may hold the lock of any stream for ever */
-
-    if (ftrylockfile(stdout) == 0) {
-        (void) fflush(stdout);
-    }
-
-    _exit(0);
 }
