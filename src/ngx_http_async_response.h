@@ -31,5 +31,16 @@ ngx_int_t ngx_http_async_send_redirect(ngx_http_request_t *r,
 ngx_int_t ngx_http_async_send_header(ngx_http_request_t *r,
     ngx_http_async_out_t *out, off_t length);
 
+/* ngx_http_async_header.c: what nginx is to send of it as the header */
+ngx_int_t ngx_http_async_headers(ngx_http_request_t *r,
+    ngx_http_async_out_t *out);
+
+/*
+ * Of a 401 that an error page answers, the challenges alone: as with nginx's
+ * upstreams, that must not take them away.
+ */
+ngx_int_t ngx_http_async_challenges(ngx_http_request_t *r,
+    ngx_http_async_out_t *out);
+
 
 #endif /* _NGX_HTTP_ASYNC_RESPONSE_H_INCLUDED_ */
