@@ -91,6 +91,8 @@ static async_rc_t ngx_async_queue_put(async_t *co, ngx_async_queue_t *q,
     void *item);
 static async_rc_t ngx_async_queue_get(async_t *co, ngx_async_queue_t *q,
     void **item);
+static async_rc_t ngx_async_queue_wait(async_t *co, ngx_async_line_t *line,
+    ngx_async_waiting_t *w);
 
 
 /*
@@ -559,10 +561,7 @@ await_put_at(async_t *co, const char *site, async_queue_t *queue, void *item)
 
     w.item = item;
 
-    rc = ngx_async_line_wait(co, &q->putters, &w);
-
-    return (rc == ASYNC_CLOSED)
-               ? ngx_async_set_error(co, rc, "the queue is closed") : rc;
+    return ngx_async_queue_wait(co, &q->putters, &w);
 }
 
 
@@ -589,12 +588,23 @@ await_get_at(async_t *co, const char *site, async_queue_t *queue, void **item)
 
     w.item = NULL;
 
-    rc = ngx_async_line_wait(co, &q->getters, &w);
+    rc = ngx_async_queue_wait(co, &q->getters, &w);
 
     if (rc == ASYNC_OK) {
         *item = w.item;
-        return ASYNC_OK;
     }
+
+    return rc;
+}
+
+
+static async_rc_t
+ngx_async_queue_wait(async_t *co, ngx_async_line_t *line,
+    ngx_async_waiting_t *w)
+{
+    async_rc_t  rc;
+
+    rc = ngx_async_line_wait(co, line, w);
 
     return (rc == ASYNC_CLOSED)
                ? ngx_async_set_error(co, rc, "the queue is closed") : rc;
