@@ -31,6 +31,8 @@ typedef struct {
 static async_child_t *ngx_async_child_get(ngx_async_task_t *t);
 static void ngx_async_child_body(ngx_async_task_t *t);
 static void ngx_async_child_done(ngx_async_task_t *t);
+static async_rc_t ngx_async_child_of(ngx_async_task_t *t,
+    async_child_t *child);
 static async_rc_t ngx_async_call_apart(ngx_async_task_t *t, async_fn_pt fn,
     void *arg) __attribute__((noinline));
 static void ngx_async_end_children(ngx_async_task_t *t, uint64_t number)
@@ -194,19 +196,14 @@ ngx_async_child_done(ngx_async_task_t *t)
 async_rc_t
 await_join_at(async_t *co, const char *site, async_child_t *child)
 {
-    async_rc_t          rc;
+    async_rc_t          rc, wrong;
     ngx_async_gather_t  g;
 
     rc = ngx_async_enter(co, "await_join", site);
+    wrong = ngx_async_child_of(co, child);
 
-    if (child == NULL) {
-        /* async_spawn() has failed, and said why */
-        return ASYNC_BUSY;
-    }
-
-    if (child->parent != co) {
-        return ngx_async_set_error(co, ASYNC_ERROR, "only the parent of a "
-                                   "child may join it");
+    if (wrong != ASYNC_OK) {
+        return wrong;
     }
 
     ngx_memzero(&g, sizeof(ngx_async_gather_t));
@@ -238,22 +235,18 @@ await_join_at(async_t *co, const char *site, async_child_t *child)
 async_rc_t
 await_ended_at(async_t *co, const char *site, async_child_t *child)
 {
-    async_rc_t          rc;
+    async_rc_t          rc, wrong;
     ngx_async_gather_t  g;
 
     rc = ngx_async_enter(co, "await_ended", site);
+    wrong = ngx_async_child_of(co, child);
 
-    if (child == NULL) {
-        return ASYNC_BUSY;
+    if (wrong != ASYNC_OK) {
+        return wrong;
     }
 
     if (rc != ASYNC_OK || child->task == NULL) {
         return rc;
-    }
-
-    if (child->parent != co) {
-        return ngx_async_set_error(co, ASYNC_ERROR, "only the parent of a "
-                                   "child may wait for it");
     }
 
     ngx_memzero(&g, sizeof(ngx_async_gather_t));
@@ -268,6 +261,23 @@ await_ended_at(async_t *co, const char *site, async_child_t *child)
     child->gather = NULL;
 
     return rc;
+}
+
+
+static async_rc_t
+ngx_async_child_of(ngx_async_task_t *t, async_child_t *child)
+{
+    if (child == NULL) {
+        /* async_spawn() has failed, and said why */
+        return ASYNC_BUSY;
+    }
+
+    if (child->parent != t) {
+        return ngx_async_set_error(t, ASYNC_ERROR, "only the parent of a "
+                                   "child may wait for it");
+    }
+
+    return ASYNC_OK;
 }
 
 

@@ -135,7 +135,7 @@ told($n, '/ended_deadline', qr/\Aended timeout: .*\njoin ok\n\z/,
     ['a begins', 'ended timeout', 'a ok'], 'await_ended() leaves the child alone');
 
 told($n, '/sibling', "ended error: only the parent of a child may wait for it\n"
-    . "join error: only the parent of a child may join it\nparent ok\n", undef,
+    . "join error: only the parent of a child may wait for it\nparent ok\n", undef,
     'nobody but the parent may wait for a child');
 
 # ---- cancelling one
