@@ -52,6 +52,8 @@ ngx_async_fits(ngx_async_memory_t);
 
 
 static ngx_uint_t ngx_async_bad_time(ngx_async_task_t *t, int64_t ms);
+static async_rc_t ngx_async_scope_call(ngx_async_task_t *t, const char *await,
+    const char *site, async_fn_pt fn, void *arg);
 
 
 void
@@ -138,15 +140,23 @@ await_within_at(async_t *co, const char *site, int64_t ms, async_fn_pt fn,
 
     async_deadline_begin(co, site, &scope, ms);
 
-    rc = ngx_async_enter(co, "await_within", site);
-
-    if (rc == ASYNC_OK) {
-        rc = fn(co, arg);
-    }
+    rc = ngx_async_scope_call(co, "await_within", site, fn, arg);
 
     async_deadline_end(&scope);
 
     return rc;
+}
+
+
+static async_rc_t
+ngx_async_scope_call(ngx_async_task_t *t, const char *await, const char *site,
+    async_fn_pt fn, void *arg)
+{
+    async_rc_t  rc;
+
+    rc = ngx_async_enter(t, await, site);
+
+    return (rc == ASYNC_OK) ? fn(t, arg) : rc;
 }
 
 
@@ -186,11 +196,7 @@ await_shield_at(async_t *co, const char *site, int64_t ms, async_fn_pt fn,
 
     async_shield_begin(co, site, &scope, ms);
 
-    rc = ngx_async_enter(co, "await_shield", site);
-
-    if (rc == ASYNC_OK) {
-        rc = fn(co, arg);
-    }
+    rc = ngx_async_scope_call(co, "await_shield", site, fn, arg);
 
     async_shield_end(&scope);
 
