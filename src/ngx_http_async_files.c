@@ -42,7 +42,7 @@ static async_rc_t ngx_http_async_whole_write(ngx_async_task_t *t,
 static async_rc_t ngx_http_async_whole_await(ngx_async_task_t *t,
     ngx_http_async_whole_t *job);
 static async_rc_t ngx_http_async_whole_give(ngx_async_task_t *t,
-    ngx_http_async_whole_t *job);
+    ngx_http_async_whole_t *job, ngx_async_disk_t *given);
 static void ngx_http_async_whole_free(ngx_http_async_whole_t *job);
 static void ngx_http_async_whole_run(void *data);
 static void ngx_http_async_whole_drop(void *data);
@@ -270,6 +270,7 @@ await_file_read_at(async_t *co, const char *site, const char *root,
     const char *path, size_t max, async_str_t *data)
 {
     async_rc_t               rc;
+    ngx_async_disk_t         given;
     ngx_http_async_whole_t  *job;
 
     ngx_http_async_files_call_t  call =
@@ -286,19 +287,11 @@ await_file_read_at(async_t *co, const char *site, const char *root,
     job->op = ngx_async_disk_read;
     job->disk.max = max;
 
-    rc = ngx_http_async_whole_await(co, job);
-    if (rc != ASYNC_OK) {
-        return rc;
-    }
+    rc = ngx_http_async_whole_give(co, job, &given);
 
-    data->data = job->disk.data;
-    data->len = job->disk.len;
-
-    rc = ngx_http_async_whole_give(co, job);
-
-    if (rc != ASYNC_OK) {
-        data->data = NULL;
-        data->len = 0;
+    if (rc == ASYNC_OK) {
+        data->data = given.data;
+        data->len = given.len;
     }
 
     return rc;
@@ -311,6 +304,7 @@ await_file_list_at(async_t *co, const char *site, const char *root,
     size_t *n)
 {
     async_rc_t               rc;
+    ngx_async_disk_t         given;
     ngx_http_async_whole_t  *job;
 
     ngx_http_async_files_call_t  call =
@@ -328,19 +322,11 @@ await_file_list_at(async_t *co, const char *site, const char *root,
     job->disk.max = max;
     job->disk.entry_size = size;
 
-    rc = ngx_http_async_whole_await(co, job);
-    if (rc != ASYNC_OK) {
-        return rc;
-    }
+    rc = ngx_http_async_whole_give(co, job, &given);
 
-    *entries = (async_file_entry_t *) job->disk.data;
-    *n = job->disk.n;
-
-    rc = ngx_http_async_whole_give(co, job);
-
-    if (rc != ASYNC_OK) {
-        *entries = NULL;
-        *n = 0;
+    if (rc == ASYNC_OK) {
+        *entries = (async_file_entry_t *) given.data;
+        *n = given.n;
     }
 
     return rc;
@@ -538,31 +524,43 @@ ngx_http_async_whole_await(ngx_async_task_t *t, ngx_http_async_whole_t *job)
 }
 
 
-/* What the thread has allocated becomes memory of the task. */
+/*
+ * Awaits the job, which is gone then.  ASYNC_OK: what the thread has allocated
+ * is memory of the task.
+ */
 
 static async_rc_t
-ngx_http_async_whole_give(ngx_async_task_t *t, ngx_http_async_whole_t *job)
+ngx_http_async_whole_give(ngx_async_task_t *t, ngx_http_async_whole_t *job,
+    ngx_async_disk_t *given)
 {
     async_rc_t           rc;
     ngx_pool_t          *pool;
     ngx_pool_cleanup_t  *cln;
 
+    rc = ngx_http_async_whole_await(t, job);
+
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
     pool = ngx_async_task_pool(t);
     cln = pool ? ngx_pool_cleanup_add(pool, 0) : NULL;
 
-    if (cln) {
-        cln->handler = free;
-        cln->data = job->disk.data;
-        job->disk.data = NULL;
-        rc = ASYNC_OK;
-
-    } else {
-        rc = ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+    if (cln == NULL) {
+        ngx_http_async_whole_free(job);
+        (void) ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+        return ASYNC_ERROR;
     }
+
+    cln->handler = free;
+    cln->data = job->disk.data;
+
+    *given = job->disk;
+    job->disk.data = NULL;
 
     ngx_http_async_whole_free(job);
 
-    return rc;
+    return ASYNC_OK;
 }
 
 
