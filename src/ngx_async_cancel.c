@@ -103,7 +103,6 @@ ngx_async_shield(ngx_async_task_t *t, ngx_async_shield_t *shield,
 
     t->shield = shield;
     t->reason = NGX_ASYNC_KEEP;
-    t->refused = 0;
 
     ngx_async_set_deadline(t, (timeout == NGX_ASYNC_FOREVER)
                                   ? 0 : ngx_current_msec + timeout, bound);

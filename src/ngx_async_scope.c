@@ -126,7 +126,6 @@ async_deadline_end(async_scope_t *scope)
         t->reason = (d->reason != NGX_ASYNC_KEEP) ? d->reason
                     : t->shield ? NGX_ASYNC_KEEP
                     : t->cancel;
-        t->refused = 0;
     }
 }
 

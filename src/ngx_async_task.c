@@ -25,7 +25,7 @@
 #define NGX_ASYNC_MEASURED     8
 #define NGX_ASYNC_SAMPLE       1024
 
-/* how often a cancelled task may ask again before it is slowed down */
+/* how often a task may be refused without a wait before it is slowed down */
 #define NGX_ASYNC_REFUSALS     1000
 #define NGX_ASYNC_SLOWDOWN     100
 
@@ -451,28 +451,38 @@ ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
 
 
 /*
- * A cancelled task is expected to return.  One that asks for ever would block
- * the loop, so it is made to wait after a while.
+ * A task whose awaits are refused is expected to return, or to leave the scope
+ * that they are refused in.  One that asks for ever would block the loop, so it
+ * is made to wait after a while.
  */
 
 async_rc_t
 ngx_async_refuse(ngx_async_task_t *t)
 {
-    t->refused++;
+    async_rc_t  rc;
+    ngx_uint_t  refused;
 
-    if (t->refused >= NGX_ASYNC_REFUSALS) {
+    rc = ngx_async_refusal(t);
 
-        if (t->refused == NGX_ASYNC_REFUSALS) {
+    refused = ++t->refused;
+
+    if (refused >= NGX_ASYNC_REFUSALS) {
+
+        if (refused == NGX_ASYNC_REFUSALS) {
             ngx_log_error(NGX_LOG_ERR, t->log, 0,
-                          "async handler \"%s\" awaits on after it has been "
-                          "cancelled, at %s", t->profile->name, t->site);
+                          "async handler \"%s\" awaits on although it is "
+                          "refused: %s, at %s", t->profile->name, t->error,
+                          t->site);
         }
 
         (void) ngx_async_waker(t);
         (void) ngx_async_suspend(t, NGX_ASYNC_SLOWDOWN);
+
+        /* this wait is none of its own */
+        t->refused = refused;
     }
 
-    return ngx_async_refusal(t);
+    return rc;
 }
 
 
@@ -508,6 +518,8 @@ static ngx_inline ngx_int_t
 ngx_async_suspend(ngx_async_task_t *t, ngx_msec_t timeout)
 {
     if (t->ticket) {
+        t->refused = 0;
+
         ngx_async_set_timer(t, timeout);
         ngx_async_set_state(t, NGX_ASYNC_WAITING);
 

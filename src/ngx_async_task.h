@@ -150,6 +150,9 @@ struct async_s {
     uint64_t                   ticket;
     ngx_int_t                  outcome;
 
+    /* how many awaits have been refused since the last wait */
+    ngx_uint_t                 refused;
+
     /* the last await, for messages: its name, and "file:line" of its call */
     const char                *await;
     const char                *site;
@@ -177,7 +180,6 @@ struct async_s {
     ngx_async_call_pt          call;
     void                      *call_data;
 
-    ngx_uint_t                 refused;
     u_char                     error[NGX_ASYNC_ERROR_LEN];
     int                        file_errno;
 

@@ -234,7 +234,7 @@ GET /trace
 --- response_body eval
 "refused stopped "
 --- error_log eval
-qr/\[error\] .*"sleep:stubborn" awaits on after it has been cancelled, at \S*sleep\.c:\d+/
+qr/\[error\] .*"sleep:stubborn" awaits on although it is refused: the deadline has passed, at \S*sleep\.c:\d+/
 
 
 

@@ -17,7 +17,7 @@ my @handlers = qw(many join interleave ended ended_deadline sibling too_many
     ended_null cancel nested unjoined forgotten group grandchild in_cleanup
     thread thread_unjoined deadline deadline_kept deadlines deadline_child
     deadline_late deadline_left within deadline_cleanup shield shield_call
-    shield_children memory memory_children memory_response memory_nested body
+    deadline_loop deadline_turns told shield_children memory memory_children memory_response memory_nested body
     body_twice json misplaced hello);
 
 my $routes = join '', map { <<"EOF_CONF" } @handlers;
@@ -359,6 +359,20 @@ told($n, '/deadline_late?ms=-1', qr/\Asleep error: .*\nchild error: .*\nafter ok
 
 told($n, '/deadline_cleanup', qr/\Ajoin timeout: .*\n\z/, ['a begins',
     "a timeout: $deadline", 'a cleaned ok'], '... which does not hold for their cleanups');
+
+{
+    my $since = $n->mark;
+    my $c = $n->connect->send_request('GET', '/deadline_loop');
+    my $line = line_of('in the loop');
+
+    ok $n->wait_for_log(qr/"task:deadline_loop" awaits on although it is refused: the 0 ms of ASYNC_DEADLINE at \S*task\.c:\d+ have passed, at \S*$line/,
+        20, $since), 'a loop over blocks that refuse its awaits is slowed down, and told of';
+    is $n->get('/told')->body, "told\n", '... so that others are served';
+    is $c->response->body, "told\n", '... and it ends when it is told to';
+
+    $since = told($n, '/deadline_turns', "turned\n", [], 'one that waits in between');
+    unlike $n->log($since), qr/awaits on/, '... is not';
+}
 
 is $n->get('/short/deadline')->status, 200, 'the deadline of the request is another one';
 like $n->get('/short/deadline?ms=3600000')->body, qr/\Asleep (timeout: $deadline)\nyield \1\nafter \1\n\z/,

@@ -865,6 +865,62 @@ ASYNC_HANDLER(deadlines)
 }
 
 
+/* blocks whose deadline has passed, one after another, until /told */
+
+static int  told_to_stop;
+
+
+ASYNC_HANDLER(deadline_loop)
+{
+    async_rc_t  rc;
+
+    told_to_stop = 0;
+    say(co, "loops>");
+
+    while (!told_to_stop) {
+        ASYNC_DEADLINE(co, 0);
+
+        rc = await_sleep(co, HOUR);                /* in the loop */
+
+        if (rc != ASYNC_TIMEOUT) {
+            return rc;
+        }
+    }
+
+    return async_text(req, 200, "told\n");
+}
+
+
+/* the same, each with a wait before it, so that nothing is to be slowed down */
+
+ASYNC_HANDLER(deadline_turns)
+{
+    int  n;
+
+    for (n = 0; n < 3000; n++) {
+        ASYNC_TRY(await_yield(co));
+
+        SCOPE {
+            ASYNC_DEADLINE(co, 0);
+
+            if (await_sleep(co, HOUR) != ASYNC_TIMEOUT) {
+                return ASYNC_ERROR;
+            }
+        }
+    }
+
+    return async_text(req, 200, "turned\n");
+}
+
+
+ASYNC_HANDLER(told)
+{
+    told_to_stop = 1;
+
+    return async_text(req, 200, "told\n");
+}
+
+
 /* one that is spawned inside, and joined there or after it */
 
 ASYNC_HANDLER(deadline_child)
