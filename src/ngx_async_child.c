@@ -135,7 +135,7 @@ async_spawn_at(async_t *co, const char *site, async_fn_pt fn, void *arg)
     child->site = site;
     child->sp = __builtin_frame_address(0);
     child->shielded = (co->shield != NULL);
-    child->bound = (co->bound != NULL);
+    child->bounded = (co->bound != NULL);
     child->rc = ASYNC_OK;
     child->error[0] = '\0';
 
@@ -144,13 +144,18 @@ async_spawn_at(async_t *co, const char *site, async_fn_pt fn, void *arg)
     ct->task.pool = pool;
     ct->task.deadline = co->deadline;
 
+    if (child->bounded) {
+        child->bound = *co->bound;
+        ct->task.bound = &child->bound;
+    }
+
     /* of what awaits nothing any more, no child begins */
 
     if (co->reason > NGX_ASYNC_BAD_TIME) {
         ngx_async_task_cancel(&ct->task, co->reason);
 
-    } else if (co->reason != NGX_ASYNC_KEEP) {
-        ct->task.reason = NGX_ASYNC_DEADLINE;
+    } else {
+        ct->task.reason = co->reason;
     }
 
     ngx_async_task_ready(&ct->task);
@@ -323,7 +328,7 @@ ngx_async_unbind_children(ngx_async_task_t *t)
     {
         child = ngx_queue_data(q, async_child_t, queue);
 
-        if (child->task && !child->bound) {
+        if (child->task && !child->bounded) {
             ngx_async_unbind(child->task);
         }
     }

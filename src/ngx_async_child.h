@@ -45,7 +45,8 @@ struct async_child_s {
     const char               *site;           /* of the spawn */
     u_char                   *sp;             /* the parent's stack there */
     ngx_uint_t                shielded;
-    ngx_uint_t                bound;          /* its deadline is a scope's */
+    ngx_async_bound_t         bound;          /* a copy: the scope may end */
+    ngx_uint_t                bounded;        /* its deadline is a scope's */
 
     async_rc_t                rc;
     u_char                    error[NGX_ASYNC_ERROR_LEN];

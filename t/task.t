@@ -351,14 +351,29 @@ told($n, '/deadline_kept', "inside ok\nafter ok\n", undef,
 told($n, '/deadline_child', qr/\Ainside timeout: .*\noutside timeout: .*\nbefore ok\n\z/,
     undef, 'children that were spawned in the block have its deadline');
 
-told($n, '/deadline_late?ms=0', qr/\Asleep timeout: .*\nchild timeout: .*\nafter ok\n\z/,
-    ['a begins', 'a ok'], '... and do not begin when it has passed');
+{
+    my $at = line_of('the late one');
 
-told($n, '/deadline_late?ms=-1', qr/\Asleep error: .*\nchild error: .*\nafter ok\n\z/,
-    ['a begins', 'a ok'], '... or is an error');
+    told($n, '/deadline_late?ms=0', qr/
+        \Asleep\ (timeout:\ the\ 0\ ms\ of\ ASYNC_DEADLINE\ at\ \S*$at\ have\ passed)\n
+        child\ \1\n late\ \1\n after\ ok\n\z/x,
+        ['a begins', 'a ok'], '... and do not begin when it has passed');
 
-told($n, '/deadline_cleanup', qr/\Ajoin timeout: .*\n\z/, ['a begins',
-    "a timeout: $deadline", 'a cleaned ok'], '... which does not hold for their cleanups');
+    told($n, '/deadline_late?ms=-1', qr/
+        \Asleep\ (error:\ -1\ ms,\ of\ ASYNC_DEADLINE\ at\ \S*$at,\ is\ not\ .*)\n
+        child\ \1\n late\ \1\n after\ ok\n\z/x,
+        ['a begins', 'a ok'], '... or is an error, and each tells why');
+}
+
+{
+    my $since = told($n, '/deadline_cleanup', qr/\Ajoin timeout: .*\n\z/, undef,
+        '... which does not hold for their cleanups');
+    my $at = line_of('with a cleanup');
+
+    like join(', ', @{ said($n, $since) }),
+        qr/\Aa begins, a timeout: the 50 ms of ASYNC_DEADLINE at \S*$at have passed, a cleaned ok\z/,
+        '... and of which they tell';
+}
 
 {
     my $since = $n->mark;

@@ -949,24 +949,28 @@ ASYNC_HANDLER(deadline_child)
 }
 
 
-/* of a child that is spawned when it has passed */
+/* of children that are spawned when it has passed, one joined after its end */
 
 ASYNC_HANDLER(deadline_late)
 {
-    out_t  out = { "", 0 };
-    job_t  job = { .name = "a" };
+    out_t           out = { "", 0 };
+    job_t           job = { .name = "a" };
+    async_child_t  *late = NULL;
 
     SCOPE {
         int64_t  ms;
 
         (void) async_query_int_or(req, "ms", &ms, 0);
 
-        ASYNC_DEADLINE(co, ms);
+        ASYNC_DEADLINE(co, ms);                    /* the late one */
 
         answer(co, &out, "sleep", await_sleep(co, HOUR));
         answer(co, &out, "child", await_join(co, async_spawn(co, run, &job)));
+
+        late = async_spawn(co, run, &job);
     }
 
+    answer(co, &out, "late", await_join(co, late));
     answer(co, &out, "after", await_join(co, async_spawn(co, run, &job)));
 
     return async_text(req, 200, out.text);
@@ -1031,7 +1035,7 @@ ASYNC_HANDLER(deadline_cleanup)
     job_t  job = { .name = "a", .ms = HOUR, .defers = 1 };
 
     SCOPE {
-        ASYNC_DEADLINE(co, 50);
+        ASYNC_DEADLINE(co, 50);                    /* with a cleanup */
 
         answer(co, &out, "join", await_join(co, async_spawn(co, run, &job)));
     }
