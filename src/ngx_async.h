@@ -16,7 +16,11 @@
  * survive.  "Borrowed": the callee keeps the memory, the caller must not free
  * it, and it lives as long as the request or task unless said otherwise.
  * "Steals": the callee frees the value, also on failure.  "Copies": the
- * caller may reuse its memory at once.  Times are in milliseconds.
+ * caller may reuse its memory at once.
+ *
+ * Times are in milliseconds, from 0 to ten years.  Any other, as a negative
+ * one, is an error of the program: nothing waits then, the awaits that it is
+ * for answer ASYNC_ERROR, and async_error() names it with file and line.
  *
  * Threads.  A prototype begins with where it may be called:
  *
@@ -254,8 +258,11 @@ typedef struct {
  */
 
 /*
- * Suspends for the given time, at the resolution of nginx's clock.  Zero or
- * less: as await_yield().
+ * Suspends for the given time, at the resolution of nginx's clock.  Zero: as
+ * await_yield().  So what is left until a point in time, which may have passed,
+ * is to be taken as zero if it is negative.
+ *
+ * ASYNC_ERROR: the time is not from 0 to ten years.
  */
 #define await_sleep(co, ms)  await_sleep_at(co, ASYNC_SITE, ms)
 
@@ -462,8 +469,8 @@ typedef struct {
  * await_within() is fn(co, arg) inside of such a block, and gives what that
  * returns.
  *
- * The time is from 0 to ten years.  Any other is an error of the program: the
- * awaits of the block, and await_within(), answer ASYNC_ERROR.
+ * A time that is none (see the top) is an error to the end of the block: its
+ * awaits, and await_within(), answer ASYNC_ERROR.
  */
 #define ASYNC_DEADLINE(co, ms)                                               \
     ASYNC_SCOPE_(async_deadline_end);                                        \

@@ -159,9 +159,7 @@ ngx_async_refusal(ngx_async_task_t *t)
                                    "have passed", b->ms, b->what, b->site);
 
     case NGX_ASYNC_BAD_TIME:
-        return ngx_async_set_error(t, ASYNC_ERROR, "%L ms, of %s at %s, is "
-                                   "not from 0 to ten years", b->ms, b->what,
-                                   b->site);
+        return ngx_async_refusal_time(t, b);
 
     case NGX_ASYNC_CLIENT:
         return ngx_async_set_error(t, ASYNC_CANCELLED, "the client has gone");
@@ -178,4 +176,13 @@ ngx_async_refusal(ngx_async_task_t *t)
         return ngx_async_set_error(t, ASYNC_CANCELLED, "the request has been "
                                    "answered by nginx");
     }
+}
+
+
+async_rc_t
+ngx_async_refusal_time(ngx_async_task_t *t, const ngx_async_bound_t *bound)
+{
+    return ngx_async_set_error(t, ASYNC_ERROR, "%L ms, of %s at %s, is not "
+                               "from 0 to ten years", bound->ms, bound->what,
+                               bound->site);
 }

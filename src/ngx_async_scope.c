@@ -10,9 +10,6 @@
 #include <ngx_async_task.h>
 
 
-/* ten years, so that nginx's arithmetic of times does not wrap */
-#define NGX_ASYNC_TIME_MAX  ((int64_t) 10 * 366 * 24 * 3600 * 1000)
-
 #define NGX_ASYNC_ALIGNMENT  _Alignof(max_align_t)
 
 
@@ -98,7 +95,7 @@ async_deadline_begin(async_t *co, const char *site, async_scope_t *scope,
 static ngx_uint_t
 ngx_async_bad_time(ngx_async_task_t *t, int64_t ms)
 {
-    if (ms >= 0 && ms <= NGX_ASYNC_TIME_MAX) {
+    if (ngx_async_is_time(ms)) {
         return 0;
     }
 

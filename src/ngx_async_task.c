@@ -63,6 +63,8 @@ static void ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
     __attribute__((noreturn, cold));
 static void ngx_async_misplaced(const char *await, const char *site)
     __attribute__((noreturn, cold));
+static async_rc_t ngx_async_refused(ngx_async_task_t *t, async_rc_t rc)
+    __attribute__((cold));
 static ngx_inline ngx_int_t ngx_async_suspend(ngx_async_task_t *t,
     ngx_msec_t timeout);
 static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout)
@@ -450,39 +452,52 @@ ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
 }
 
 
+async_rc_t
+ngx_async_refuse(ngx_async_task_t *t)
+{
+    return ngx_async_refused(t, ngx_async_refusal(t));
+}
+
+
+async_rc_t
+ngx_async_refuse_time(ngx_async_task_t *t, const ngx_async_bound_t *bound)
+{
+    return ngx_async_refused(t, ngx_async_refusal_time(t, bound));
+}
+
+
 /*
  * A task whose awaits are refused is expected to return, or to leave the scope
  * that they are refused in.  One that asks for ever would block the loop, so it
  * is made to wait after a while.
  */
 
-async_rc_t
-ngx_async_refuse(ngx_async_task_t *t)
+static async_rc_t
+ngx_async_refused(ngx_async_task_t *t, async_rc_t rc)
 {
-    async_rc_t  rc;
+    ngx_int_t   outcome;
     ngx_uint_t  refused;
-
-    rc = ngx_async_refusal(t);
 
     refused = ++t->refused;
 
-    if (refused >= NGX_ASYNC_REFUSALS) {
-
-        if (refused == NGX_ASYNC_REFUSALS) {
-            ngx_log_error(NGX_LOG_ERR, t->log, 0,
-                          "async handler \"%s\" awaits on although it is "
-                          "refused: %s, at %s", t->profile->name, t->error,
-                          t->site);
-        }
-
-        (void) ngx_async_waker(t);
-        (void) ngx_async_suspend(t, NGX_ASYNC_SLOWDOWN);
-
-        /* this wait is none of its own */
-        t->refused = refused;
+    if (refused < NGX_ASYNC_REFUSALS) {
+        return rc;
     }
 
-    return rc;
+    if (refused == NGX_ASYNC_REFUSALS) {
+        ngx_log_error(NGX_LOG_ERR, t->log, 0,
+                      "async handler \"%s\" awaits on although it is "
+                      "refused: %s, at %s", t->profile->name, t->error,
+                      t->site);
+    }
+
+    (void) ngx_async_waker(t);
+    outcome = ngx_async_suspend(t, NGX_ASYNC_SLOWDOWN);
+
+    /* this wait is none of its own */
+    t->refused = refused;
+
+    return (outcome == NGX_ASYNC_ELAPSED) ? rc : outcome;
 }
 
 

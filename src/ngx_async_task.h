@@ -40,6 +40,11 @@
 
 #define NGX_ASYNC_FOREVER   ((ngx_msec_t) -1)
 
+/* ten years, so that nginx's arithmetic of times does not wrap */
+#define NGX_ASYNC_TIME_MAX  ((int64_t) 10 * 366 * 24 * 3600 * 1000)
+
+#define ngx_async_is_time(ms)  ((ms) >= 0 && (ms) <= NGX_ASYNC_TIME_MAX)
+
 #define NGX_ASYNC_ERROR_LEN 160
 
 
@@ -265,8 +270,14 @@ ngx_int_t ngx_async_wait(ngx_async_task_t *t, ngx_msec_t timeout);
 /* What a refused await answers; reason must not be NGX_ASYNC_KEEP. */
 async_rc_t ngx_async_refuse(ngx_async_task_t *t);
 
-/* ngx_async_cancel.c: its code and cause, without the slow-down */
+/* What an await of a time answers for which ngx_async_is_time() is zero. */
+async_rc_t ngx_async_refuse_time(ngx_async_task_t *t,
+    const ngx_async_bound_t *bound);
+
+/* ngx_async_cancel.c: the same without the slow-down */
 async_rc_t ngx_async_refusal(ngx_async_task_t *t);
+async_rc_t ngx_async_refusal_time(ngx_async_task_t *t,
+    const ngx_async_bound_t *bound);
 
 /* Refuses awaits from now on, and ends the one in progress. */
 void ngx_async_stop(ngx_async_task_t *t, ngx_async_reason_e reason);

@@ -8,24 +8,29 @@
 #include <ngx_async_task.h>
 
 
-/* ten years, so that nginx's arithmetic of times does not wrap */
-#define NGX_ASYNC_SLEEP_MAX  ((int64_t) 10 * 366 * 24 * 3600 * 1000)
-
-
 async_rc_t
 await_sleep_at(async_t *co, const char *site, int64_t ms)
 {
-    ngx_int_t   rc;
-    async_rc_t  rv;
+    ngx_int_t          rc;
+    async_rc_t         rv;
+    ngx_async_bound_t  bound;
 
     rv = ngx_async_enter(co, "await_sleep", site);
     if (rv != ASYNC_OK) {
         return rv;
     }
 
+    if (!ngx_async_is_time(ms)) {
+        bound.what = "await_sleep";
+        bound.site = site;
+        bound.ms = ms;
+
+        return ngx_async_refuse_time(co, &bound);
+    }
+
     (void) ngx_async_waker(co);
 
-    rc = ngx_async_wait(co, ngx_min(ngx_max(ms, 0), NGX_ASYNC_SLEEP_MAX));
+    rc = ngx_async_wait(co, ms);
 
     return (rc == NGX_ASYNC_ELAPSED) ? ASYNC_OK : rc;
 }

@@ -16,6 +16,9 @@ our $Routes = q{
     location / {
         async_route  GET  "/nap/{tag}/{ms}"  nap;
         async_route  GET  /naps            naps;
+        async_route  GET  /no-times        no_times;
+        async_route  GET  /no-time         no_time;
+        async_route  GET  /no-time-loop    no_time_loop;
         async_route  GET  /locals          locals;
         async_route  GET  /busy            busy;
         async_route  GET  /release         release;
@@ -122,11 +125,11 @@ together
 
 
 
-=== TEST 5: zero and negative times yield and come back
+=== TEST 5: a time of zero yields and comes back
 --- request
 GET /naps
 --- response_body
-zero and less
+zero and more
 
 
 
@@ -164,7 +167,7 @@ qr/\[error\] .*async handler "sleep:nap" timed out: the deadline has passed, in 
 
 
 
-=== TEST 9: a sleep of more milliseconds than a clock has is bounded
+=== TEST 9: a sleep of ten years is ended by async_timeout
 --- request
 GET /short/for-ever
 --- error_code: 504
@@ -280,7 +283,7 @@ NginxAsync::Server::wait_until(5, sub {
 --- request
 GET /naps
 --- response_body
-zero and less
+zero and more
 --- error_log eval
 [qr/\[alert\] .*await_sleep\(\) at \S*sleep\.c:\d+ was called outside of the coroutine that its first argument names/, qr/exited on signal 6/]
 
@@ -298,6 +301,64 @@ NginxAsync::Server::wait_until(5, sub {
 --- request
 GET /naps
 --- response_body
-zero and less
+zero and more
 --- error_log eval
 [qr/\[alert\] .*await_yield\(\) at \S*sleep\.c:\d+ was called outside of the coroutine/, qr/exited on signal 6/]
+
+
+
+=== TEST 20: a negative time, or one that overflows, is refused with its cause
+--- request
+GET /no-times
+--- response_body_like chomp
+\A(?s)error: -1 ms, of await_sleep at \S*sleep\.c:(\d+), is not from 0 to ten years
+error: -9223372036854775808 ms, of await_sleep at \S*sleep\.c:\1, is not from 0 to ten years
+error: 316224000001 ms, of await_sleep at \S*sleep\.c:\1, is not from 0 to ten years
+error: 9223372036854775807 ms, of await_sleep at \S*sleep\.c:\1, is not from 0 to ten years
+\z
+
+
+
+=== TEST 21: a handler that returns so answers 500, and the log tells why
+--- request
+GET /no-time
+--- error_code: 500
+--- response_body chomp
+{"detail":"Internal Server Error"}
+--- error_log eval
+qr/\[error\] .*async handler "sleep:no_time" failed: ASYNC_ERROR: -5 ms, of await_sleep at \S*sleep\.c:\d+, is not from 0 to ten years, after await_sleep at \S*sleep\.c:\d+/
+
+
+
+=== TEST 22: a loop that does not look at that does not block the worker
+--- init
+main::trace();
+($main::loop) = main::at_once('/no-time-loop');
+Time::HiRes::sleep(0.3);
+$_->response for main::at_once('/naps', '/locals', '/stop');
+$main::loop->response;
+--- request
+GET /trace
+--- response_body eval
+"error "
+--- error_log eval
+qr/\[error\] .*"sleep:no_time_loop" awaits on although it is refused: -5 ms, of await_sleep at /
+
+
+
+=== TEST 23: ... and ends when its client leaves
+--- init
+main::trace();
+($main::loop) = main::at_once('/no-time-loop');
+$_->response for main::at_once('/naps');
+$main::loop->reset;
+$main::left = '';
+NginxAsync::Server::wait_until(5, sub { $main::left .= main::trace() });
+--- request
+GET /trace
+--- response_body_filters eval
+sub { $main::left }
+--- response_body eval
+"cancelled "
+--- access_log eval
+qr{"GET /no-time-loop HTTP/1.1" 499 }

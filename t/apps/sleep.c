@@ -10,7 +10,23 @@
 #include <time.h>
 
 
+#define TEN_YEARS  ((int64_t) 10 * 366 * 24 * 3600 * 1000)
+
 static char  trace[65536];
+
+/* told by /stop */
+static int   stop_it;
+
+
+static const char *
+name_of(async_rc_t rc)
+{
+    return rc == ASYNC_OK ? "ok"
+           : rc == ASYNC_TIMEOUT ? "timeout"
+           : rc == ASYNC_CANCELLED ? "cancelled"
+           : rc == ASYNC_ERROR ? "error"
+           : "other";
+}
 
 
 static void
@@ -57,18 +73,70 @@ ASYNC_HANDLER(nap)
 ASYNC_HANDLER(naps)
 {
     ASYNC_TRY(await_sleep(co, 0));
-    ASYNC_TRY(await_sleep(co, -1));
-    ASYNC_TRY(await_sleep(co, INT64_MIN));
+    ASYNC_TRY(await_sleep(co, 1));
 
-    return async_text(req, 200, "zero and less\n");
+    return async_text(req, 200, "zero and more\n");
 }
 
 
-/* longer than nginx's clock can tell: it is the timeout that ends it */
+/* each of these is refused, and the next await is as ever */
+
+ASYNC_HANDLER(no_times)
+{
+    size_t      i, len;
+    char        text[1024];
+    async_rc_t  rc;
+
+    static const int64_t  no_time[] = {
+        -1, INT64_MIN, TEN_YEARS + 1, INT64_MAX
+    };
+
+    for (i = len = 0; i < sizeof(no_time) / sizeof(int64_t); i++) {
+        rc = await_sleep(co, no_time[i]);
+
+        len += (size_t) snprintf(text + len, sizeof(text) - len, "%s: %s\n",
+                                 name_of(rc), async_error(co));
+
+        ASYNC_TRY(await_sleep(co, 1));
+    }
+
+    return async_text(req, 200, text);
+}
+
+
+/* returns with the code of one that is refused */
+
+ASYNC_HANDLER(no_time)
+{
+    ASYNC_TRY(await_sleep(co, -5));
+
+    return async_text(req, 200, "slept\n");
+}
+
+
+/* does not look at the code, until /stop */
+
+ASYNC_HANDLER(no_time_loop)
+{
+    async_rc_t  rc;
+
+    stop_it = 0;
+
+    do {
+        rc = await_sleep(co, -5);
+    } while (rc == ASYNC_ERROR && !stop_it);
+
+    note("%s ", name_of(rc));
+
+    return async_text(req, 200, "stopped\n");
+}
+
+
+/* as long as it may be: it is the timeout that ends it */
 
 ASYNC_HANDLER(for_ever)
 {
-    ASYNC_TRY(await_sleep(co, INT64_MAX));
+    ASYNC_TRY(await_sleep(co, TEN_YEARS));
 
     return async_text(req, 200, "for ever is over\n");
 }
@@ -140,16 +208,6 @@ ASYNC_HANDLER(release)
 }
 
 
-static const char *
-name_of(async_rc_t rc)
-{
-    return rc == ASYNC_OK ? "ok"
-           : rc == ASYNC_TIMEOUT ? "timeout"
-           : rc == ASYNC_CANCELLED ? "cancelled"
-           : "other";
-}
-
-
 /* the deadline sticks: its answer to all of this comes as a body */
 
 ASYNC_HANDLER(sticky)
@@ -190,9 +248,6 @@ ASYNC_HANDLER(late)
 
 
 /* does not take a no; ends when it is told to */
-
-static int  stop_it;
-
 
 ASYNC_HANDLER(stubborn)
 {
