@@ -321,6 +321,20 @@ typedef struct {
 ASYNC_LOOP const char *async_error(async_t *co);
 ASYNC_ANY const char *async_req_error(async_req_t *req);
 
+/*
+ * Notes the cause of a failure of the task's own, in printf()'s format, and
+ * returns rc:
+ *
+ *     return async_task_fail(co, ASYNC_ERROR, "there is no user %d", id);
+ *
+ * So async_error(), of whoever has called the function or joins the task, and
+ * the log tell it as that of an await.  Copies, 159 bytes at most; control
+ * characters are escaped.  Does not suspend.  In a thread: async_thread_fail();
+ * to tell a client something: async_fail().
+ */
+ASYNC_LOOP async_rc_t async_task_fail(async_t *co, async_rc_t rc,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 
 /* Tasks */
 
@@ -720,8 +734,8 @@ ASYNC_ANY const char *async_background_str(async_req_t *req,
 
 /*
  * In the thread, for that fn: notes the cause for async_error() of the caller,
- * in printf()'s format, and returns rc; whether the caller has stopped waiting;
- * a line of the log.  Elsewhere they do nothing.
+ * as async_task_fail() does, and returns rc; whether the caller has stopped
+ * waiting; a line of the log.  Elsewhere they do nothing.
  */
 ASYNC_ANY async_rc_t async_thread_fail(async_rc_t rc, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -73,6 +73,35 @@ ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
 }
 
 
+async_rc_t
+async_task_fail(async_t *co, async_rc_t rc, const char *format, ...)
+{
+    u_char   error[NGX_ASYNC_ERROR_LEN];
+    va_list  args;
+
+    ngx_async_check_task(co);
+
+    va_start(args, format);
+    ngx_async_verror(error, format, args);
+    va_end(args);
+
+    return ngx_async_set_error(co, rc, "%s", error);
+}
+
+
+void
+ngx_async_verror(u_char *error, const char *format, va_list args)
+{
+    u_char     buf[NGX_ASYNC_LINE_LEN];
+    ngx_str_t  line;
+
+    line.data = buf;
+    ngx_async_line(&line, format, args);
+
+    (void) ngx_cpystrn(error, buf, ngx_min(line.len + 1, NGX_ASYNC_ERROR_LEN));
+}
+
+
 const char *
 async_error(async_t *co)
 {

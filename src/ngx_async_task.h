@@ -342,6 +342,12 @@ void ngx_async_on_loop(ngx_async_call_pt call, void *data);
 async_rc_t ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc,
     const char *fmt, ...);
 
+/*
+ * The cause that a user gives, in printf()'s format, for
+ * error[NGX_ASYNC_ERROR_LEN]; in any thread.
+ */
+void ngx_async_verror(u_char *error, const char *format, va_list args);
+
 const char *ngx_async_rc_name(ngx_int_t rc);
 
 /*

@@ -167,7 +167,7 @@ async_thread_fail(async_rc_t rc, const char *format, ...)
 
     if (error) {
         va_start(args, format);
-        (void) vsnprintf((char *) error, NGX_ASYNC_ERROR_LEN, format, args);
+        ngx_async_verror(error, format, args);
         va_end(args);
     }
 

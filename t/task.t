@@ -18,7 +18,7 @@ my @handlers = qw(many join interleave ended ended_deadline sibling too_many
     thread thread_unjoined deadline deadline_kept deadlines deadline_child
     deadline_late deadline_left within deadline_cleanup shield shield_call
     deadline_loop deadline_turns told shield_children memory memory_children memory_response memory_nested body
-    body_twice json misplaced hello);
+    body_twice json misplaced hello own own_end own_call);
 
 my $routes = join '', map { <<"EOF_CONF" } @handlers;
     location = /$_       { async_handler task:$_; }
@@ -107,10 +107,8 @@ my $gone     = 'the client has gone';
 my $parent   = q{its parent has cancelled it};
 my $deadline = 'the deadline has passed';
 
-sub number { return "error: -$_[0] ms, of ASYNC_DEADLINE at " }
-
 # of fail() in the app
-sub failed { return qr/error: -$_[0] ms, of \w+ at \S*task\.c:\d+, is not from 0 to ten years/ }
+sub failed { return qr/error: failed with $_[0]/ }
 
 my $n = nginx();
 my $worker = $n->worker;
@@ -463,6 +461,32 @@ told($n, '/memory_nested', qr/\Aleft ${\failed(7)}\nintact\n\z/, undef,
     is_deeply said($n, $since), ['some body, the same'], '... and what the request has, it keeps';
 }
 
+# ---- failures of one's own
+
+{
+    my $failed = 'error: failed with 7';
+    my $busy = 'busy: busy, as it failed with 7';
+    my $long = substr 'one\x0Atwo\x1B\x7F' . join('', 'a' .. 'z') x 7, 0, 159;
+
+    told($n, '/own', join('', map { "$_\n" } "call $failed", "child $busy",
+        "cleanup $failed", "badly error: $long", 'gather ok', "first $busy",
+        "second $failed", "all $failed", 'as it was ok'), undef,
+        'async_task_fail() tells of the cause: to the caller, to who joins, escaped and cut');
+
+    told($n, '/own_call', "$busy\n", undef, '... to a thread that has called');
+
+    my $since = $n->mark;
+    my $r = $n->get('/own_end');
+    is_deeply [$r->status, $r->body], [500, '{"detail":"Internal Server Error"}'],
+        '... not to the client';
+    like $n->log($since), qr/\[error\] .*"task:own_end" failed: ASYNC_ERROR: failed with 9, after no await/,
+        '... but to the log';
+
+    $since = told($n, '/own_end?background=1', "later\n", undef, '... for a background task, too');
+    ok $n->wait_for_log(qr/background task of "task:own_end", of \S+, failed: ASYNC_ERROR: failed with 9,/,
+        20, $since), '... which the log tells';
+}
+
 # ---- the request, used by a child
 
 sub slow_body {
@@ -563,6 +587,13 @@ ok $n->stop, '... of which nothing is left';
     my $c = $n->connect->send_request('GET', '/misplaced');
     ok $n->wait_for_log(qr/\[alert\] .*await_sleep\(\) at \S*${\line_of('of the parent')} was called outside of the coroutine that its first argument names/),
         'a child that awaits with the task of its parent is told by an abort';
+    $n->stop;
+}
+
+{
+    my $n = nginx(http => 'async_every 50ms own_period;');
+    ok $n->wait_for_log(qr/periodic "task:own_period" failed: ASYNC_ERROR: failed with 11,/),
+        'a cause of its own of a periodic function is in the log';
     $n->stop;
 }
 

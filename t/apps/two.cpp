@@ -70,5 +70,5 @@ ASYNC_HANDLER(cpp_throw)
 
 ASYNC_TASK(cpp_task)
 {
-    return ASYNC_OK;
+    return async_task_fail(co, ASYNC_ERROR, "%s", helper("nobody").c_str());
 }
