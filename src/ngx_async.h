@@ -317,6 +317,10 @@ typedef struct {
  * The cause of the last await or call of this task that failed, in words;
  * never NULL.  Borrowed until the next failure.  In a blocking handler, which
  * has no task: async_req_error().
+ *
+ * It is for logs, not for clients: it may name source files of the app, as the
+ * cause of an ASYNC_DEADLINE that has passed does, paths and pools.  What the
+ * module answers for a code never has it.
  */
 ASYNC_LOOP const char *async_error(async_t *co);
 ASYNC_ANY const char *async_req_error(async_req_t *req);

@@ -15,7 +15,7 @@ use NginxAsync;
 
 my @handlers = qw(many join interleave ended ended_deadline sibling too_many
     ended_null cancel nested unjoined forgotten group grandchild in_cleanup
-    thread thread_unjoined deadline deadline_kept deadlines deadline_child
+    thread thread_unjoined deadline deadline_out deadline_kept deadlines deadline_child
     deadline_late deadline_left within deadline_cleanup shield shield_call
     deadline_loop deadline_turns told shield_children memory memory_children memory_response memory_nested body
     body_twice json misplaced hello own own_end own_call);
@@ -315,6 +315,21 @@ $at = line_of('the deadline');
         told($n, "/deadline?ms=$ms", qr/\Asleep $text\nyield $text\nafter ok\n\z/, undef,
             "one of $ms is an error");
     }
+}
+
+$at = line_of('the way out');
+
+for (['', 504, 'Gateway Timeout', qr/timed out: the 50 ms of ASYNC_DEADLINE at \S*$at have passed,/],
+    ['?ms=-1', 500, 'Internal Server Error', qr/failed: ASYNC_ERROR: -1 ms, of ASYNC_DEADLINE at \S*$at,/])
+{
+    my ($args, $status, $detail, $log) = @$_;
+
+    my $since = $n->mark;
+    my $r = $n->get("/deadline_out$args");
+    is_deeply [$r->status, $r->body], [$status, qq({"detail":"$detail"})],
+        "a handler that returns so answers $status, which does not name its file";
+    unlike join(' ', map { @$_ } $r->header_list), qr/task\.c/, '... nor does the header';
+    like $n->log($since), $log, '... as the log does';
 }
 
 told($n, '/deadline_kept', "inside ok\nafter ok\n", undef,

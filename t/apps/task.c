@@ -821,6 +821,22 @@ ASYNC_HANDLER(deadline)
 }
 
 
+/* returns with what the block has answered */
+
+ASYNC_HANDLER(deadline_out)
+{
+    int64_t  ms;
+
+    (void) async_query_int_or(req, "ms", &ms, 50);
+
+    ASYNC_DEADLINE(co, ms);                        /* the way out */
+
+    ASYNC_TRY(await_sleep(co, HOUR));
+
+    return async_text(req, 200, "slept\n");
+}
+
+
 ASYNC_HANDLER(deadline_kept)
 {
     out_t  out = { "", 0 };
