@@ -15,7 +15,13 @@
 /* what tasks have after their cancel, without the time of cleanups */
 #define NGX_ASYNC_LAST_CALL  1000
 
-/* a fast exit: the master kills a worker after a second and a half */
+/*
+ * A fast exit.  The master kills its workers 3.15 s after it has been told to
+ * stop, and from 1.55 s on as soon as another of its processes ends: it waits
+ * 50 ms, then twice as long each time, and kills when that is over a second, at
+ * any signal (ngx_master_process_cycle()).  _leave() and _linger() take three
+ * of these together.
+ */
 #define NGX_ASYNC_FAST       500
 
 
