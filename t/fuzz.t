@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # Random trees of tasks, with a model of what may happen to them: see
-# t/apps/fuzz.c.  TEST_NGINX_SEED repeats a run, TEST_NGINX_TREES says how many.
+# t/apps/fuzz/tree.c.  TEST_NGINX_SEED repeats a run, TEST_NGINX_TREES says how
+# many.
 
 use strict;
 use warnings;

@@ -159,17 +159,19 @@ sub run_dir {
 }
 
 
-# Compiles C source (a path, or the text itself) into an app and returns the
-# path of its .so.  The same source is compiled once a run.
+# Compiles C source (a path, that of a folder of files, or the text itself) into
+# an app and returns the path of its .so.  The same source is compiled once a
+# run.
 sub build_app {
     my ($source, $name) = @_;
 
-    my $text = $source =~ /\n/ ? $source : slurp($source);
-    my $key  = Digest::SHA::sha1_hex($text, asan() // '', $ENV{CC} // '');
-    my $dir  = run_dir() . "/$key";
+    my @files = $source =~ /\n/ ? () : -d $source ? glob "$source/*.[ch]" : $source;
+    my $text  = @files ? join '', map { slurp($_) } @files : $source;
+    my $key   = Digest::SHA::sha1_hex($text, asan() // '', $ENV{CC} // '');
+    my $dir   = run_dir() . "/$key";
 
     if (!defined $name) {
-        $name = $source =~ m{([^/\n]+)\.(?:c|cc|cpp)\z} ? $1 : 'app';
+        $name = @files && $source =~ m{([^/]+?)(?:\.(?:c|cc|cpp))?/?\z} ? $1 : 'app';
     }
 
     my $so = "$dir/$name.so";
@@ -179,14 +181,14 @@ sub build_app {
         mkdir $dir, 0755 or $!{EEXIST} or die "mkdir $dir: $!";
     }
 
-    my $path = $source;
+    my @paths = grep { !/\.h\z/ } @files;
 
-    if ($source =~ /\n/) {
-        $path = "$dir/$name.$$.c";
-        spew($path, $text);
+    if (!@paths) {
+        @paths = "$dir/$name.$$.c";
+        spew($paths[0], $text);
     }
 
-    compile($path, $so);
+    compile($so, @paths);
 
     return $so;
 }
@@ -194,15 +196,16 @@ sub build_app {
 
 # Through a name of our own: another test file may be building the same app.
 sub compile {
-    my ($path, $so) = @_;
+    my ($so, @paths) = @_;
 
     my $cc  = $ENV{TEST_NGINX_ASYNC_CC} || "$Root/util/async-cc";
     my $new = "$so.$$";
 
     local $ENV{ASAN} = asan() ? 1 : $ENV{ASAN} // '';
-    my $out = qx{'$cc' '$path' -o '$new' 2>&1};
+    my $list = join ' ', map { "'$_'" } @paths;
+    my $out  = qx{'$cc' $list -o '$new' 2>&1};
 
-    die "async-cc $path failed:\n$out" if $? || !-f $new;
+    die "async-cc $list failed:\n$out" if $? || !-f $new;
 
     chmod 0755, $new;
     rename $new, $so or die "rename $new: $!";
@@ -229,7 +232,8 @@ sub provide_apps {
 
     for my $name (@names) {
         next if -f "$apps/$name.so";
-        my ($source) = grep { -f } map { "$sources/$name.$_" } qw(c cc cpp);
+        my ($source) = grep { -e } "$sources/$name",
+            map { "$sources/$name.$_" } qw(c cc cpp);
         next if !$source;
 
         my $so = build_app($source);
