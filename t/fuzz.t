@@ -141,7 +141,7 @@ SKIP: {
 is $n->worker, $worker, 'it is the same worker';
 
 $s = main::state();
-note join ', ', map { "$_ $s->{$_}" } qw(trees tasks cleanups items_left);
+note join ', ', map { "$_ $s->{$_}" } qw(trees tasks cleanups items_left joins_refused);
 note join ', ', map { "$_ $s->{awaits}{$_}" } sort keys %{ $s->{awaits} };
 
 ok $n->stop, 'and nothing is left of them';

@@ -63,21 +63,29 @@ share_of(node_t *n)
 }
 
 
-async_rc_t
-do_spawn(async_t *co, node_t *n)
+/* NULL: there are enough of them. */
+
+node_t *
+spawn(async_t *co, node_t *n)
 {
     int      share = share_of(n);
     node_t  *c = share < 0 ? NULL : node_create(n, share);
 
-    if (c == NULL) {
-        return do_yield(co, n);
+    if (c) {
+        c->handle = async_spawn(co, node_body, c);
+
+        expect(c->handle != NULL, n, "async_spawn fails: %s",
+               async_error(co));
     }
 
-    c->handle = async_spawn(co, node_body, c);
+    return c;
+}
 
-    expect(c->handle != NULL, n, "async_spawn fails: %s", async_error(co));
 
-    return ASYNC_OK;
+async_rc_t
+do_spawn(async_t *co, node_t *n)
+{
+    return spawn(co, n) ? ASYNC_OK : do_yield(co, n);
 }
 
 
@@ -113,32 +121,14 @@ is_answer_of(node_t *c, async_rc_t rc)
 }
 
 
+/* Whoever is refused has cancelled it, and has waited for it all the same. */
+
 async_rc_t
-do_join(async_t *co, node_t *n)
+join(async_t *co, node_t *n, node_t *c)
 {
-    int             refused, must = must_refuse(n);
-    node_t         *c = some_child(n);
+    int             had_ended = c->ended, must = must_refuse(n);
     async_rc_t      rc;
-    async_child_t  *handle;
-
-    if (c == NULL) {
-        return do_yield(co, n);
-    }
-
-    handle = c->handle;
-
-    if (below(n, 4) == 0) {
-        rc = await_ended(co, handle);
-
-        if (!is_refused(n, "await_ended", must, rc)) {
-            expect(rc == ASYNC_OK, n, "await_ended answers %s", name_of(rc));
-            expect(c->ended || (!c->begun && may_be_marked(c))
-                   || (!c->begun && may_time_out(c)), n,
-                   "await_ended, and it has not");
-        }
-
-        return rc;
-    }
+    async_child_t  *handle = c->handle;
 
     c->joining = 1;
 
@@ -147,21 +137,64 @@ do_join(async_t *co, node_t *n)
     c->handle = NULL;
     c->joining = 0;
 
-    counts.awaits[-rc]++;
-
     expect(!c->begun || c->ended, n, "await_join, and it has not ended");
 
-    refused = (rc == ASYNC_CANCELLED && may_be_cancelled(n))
-              || (rc == ASYNC_TIMEOUT && may_time_out(n));
-
-    if (refused) {
-        c->cancelled = 1;
+    if (had_ended && !c->has_late) {
+        counts.awaits[-rc]++;
+        expect(rc == c->rc, n, "await_join answers %s, and %s was there",
+               name_of(rc), name_of(c->rc));
+        return ASYNC_OK;
     }
 
-    expect(refused || is_answer_of(c, rc), n, "await_join answers %s, child "
-           "%d %s", name_of(rc), (int) (c - n->tree->nodes), name_of(c->rc));
+    /* what is refused for sure, be the child's answer what it is */
 
-    return refused ? rc : ASYNC_OK;
+    if ((had_ended || !c->begun || (!must && n->stuck == ASYNC_OK))
+        && is_answer_of(c, rc))
+    {
+        counts.awaits[-rc]++;
+        return ASYNC_OK;
+    }
+
+    c->cancelled = 1;
+    counts.joins_refused++;
+
+    expect(is_refused(n, "await_join", must, rc), n, "await_join answers %s, "
+           "child %d %s", name_of(rc), (int) (c - n->tree->nodes),
+           name_of(c->rc));
+
+    return rc;
+}
+
+
+/* The same without its end: it goes on. */
+
+async_rc_t
+wait_for(async_t *co, node_t *n, node_t *c)
+{
+    int         must = must_refuse(n);
+    async_rc_t  rc = await_ended(co, c->handle);
+
+    if (!is_refused(n, "await_ended", must, rc)) {
+        expect(rc == ASYNC_OK, n, "await_ended answers %s", name_of(rc));
+        expect(c->ended || (!c->begun && may_be_marked(c))
+               || (!c->begun && may_time_out(c)), n,
+               "await_ended, and it has not");
+    }
+
+    return rc;
+}
+
+
+async_rc_t
+do_join(async_t *co, node_t *n)
+{
+    node_t  *c = some_child(n);
+
+    if (c == NULL) {
+        return do_yield(co, n);
+    }
+
+    return below(n, 4) ? join(co, n, c) : wait_for(co, n, c);
 }
 
 
@@ -210,6 +243,9 @@ do_several(async_t *co, node_t *n)
         c[i]->group = &g;
         c[i]->index = i;
 
+        /* of those that are bounded, as they wait for it in vain */
+        c[i]->endless = is_bounded(n) && below(n, 4) == 0;
+
         work[i].fn = node_body;
         work[i].arg = c[i];
     }
@@ -233,6 +269,9 @@ do_several(async_t *co, node_t *n)
                name_of(work[i].rc));
         expect(c[i]->begun || work[i].rc != ASYNC_OK, n,
                "one of several has not begun, and is ok");
+        expect((work[i].error == NULL) == (work[i].rc == ASYNC_OK)
+               || !c[i]->begun, n, "one of several has %s, and the error %s",
+               name_of(work[i].rc), work[i].error);
 
         failed |= work[i].rc != ASYNC_OK && work[i].rc == rc;
         any_ok += work[i].rc == ASYNC_OK;
@@ -264,6 +303,8 @@ do_several(async_t *co, node_t *n)
         counts.awaits[-rc]++;
         return ASYNC_OK;
     }
+
+    counts.joins_refused++;
 
     expect(is_refused(n, "await of several", must, rc), n, "several answer %s",
            name_of(rc));

@@ -67,6 +67,7 @@ struct node_s {
 
     int           begun;
     int           ended;
+    int           endless;                    /* until it is cancelled */
     int           in_cleanup;                 /* spawned there */
     int           has_late;                   /* has spawned there */
     async_rc_t    rc;
@@ -135,6 +136,7 @@ typedef struct {
     long          tasks;
     long          cleanups;
     long          items_left;
+    long          joins_refused;
     long          awaits[7];                  /* by the code, negated */
     long          violations;
 } counts_t;
@@ -193,6 +195,7 @@ void  children_gone(node_t *n, node_t *mark, const char *where);
 async_rc_t  node_body(async_t *co, void *arg);
 async_rc_t  block(async_t *co, node_t *n, int nested);
 async_rc_t  do_yield(async_t *co, node_t *n);
+async_rc_t  do_defer(async_t *co, node_t *n);
 
 /* block.c */
 
@@ -215,10 +218,18 @@ async_rc_t  do_close(async_t *co, node_t *n);
 
 /* child.c */
 
+node_t  *spawn(async_t *co, node_t *n);
+async_rc_t  join(async_t *co, node_t *n, node_t *c);
+async_rc_t  wait_for(async_t *co, node_t *n, node_t *c);
 async_rc_t  do_spawn(async_t *co, node_t *n);
 async_rc_t  do_join(async_t *co, node_t *n);
 async_rc_t  do_several(async_t *co, node_t *n);
 async_rc_t  do_cancel(node_t *n);
+
+/* late.c */
+
+async_rc_t  endless(async_t *co, node_t *n);
+async_rc_t  do_late(async_t *co, node_t *n);
 
 
 #endif /* _FUZZ_H_INCLUDED_ */

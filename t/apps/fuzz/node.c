@@ -139,7 +139,7 @@ last_cleanup(async_t *co, void *arg)
 }
 
 
-static async_rc_t
+async_rc_t
 do_defer(async_t *co, node_t *n)
 {
     cleanup_t  *c;
@@ -228,7 +228,7 @@ do_bounded_wait(async_t *co, node_t *n, int nested)
 static async_rc_t
 step(async_t *co, node_t *n, int nested)
 {
-    int  most = nested < NESTED ? 24 : 16;
+    int  most = nested < NESTED ? 25 : 17;
 
     switch (below(n, most)) {
     case 0:
@@ -266,15 +266,18 @@ step(async_t *co, node_t *n, int nested)
         return do_close(co, n);
 
     case 16:
+        return do_late(co, n);
+
     case 17:
+    case 18:
         return do_deadline(co, n, nested);
 
-    case 18:
     case 19:
+    case 20:
         return do_shield(co, n, nested);
 
-    case 20:
     case 21:
+    case 22:
         return do_memory(co, n, nested);
 
     default:
@@ -325,7 +328,7 @@ node_body(async_t *co, void *arg)
     expect(async_defer(co, last_cleanup, n) == ASYNC_OK, n,
            "async_defer fails");
 
-    n->rc = block(co, n, 0);
+    n->rc = n->endless ? endless(co, n) : block(co, n, 0);
 
     if (n->rc == ASYNC_OK && below(n, 8) == 0) {
         n->rc = ASYNC_ERROR;

@@ -118,12 +118,13 @@ runner(async_t *co, void *arg)
 static json_t *
 state_of_worker(void)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, "
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, "
                      "s:i, s:i, s:I, s:o}",
                      "trees", (json_int_t) counts.trees,
                      "tasks", (json_int_t) counts.tasks,
                      "cleanups", (json_int_t) counts.cleanups,
                      "items_left", (json_int_t) counts.items_left,
+                     "joins_refused", (json_int_t) counts.joins_refused,
                      "awaits",
                      "ok", (json_int_t) counts.awaits[0],
                      "error", (json_int_t) counts.awaits[1],
