@@ -27,7 +27,10 @@ my $BOUND = $ENV{TEST_NGINX_LONG} ? 600 : 60;
 my ($REQUESTS, $AT_ONCE) = (16, 4);
 
 my $n = NginxAsync->new(log_level => 'error', connections => 512, conf => {
-    http => <<'EOF_CONF', server => <<'EOF_CONF2' })->start;
+    main => <<'EOF_MAIN', http => <<'EOF_CONF', server => <<'EOF_CONF2' })->start;
+        thread_pool default threads=4 max_queue=65536;
+        thread_pool few threads=1 max_queue=4;
+EOF_MAIN
         async_app $TEST_NGINX_APPS/fuzz.so;
         async_max_tasks 20000;
         async_timeout 1h;
@@ -35,6 +38,7 @@ my $n = NginxAsync->new(log_level => 'error', connections => 512, conf => {
 EOF_CONF
         location = /run   { async_handler fuzz:run; }
         location = /short { async_handler fuzz:run; async_timeout 300ms; }
+        location = /fence { async_handler fuzz:fence; }
         location = /state { async_handler fuzz:state; }
 EOF_CONF2
 
@@ -102,6 +106,8 @@ sub is_right {
 
     ok $idle, "$title: nothing is alive";
 
+    is $n->get('/fence', timeout => 60)->status, 204, '... and no thread works';
+
     my $s = main::state();
 
     is $s->{violations}, 0, '... and all went as it may'
@@ -141,7 +147,8 @@ SKIP: {
 is $n->worker, $worker, 'it is the same worker';
 
 $s = main::state();
-note join ', ', map { "$_ $s->{$_}" } qw(trees tasks cleanups items_left joins_refused);
+note join ', ', map { "$_ $s->{$_}" } qw(trees tasks cleanups items_left joins_refused
+    threads_returned threads_skipped threads_told bytes_in_use);
 note join ', ', map { "$_ $s->{awaits}{$_}" } sort keys %{ $s->{awaits} };
 
 ok $n->stop, 'and nothing is left of them';

@@ -102,7 +102,7 @@ in_memory(async_t *co, node_t *n, int nested, node_t *mark)
     p = async_task_alloc(co, (size_t) size);
 
     if (p == NULL) {
-        wrong(n->tree, n, "async_task_alloc fails");
+        wrong(origin_of(n), "async_task_alloc fails");
         return ASYNC_OK;
     }
 

@@ -20,9 +20,24 @@
 #define MUTEXES  2
 #define KINDS    64                           /* of what is wrong */
 
+/* as t/fuzz.t configures them */
+#define THREADS      4
+#define FEW_THREADS  1
+#define FEW_QUEUE    4
+
 
 typedef struct tree_s  tree_t;
 typedef struct node_s  node_t;
+typedef struct work_s  work_t;
+
+
+/* For what outlives its tree: where it was, to be drawn again */
+
+typedef struct {
+    uint64_t      seed;                       /* of the request */
+    int           tree;                       /* in it */
+    int           node;
+} origin_t;
 
 
 typedef enum {
@@ -137,6 +152,9 @@ typedef struct {
     long          cleanups;
     long          items_left;
     long          joins_refused;
+    long          threads_returned;
+    long          threads_skipped;
+    long          threads_told;
     long          awaits[7];                  /* by the code, negated */
     long          violations;
 } counts_t;
@@ -155,10 +173,12 @@ typedef struct {
 extern counts_t  counts;
 
 
-#define expect(cond, n, ...)                                                 \
+#define expect(cond, n, ...)  expect_of(cond, origin_of(n), __VA_ARGS__)
+
+#define expect_of(cond, origin, ...)                                         \
     do {                                                                     \
         if (!(cond)) {                                                       \
-            wrong((n)->tree, n, __VA_ARGS__);                                \
+            wrong(origin, __VA_ARGS__);                                      \
         }                                                                    \
     } while (0)
 
@@ -170,8 +190,9 @@ uint64_t  draw(uint64_t *state);
 int  below(node_t *n, int limit);
 int64_t  now(void);
 const char  *name_of(async_rc_t rc);
-void  wrong(tree_t *t, node_t *n, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+origin_t  origin_of(const node_t *n);
+void  wrong(origin_t origin, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 json_t  *wrongs(void);
 
 int  may_be_marked(const node_t *n);
@@ -230,6 +251,16 @@ async_rc_t  do_cancel(node_t *n);
 
 async_rc_t  endless(async_t *co, node_t *n);
 async_rc_t  do_late(async_t *co, node_t *n);
+async_rc_t  do_vain(async_t *co, node_t *n);
+
+/* thread.c */
+
+async_rc_t  do_thread(async_t *co, node_t *n);
+void  threads_check(void);
+
+/* fence.c */
+
+size_t  bytes_in_use(void);
 
 
 #endif /* _FUZZ_H_INCLUDED_ */

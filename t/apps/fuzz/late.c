@@ -19,52 +19,64 @@ typedef struct {
 } late_t;
 
 
-/* What cannot come; returns 0 if it is to be waited for otherwise. */
+/* For what cannot come. */
 
-static int
-waits_in_vain(async_t *co, node_t *n, async_rc_t *rc)
+static async_rc_t
+wait_in_vain(async_t *co, node_t *n)
 {
     int             must = must_refuse(n);
     void           *item;
-    node_t         *c;
+    async_rc_t      rc;
     const char     *await;
     async_event_t   never = { { NULL } };
     async_queue_t   empty = ASYNC_QUEUE(1);
 
-    switch (below(n, 4)) {
+    switch (below(n, 3)) {
     case 0:
         await = "an endless await_sleep";
-        *rc = await_sleep(co, 3600000);
+        rc = await_sleep(co, 3600000);
         break;
 
     case 1:
         await = "an endless await_event";
-        *rc = await_event(co, &never);
-        break;
-
-    case 2:
-        await = "an endless await_get";
-        *rc = await_get(co, &empty, &item);
+        rc = await_event(co, &never);
         break;
 
     default:
-        c = spawn(co, n);
-
-        if (c == NULL) {
-            return 0;
-        }
-
-        c->endless = 1;
-        *rc = join(co, n, c);
-
-        /* that one may have been cancelled alone */
-        return n->stuck != ASYNC_OK;
+        await = "an endless await_get";
+        rc = await_get(co, &empty, &item);
     }
 
-    expect(is_refused(n, await, must, *rc), n, "%s answers %s", await,
-           name_of(*rc));
+    expect(is_refused(n, await, must, rc), n, "%s answers %s", await,
+           name_of(rc));
 
-    return 1;
+    return rc;
+}
+
+
+static async_rc_t
+vain_in_deadline(async_t *co, node_t *n, int ms)
+{
+    ASYNC_DEADLINE(co, ms);
+
+    return wait_in_vain(co, n);
+}
+
+
+async_rc_t
+do_vain(async_t *co, node_t *n)
+{
+    int         ms = below(n, 3);
+    place_t     place = place_of(n);
+    async_rc_t  rc;
+
+    deadline_begins(n, ms);
+
+    rc = vain_in_deadline(co, n, ms);
+
+    deadline_ends(n, place);
+
+    return rc == ASYNC_TIMEOUT ? n->stuck : rc;
 }
 
 
@@ -73,6 +85,7 @@ waits_in_vain(async_t *co, node_t *n, async_rc_t *rc)
 async_rc_t
 endless(async_t *co, node_t *n)
 {
+    node_t     *c;
     async_rc_t  rc;
 
     if (below(n, 2)) {
@@ -84,7 +97,16 @@ endless(async_t *co, node_t *n)
         (void) block(co, n, NESTED);
     }
 
-    while (!waits_in_vain(co, n, &rc)) { /* void */ }
+    c = below(n, 4) ? NULL : spawn(co, n);
+
+    if (c) {
+        c->endless = 1;
+        (void) join(co, n, c);
+    }
+
+    /* that one may have been cancelled alone */
+
+    rc = wait_in_vain(co, n);
 
     return below(n, 4) ? rc : ASYNC_OK;
 }

@@ -76,8 +76,18 @@ name_of(async_rc_t rc)
 }
 
 
+origin_t
+origin_of(const node_t *n)
+{
+    origin_t  origin = { n->tree->seed, n->tree->number,
+                         (int) (n - n->tree->nodes) };
+
+    return origin;
+}
+
+
 void
-wrong(tree_t *t, node_t *n, const char *format, ...)
+wrong(origin_t origin, const char *format, ...)
 {
     int      i, len;
     va_list  args;
@@ -97,8 +107,8 @@ wrong(tree_t *t, node_t *n, const char *format, ...)
     kinds[i].format = format;
 
     len = snprintf(kinds[i].text, sizeof(kinds[i].text),
-                   "tree %d of seed %llu, node %d: ", t->number,
-                   (unsigned long long) t->seed, (int) (n - t->nodes));
+                   "tree %d of seed %llu, node %d: ", origin.tree,
+                   (unsigned long long) origin.seed, origin.node);
 
     va_start(args, format);
     (void) vsnprintf(kinds[i].text + len, sizeof(kinds[i].text) - (size_t) len,

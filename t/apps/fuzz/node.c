@@ -228,7 +228,7 @@ do_bounded_wait(async_t *co, node_t *n, int nested)
 static async_rc_t
 step(async_t *co, node_t *n, int nested)
 {
-    int  most = nested < NESTED ? 25 : 17;
+    int  most = nested < NESTED ? 26 : 18;
 
     switch (below(n, most)) {
     case 0:
@@ -269,15 +269,18 @@ step(async_t *co, node_t *n, int nested)
         return do_late(co, n);
 
     case 17:
+        return do_thread(co, n);
+
     case 18:
+    case 19:
         return do_deadline(co, n, nested);
 
-    case 19:
     case 20:
+    case 21:
         return do_shield(co, n, nested);
 
-    case 21:
     case 22:
+    case 23:
         return do_memory(co, n, nested);
 
     default:

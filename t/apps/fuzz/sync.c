@@ -279,7 +279,7 @@ item_taken(node_t *n, int i, void *item)
     long     k = (int *) item - t->state;
 
     if (k < 0 || k >= t->nitems) {
-        wrong(t, n, "queue %d gives what was not put", i);
+        wrong(origin_of(n), "queue %d gives what was not put", i);
         return;
     }
 

@@ -94,7 +94,7 @@ runner(async_t *co, void *arg)
         root->handle = async_spawn(co, node_body, root);
 
         if (root->handle == NULL) {
-            wrong(t, root, "async_spawn fails");
+            wrong(origin_of(root), "async_spawn fails");
             break;
         }
 
@@ -118,13 +118,18 @@ runner(async_t *co, void *arg)
 static json_t *
 state_of_worker(void)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, "
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, "
                      "s:i, s:i, s:I, s:o}",
                      "trees", (json_int_t) counts.trees,
                      "tasks", (json_int_t) counts.tasks,
                      "cleanups", (json_int_t) counts.cleanups,
                      "items_left", (json_int_t) counts.items_left,
                      "joins_refused", (json_int_t) counts.joins_refused,
+                     "threads_returned",
+                     (json_int_t) counts.threads_returned,
+                     "threads_skipped", (json_int_t) counts.threads_skipped,
+                     "threads_told", (json_int_t) counts.threads_told,
+                     "bytes_in_use", (json_int_t) bytes_in_use(),
                      "awaits",
                      "ok", (json_int_t) counts.awaits[0],
                      "error", (json_int_t) counts.awaits[1],
