@@ -10,6 +10,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use File::Temp qw(tempdir);
 use JSON::PP;
 use Test::More;
 
@@ -26,15 +27,21 @@ my $BOUND = $ENV{TEST_NGINX_LONG} ? 600 : 60;
 # requests of a round, and those of them at a time
 my ($REQUESTS, $AT_ONCE) = (16, 4);
 
+# where synchronizing a file costs nothing, if there is such a place
+my $files = tempdir('nginx-async-fuzz.XXXXXX', CLEANUP => 1,
+    DIR => -w '/dev/shm' ? '/dev/shm' : $ENV{TMPDIR} // '/tmp');
+chmod 0777, $files;
+
 my $n = NginxAsync->new(log_level => 'error', connections => 512, conf => {
-    main => <<'EOF_MAIN', http => <<'EOF_CONF', server => <<'EOF_CONF2' })->start;
+    main => <<'EOF_MAIN', http => <<"EOF_CONF", server => <<'EOF_CONF2' })->start;
         thread_pool default threads=4 max_queue=65536;
         thread_pool few threads=1 max_queue=4;
 EOF_MAIN
-        async_app $TEST_NGINX_APPS/fuzz.so;
+        async_app \$TEST_NGINX_APPS/fuzz.so;
         async_max_tasks 20000;
         async_timeout 1h;
         async_cleanup_timeout 1m;
+        async_param files $files;
 EOF_CONF
         location = /run   { async_handler fuzz:run; }
         location = /short { async_handler fuzz:run; async_timeout 300ms; }
@@ -107,6 +114,8 @@ sub is_right {
     ok $idle, "$title: nothing is alive";
 
     is $n->get('/fence', timeout => 60)->status, 204, '... and no thread works';
+    is_deeply [map { s{.*/}{}r } glob "$files/{.async-,}*"], [],
+        '... and no file is left';
 
     my $s = main::state();
 
@@ -148,7 +157,7 @@ is $n->worker, $worker, 'it is the same worker';
 
 $s = main::state();
 note join ', ', map { "$_ $s->{$_}" } qw(trees tasks cleanups items_left joins_refused
-    threads_returned threads_skipped threads_told bytes_in_use);
+    threads_returned threads_skipped threads_told files_refused bytes_in_use);
 note join ', ', map { "$_ $s->{awaits}{$_}" } sort keys %{ $s->{awaits} };
 
 ok $n->stop, 'and nothing is left of them';

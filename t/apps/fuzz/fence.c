@@ -70,7 +70,7 @@ bytes_in_use(void)
 
 ASYNC_HANDLER(fence)
 {
-    int           i, k, all = THREADS + FEW_THREADS;
+    int           i, k, open, all = THREADS + FEW_THREADS;
     async_work_t  work[THREADS + FEW_THREADS];
 
     for (i = 0; i < ROUNDS; i++) {
@@ -85,6 +85,10 @@ ASYNC_HANDLER(fence)
     }
 
     threads_check();
+    files_check(async_param(req, "files").data);
+
+    open = open_below(async_param(req, "files").data);
+    expect_of(open == 0, ((origin_t) { 0, 0, 0 }), "%d files are open", open);
 
     return async_empty(req, 204);
 }

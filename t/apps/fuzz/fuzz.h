@@ -10,6 +10,7 @@
 
 
 #include <ngx_async.h>
+#include <sys/types.h>
 
 
 #define NODES    64                           /* of a tree, at most */
@@ -19,6 +20,10 @@
 #define WIDTH    200                          /* trees at a time, at most */
 #define MUTEXES  2
 #define KINDS    64                           /* of what is wrong */
+
+#define FILES    2
+#define CHANGES  24                           /* of one of them, at most */
+#define CONTENT  6000                         /* bytes, at most */
 
 /* as t/fuzz.t configures them */
 #define THREADS      4
@@ -64,6 +69,31 @@ typedef struct {
     node_t       *node;
     int           number;
 } cleanup_t;
+
+
+/* What becomes of a file, and from when to when: see file.c */
+
+enum { NOTHING = -1 };
+
+typedef struct {
+    int           to;                         /* its version; 0: not there */
+    int           begun;
+    int           ended;
+    int           sure;
+} change_t;
+
+
+typedef struct file_s  file_t;
+
+struct file_s {
+    file_t       *next;
+    origin_t      origin;
+    uint64_t      name;
+    int           appended;
+    int           open;                       /* changes that are not sure */
+    int           nchanges;
+    change_t      changes[CHANGES];
+};
 
 
 struct node_s {
@@ -118,6 +148,8 @@ struct tree_s {
     uint64_t      seed;                       /* of the request */
     int           number;                     /* in it */
     int64_t       base;                       /* deadline; zero: none */
+    const char   *root;                       /* of its files */
+    file_t       *files[FILES];
 
     async_mutex_t      mutex[MUTEXES];
     node_t            *holder[MUTEXES];
@@ -155,6 +187,7 @@ typedef struct {
     long          threads_returned;
     long          threads_skipped;
     long          threads_told;
+    long          files_refused;
     long          awaits[7];                  /* by the code, negated */
     long          violations;
 } counts_t;
@@ -257,6 +290,21 @@ async_rc_t  do_vain(async_t *co, node_t *n);
 
 async_rc_t  do_thread(async_t *co, node_t *n);
 void  threads_check(void);
+
+/* content.c */
+
+async_str_t  content(uint64_t name, int version);
+int  version_of(uint64_t name, const char *data, size_t len, size_t *used);
+ssize_t  slurp(const char *path, char *data, size_t size);
+int  open_below(const char *root);
+
+/* file.c */
+
+async_rc_t  do_file(async_t *co, node_t *n);
+uint64_t  new_name(void);
+int  files_init(tree_t *t);
+void  files_end(tree_t *t);
+void  files_check(const char *root);
 
 /* fence.c */
 

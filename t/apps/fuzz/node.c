@@ -228,7 +228,7 @@ do_bounded_wait(async_t *co, node_t *n, int nested)
 static async_rc_t
 step(async_t *co, node_t *n, int nested)
 {
-    int  most = nested < NESTED ? 26 : 18;
+    int  most = nested < NESTED ? 27 : 19;
 
     switch (below(n, most)) {
     case 0:
@@ -272,15 +272,18 @@ step(async_t *co, node_t *n, int nested)
         return do_thread(co, n);
 
     case 18:
+        return do_file(co, n);
+
     case 19:
+    case 20:
         return do_deadline(co, n, nested);
 
-    case 20:
     case 21:
+    case 22:
         return do_shield(co, n, nested);
 
-    case 22:
     case 23:
+    case 24:
         return do_memory(co, n, nested);
 
     default:

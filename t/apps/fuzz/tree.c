@@ -21,10 +21,11 @@ typedef struct {
     int           trees;
     int           next;
     int64_t       base;
+    const char   *root;
 } run_t;
 
 
-static void
+static int
 tree_init(tree_t *t, run_t *run, int k)
 {
     node_t  *root;
@@ -32,6 +33,7 @@ tree_init(tree_t *t, run_t *run, int k)
     memset(t, 0, offsetof(tree_t, nodes));
 
     t->req = run->req;
+    t->root = run->root;
     t->base = run->base;
     t->seed = run->seed;
     t->number = k;
@@ -49,6 +51,8 @@ tree_init(tree_t *t, run_t *run, int k)
 
     counts.tasks++;
     counts.trees_alive++;
+
+    return files_init(t);
 }
 
 
@@ -65,6 +69,7 @@ tree_check(async_t *co, tree_t *t)
     }
 
     sync_check(co, t);
+    files_end(t);
 
     counts.trees_alive--;
     counts.trees++;
@@ -88,7 +93,10 @@ runner(async_t *co, void *arg)
     }
 
     while (rc == ASYNC_OK && run->next < run->trees) {
-        tree_init(t, run, run->next++);
+        if (!tree_init(t, run, run->next++)) {
+            rc = ASYNC_ERROR;
+            break;
+        }
 
         root = &t->nodes[0];
         root->handle = async_spawn(co, node_body, root);
@@ -118,7 +126,7 @@ runner(async_t *co, void *arg)
 static json_t *
 state_of_worker(void)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, "
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, "
                      "s:i, s:i, s:I, s:o}",
                      "trees", (json_int_t) counts.trees,
                      "tasks", (json_int_t) counts.tasks,
@@ -129,6 +137,7 @@ state_of_worker(void)
                      (json_int_t) counts.threads_returned,
                      "threads_skipped", (json_int_t) counts.threads_skipped,
                      "threads_told", (json_int_t) counts.threads_told,
+                     "files_refused", (json_int_t) counts.files_refused,
                      "bytes_in_use", (json_int_t) bytes_in_use(),
                      "awaits",
                      "ok", (json_int_t) counts.awaits[0],
@@ -165,6 +174,7 @@ ASYNC_HANDLER(run)
     run->seed = (uint64_t) seed;
     run->trees = (int) trees;
     run->next = 0;
+    run->root = async_param(req, "files").data;
 
     /* it counts from before */
     run->base = timeout ? now() + timeout - 100 : 0;
