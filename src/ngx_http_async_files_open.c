@@ -26,6 +26,7 @@ typedef struct {
     ngx_async_disk_file_t     file;
     ngx_uint_t                refs;
     ngx_uint_t                busy;
+    ngx_uint_t                lacks;      /* a piece that was refused */
     ngx_async_profile_t      *profile;
     char                      path[];
 } ngx_http_async_opened_t;
@@ -261,6 +262,12 @@ await_file_put_at(async_t *co, const char *site, async_file_t *f,
     job = ngx_http_async_open_job(co, "await_file_put", site, f,
                                   ngx_async_disk_put, &rc);
     if (job == NULL) {
+
+        if (rc != ASYNC_BUSY && f && f->opened) {
+            /* not in "file": a thread may have that */
+            f->opened->lacks = 1;
+        }
+
         return rc;
     }
 
@@ -361,6 +368,10 @@ ngx_http_async_open_job(ngx_async_task_t *t, const char *await,
     }
 
     reads = (o->file.flags == ASYNC_FILE_READ);
+
+    if (o->lacks && !reads) {
+        o->file.failed = 1;
+    }
 
     if ((op == ngx_async_disk_get && !reads)
         || (op == ngx_async_disk_put && (reads || o->file.failed)))

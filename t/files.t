@@ -22,7 +22,7 @@ use NginxAsync;
 my ($READ, $WRITE, $APPEND, $ATOMIC, $EXCLUSIVE) = (1, 2, 4, 8, 16);
 my ($ERROR, $TIMEOUT, $CANCELLED, $BUSY) = (-1, -2, -3, -5);
 
-my @handlers = qw(run raw both stream copy misuse scopes hold churn hello);
+my @handlers = qw(run raw both stream copy misuse scopes lacks hold churn hello);
 
 my $routes = join '', map { "location = /$_ { async_handler files:$_; }\n" }
     @handlers;
@@ -769,6 +769,14 @@ is_deeply json($n->get('/misuse?root=root&path=a')), [
     [-1, "$mode 0"], [-1, "$mode 9"], [-1, "$mode 6"],
     [-1, 'await_file_write() does not know the flags 4'],
     [-1, 'the file is closed']], 'what is done wrong with a file is said';
+
+{
+    my $r = json($n->get('/lacks?root=root&path=half'));
+    is_deeply [@$r{qw(put rc)}], [$TIMEOUT, $ERROR],
+        'a file that lacks a piece, refused before it began, is not closed well';
+    is $r->{error}, '"half": not all of it could be written', '... says why';
+    ok !there($n, 'root/half'), '... and is not there';
+}
 
 {
     put($n, 'root/large', 'x' x 1_000_000);

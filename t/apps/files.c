@@ -362,6 +362,35 @@ ASYNC_HANDLER(scopes)
 }
 
 
+/* a piece is refused, as its time is over before it begins; the file closed */
+
+static async_rc_t
+too_late(async_t *co, async_file_t *f)
+{
+    ASYNC_DEADLINE(co, 0);
+
+    while (await_yield(co) == ASYNC_OK) { /* void */ }
+
+    return await_file_put(co, f, "lost", 4);
+}
+
+
+ASYNC_HANDLER(lacks)
+{
+    async_rc_t     put;
+    async_file_t  *f;
+
+    ASYNC_TRY(await_file_open(co, root_of(req), async_query(req, "path").data,
+                              ASYNC_FILE_WRITE, &f));
+    ASYNC_TRY(await_file_put(co, f, "whole", 5));
+
+    put = too_late(co, f);
+
+    return answer(co, req, await_file_close(co, f), json_pack("{s:i}", "put",
+                                                              put));
+}
+
+
 /* holds a thread of the pool */
 
 typedef struct { int64_t ms; } hold_t;
