@@ -506,11 +506,12 @@ sub races {
     my ($n, $title) = @_;
 
     my $root = $n->root . '/root';
-    my $pid = fork() // die "fork: $!";
 
     mkdir "$root/real";
     put($n, 'root/real/secret', "mine\n");
     symlink '../out', "$root/evil";
+
+    my $pid = fork() // die "fork: $!";
 
     if ($pid == 0) {
         for (;;) {
