@@ -86,6 +86,7 @@ ASYNC_HANDLER(fence)
 
     threads_check();
     files_check(async_param(req, "files").data);
+    folders_check(async_param(req, "files").data);
 
     open = open_below(async_param(req, "files").data);
     expect_of(open == 0, ((origin_t) { 0, 0, 0 }), "%d files are open", open);

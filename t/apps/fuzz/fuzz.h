@@ -306,6 +306,11 @@ int  files_init(tree_t *t);
 void  files_end(tree_t *t);
 void  files_check(const char *root);
 
+/* folder.c */
+
+async_rc_t  do_folder(async_t *co, node_t *n);
+void  folders_check(const char *root);
+
 /* fence.c */
 
 size_t  bytes_in_use(void);

@@ -272,7 +272,7 @@ step(async_t *co, node_t *n, int nested)
         return do_thread(co, n);
 
     case 18:
-        return do_file(co, n);
+        return below(n, 3) ? do_file(co, n) : do_folder(co, n);
 
     case 19:
     case 20:
