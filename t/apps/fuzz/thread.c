@@ -9,7 +9,8 @@
  *     it has returned in time    once begun, once ended, never told to stop
  *     refused before it began    never begun
  *     refused                    never begun, or begun once and ended, and told
- *                                if it has waited for that
+ *                                if it has waited for that; what is queued is
+ *                                skipped
  *     ASYNC_BUSY                 never begun; so many others wait
  */
 
@@ -38,8 +39,10 @@ struct work_s {
     origin_t      origin;
     thread_e      how;
     int           never;                      /* it cannot have begun */
+    int           left;                       /* when it was refused, or 0 */
 
     /* the thread's */
+    int           late;                       /* it should not have begun */
     int           begun;
     int           ended;
     int           told;
@@ -61,8 +64,14 @@ typedef struct {
 /* those whose await has been refused */
 static work_t  *refused;
 
+/* how many have been so far */
+static int      moment;
+
 /* awaits of the pool "few" just now */
 static int      few;
+
+/* as this thread has begun the job before */
+static __thread int  begun_at;
 
 
 static void
@@ -70,6 +79,24 @@ text_of(const job_t *job, char *text, size_t size)
 {
     (void) snprintf(text, size, "%llx has failed with %d",
                     (unsigned long long) job->in[0], job->rc);
+}
+
+
+/*
+ * One that is refused while it is queued is no thread's any more.  A thread may
+ * just have taken it; but not if it has begun another one since.
+ */
+
+static void
+begins(work_t *w)
+{
+    int  left = __atomic_load_n(&w->left, __ATOMIC_SEQ_CST);
+
+    w->late = left && left <= begun_at;
+
+    begun_at = __atomic_load_n(&moment, __ATOMIC_SEQ_CST);
+
+    (void) __atomic_add_fetch(&w->begun, 1, __ATOMIC_SEQ_CST);
 }
 
 
@@ -81,7 +108,7 @@ in_thread(void *arg)
     job_t   *job = arg;
     work_t  *w = job->work;
 
-    (void) __atomic_add_fetch(&w->begun, 1, __ATOMIC_SEQ_CST);
+    begins(w);
 
     if (w->how == THREAD_SLEEPS) {
         (void) usleep((useconds_t) job->us);
@@ -223,6 +250,9 @@ await_of(async_t *co, node_t *n, job_t *job, const job_t *was, const char *pool)
 
     as_it_was(n, job, was);
 
+    __atomic_store_n(&w->left, moment + 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&moment, moment + 1, __ATOMIC_SEQ_CST);
+
     w->next = refused;
     refused = w;
 
@@ -290,6 +320,8 @@ threads_check(void)
                   "has begun %d times, ended %d times", w->begun, w->ended);
         expect_of(!w->never || !w->begun, w->origin, "a thread has begun, "
                   "although it was refused");
+        expect_of(!w->late, w->origin, "a thread has begun what it should have "
+                  "skipped");
         expect_of(w->told || !w->ended || w->how != THREAD_UNTIL_TOLD,
                   w->origin, "a thread has not been told to stop");
 
