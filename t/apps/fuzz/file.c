@@ -57,6 +57,7 @@ change_begins(file_t *f, int to)
     c->begun = ++moments;
     c->ended = INT_MAX;
     c->sure = 0;
+    c->exclusive = 0;
 
     return f->nchanges++;
 }
@@ -145,6 +146,41 @@ may_be_there(const file_t *f, int begun)
     }
 
     return 0;
+}
+
+
+/*
+ * Of two that have made it, and were allowed to do so only if it was not there,
+ * the second one needs somebody who has removed it.
+ */
+
+static int
+may_be_made(const file_t *f, const change_t *made)
+{
+    int              i, k;
+    const change_t  *c, *d;
+
+    for (i = 1; i < f->nchanges; i++) {
+        c = &f->changes[i];
+
+        if (c == made || !c->sure || !c->exclusive) {
+            continue;
+        }
+
+        for (k = 1; k < f->nchanges; k++) {
+            d = &f->changes[k];
+
+            if (d->to == 0 && (d->ended > c->begun || d->ended > made->begun)) {
+                break;
+            }
+        }
+
+        if (c->ended > made->begun && k == f->nchanges) {
+            return 0;
+        }
+    }
+
+    return may_be(f, 0, made->begun);
 }
 
 
@@ -280,7 +316,9 @@ write_file(async_t *co, node_t *n, file_t *f)
         expect(may_be_there(f, begun), n, "EEXIST, and it is not there");
 
     } else if (flags & ASYNC_FILE_EXCLUSIVE) {
-        expect(may_be(f, 0, begun), n, "ASYNC_FILE_EXCLUSIVE, and it is there");
+        f->changes[i].exclusive = 1;
+        expect(may_be_made(f, &f->changes[i]), n, "ASYNC_FILE_EXCLUSIVE, and "
+               "it is there");
     }
 
     return rc;

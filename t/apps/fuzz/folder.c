@@ -48,6 +48,9 @@ struct folder_s {
 #define OFF     1
 
 
+typedef int (*step_pt)(async_t *co, node_t *n, folder_t *d);
+
+
 static folder_t  *late;
 
 
@@ -340,27 +343,47 @@ remove_folder(async_t *co, node_t *n, folder_t *d)
 }
 
 
-static void
-steps(async_t *co, node_t *n, folder_t *d)
+static int
+remove_b(async_t *co, node_t *n, folder_t *d)
 {
-    (void) (make_folder(co, n, d)
-            || write_entry(co, n, d)
-            || rename_entry(co, n, d)
-            || list_folder(co, n, d)
-            || read_entry(co, n, d)
-            || put_entry(co, n, d)
-            || remove_entry(co, n, d, B)
-            || remove_entry(co, n, d, C)
-            || remove_folder(co, n, d));
+    return remove_entry(co, n, d, B);
+}
+
+
+static int
+remove_c(async_t *co, node_t *n, folder_t *d)
+{
+    return remove_entry(co, n, d, C);
+}
+
+
+static const step_pt  steps[] = {
+    make_folder, write_entry, rename_entry, list_folder, read_entry, put_entry,
+    remove_b, remove_c, remove_folder
+};
+
+#define STEPS  ((int) (sizeof(steps) / sizeof(steps[0])))
+
+
+static int
+walk(async_t *co, node_t *n, folder_t *d, int from, int to)
+{
+    for (/* void */; from < to; from++) {
+        if (steps[from](co, n, d)) {
+            return OFF;
+        }
+    }
+
+    return 0;
 }
 
 
 static void
-steps_in_deadline(async_t *co, node_t *n, folder_t *d, int ms)
+walk_in_deadline(async_t *co, node_t *n, folder_t *d, int from, int ms)
 {
     ASYNC_DEADLINE(co, ms);
 
-    steps(co, n, d);
+    (void) walk(co, n, d, from, STEPS);
 }
 
 
@@ -396,17 +419,14 @@ close_late(async_t *co, node_t *n, folder_t *d)
 static void
 in_its_memory(async_t *co, node_t *n, folder_t *d)
 {
-    int      ms = below(n, 4);
+    int      ms = below(n, 2), bounded = below(n, 2) ? below(n, STEPS) : STEPS;
     place_t  place = place_of(n);
 
     ASYNC_MEMORY(co);
 
-    if (below(n, 2)) {
-        steps(co, n, d);
-
-    } else {
+    if (walk(co, n, d, 0, bounded) == 0 && bounded < STEPS) {
         deadline_begins(n, ms);
-        steps_in_deadline(co, n, d, ms);
+        walk_in_deadline(co, n, d, bounded, ms);
         deadline_ends(n, place);
     }
 

@@ -80,6 +80,7 @@ typedef struct {
     int           begun;
     int           ended;
     int           sure;
+    int           exclusive;                  /* and it was not there before */
 } change_t;
 
 

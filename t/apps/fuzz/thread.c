@@ -23,8 +23,8 @@
 
 #define WORDS  6
 
-/* until it is told to stop: so long at most, in steps of 0.2 ms */
-#define STEPS  100000
+/* until it is told to stop: 10 s at most, in steps of 0.2 ms */
+#define STEPS  50000
 
 
 typedef enum {
