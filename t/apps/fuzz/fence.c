@@ -1,8 +1,8 @@
 
 /*
  * A fence between what threads have done and what comes: each thread of each
- * pool is in a job at the same moment, so that no other one is anywhere, neither
- * queued nor about to begin.  Then what was left open is judged.
+ * pool is in a job at the same moment, so that no other job is anywhere,
+ * neither queued nor about to begin.  Then what was left open is judged.
  */
 
 #include "fuzz.h"

@@ -2,7 +2,8 @@
 /*
  * Handlers of t/fuzz.t: random trees of tasks, and a model of what may happen
  * to them.  /run?seed=S&trees=N plays N trees, ?width= of them at a time;
- * /state says what lives, and what was wrong since the worker began.
+ * /state says what lives, and what was wrong since the worker began; /fence
+ * judges what threads have done.
  *
  * A tree is drawn by random numbers of its own, each node from a number that
  * its parent has drawn, so that a seed draws the same trees again, whatever the
@@ -126,7 +127,8 @@ runner(async_t *co, void *arg)
 static json_t *
 state_of_worker(void)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, "
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+                     "s:{s:I, s:I, s:I, s:I, s:I, s:I}, "
                      "s:i, s:i, s:I, s:o}",
                      "trees", (json_int_t) counts.trees,
                      "tasks", (json_int_t) counts.tasks,
