@@ -906,8 +906,10 @@ ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
  * - with ASYNC_FILE_ATOMIC the file, new or not, is written under another name
  *   in its directory (".async-" and 16 digits), synchronized, and renamed: who
  *   reads sees the old one or the new one, never a part, also after the machine
- *   has crashed.  It keeps the permissions of the old one, not the owner.  A
- *   symbolic link is replaced, not followed;
+ *   has crashed.  The directory is synchronized, too, unless the workers may
+ *   not read it: what has been answered ASYNC_OK outlasts a crash.  The file
+ *   keeps the permissions of the old one, not the owner.  A symbolic link is
+ *   replaced, not followed;
  * - what could not be appended as a whole is cut off again, unless others have
  *   appended behind it;
  * - but an existing file that is overwritten without ASYNC_FILE_ATOMIC is lost.

@@ -32,7 +32,10 @@ static ssize_t ngx_async_disk_once(ngx_async_disk_file_t *f, const char *p,
     size_t len, off_t offset);
 static void ngx_async_disk_cut(ngx_async_disk_file_t *f, off_t start,
     size_t done);
+static int ngx_async_disk_rename_temp(ngx_async_disk_t *d,
+    ngx_async_disk_file_t *f);
 static int ngx_async_disk_link(ngx_async_disk_file_t *f);
+static int ngx_async_disk_sync_dir(int dir);
 static void ngx_async_disk_close_dir(ngx_async_disk_file_t *f);
 
 
@@ -415,8 +418,9 @@ ngx_async_disk_finish(ngx_async_disk_t *d, ngx_async_disk_file_t *f)
         goto failed;
     }
 
-    if (f->temp[0] && ngx_async_disk_link(f) == -1) {
-        goto failed;
+    if (f->temp[0] && ngx_async_disk_rename_temp(d, f) == -1) {
+        ngx_async_disk_discard(f);
+        return -1;
     }
 
     ngx_async_disk_close_dir(f);
@@ -430,6 +434,26 @@ failed:
     ngx_async_disk_discard(f);
 
     return -1;
+}
+
+
+/* Gives the file its name; when that has been done, it stays. */
+
+static int
+ngx_async_disk_rename_temp(ngx_async_disk_t *d, ngx_async_disk_file_t *f)
+{
+    if (ngx_async_disk_link(f) == -1) {
+        return ngx_async_disk_fail(d, errno, NULL);
+    }
+
+    f->temp[0] = '\0';
+
+    if (ngx_async_disk_sync_dir(f->dir) == -1) {
+        return ngx_async_disk_fail(d, errno, "it is there, but its directory "
+                                   "could not be synchronized");
+    }
+
+    return 0;
 }
 
 
@@ -447,6 +471,36 @@ ngx_async_disk_link(ngx_async_disk_file_t *f)
     }
 
     (void) unlinkat(f->dir, f->temp, 0);
+
+    return 0;
+}
+
+
+/*
+ * The new name is to outlast a crash, too.  A directory that may be written but
+ * not read cannot be opened for that; some file systems know no such thing.
+ */
+
+static int
+ngx_async_disk_sync_dir(int dir)
+{
+    int  fd, rv, err;
+
+    fd = openat(dir, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return (errno == EACCES) ? 0 : -1;
+    }
+
+    rv = fsync(fd);
+    err = errno;
+
+    (void) close(fd);
+
+    if (rv == -1 && err != EINVAL && err != ENOTSUP) {
+        errno = err;
+        return -1;
+    }
 
     return 0;
 }

@@ -909,11 +909,133 @@ for my $signal (qw(QUIT TERM)) {
     $n->stop;
 }
 
+# A library that stands before the system's calls; undef: none can be compiled.
+sub shim {
+    my ($text) = @_;
+
+    my $dir = NginxAsync::Guard::temp_dir('shim');
+    NginxAsync::Env::spew("$dir/shim.c", $text);
+
+    my $out = NginxAsync::run(qw(gcc -O1 -shared -fPIC), "$dir/shim.c", '-o',
+        "$dir/shim.so", '-ldl');
+
+    if ($?) {
+        diag $out;
+        return;
+    }
+
+    chmod 0755, "$dir/shim.so";
+
+    return "$dir/shim.so";
+}
+
+# ---- what reaches the disk, in which order
+
+SKIP: {
+    my $shim = shim(<<'EOF_C');
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void told(const char *what)
+{
+    int  fd = open(getenv("SHIM_LOG"), O_WRONLY|O_APPEND);
+
+    if (write(fd, what, strlen(what)) < 0) { /* void */ }
+    close(fd);
+}
+
+int fsync(int fd)
+{
+    struct stat  st;
+
+    fstat(fd, &st);
+    told(S_ISDIR(st.st_mode) ? "directory " : "file ");
+
+    if (S_ISDIR(st.st_mode) && getenv("SHIM_ERRNO")) {
+        errno = atoi(getenv("SHIM_ERRNO"));
+        return -1;
+    }
+
+    return syscall(SYS_fsync, fd);
+}
+
+int renameat(int from, const char *name, int to, const char *new_name)
+{
+    told("rename ");
+    return syscall(SYS_renameat2, from, name, to, new_name, 0);
+}
+
+int linkat(int from, const char *name, int to, const char *new_name, int flags)
+{
+    told("link ");
+    return syscall(SYS_linkat, from, name, to, new_name, flags);
+}
+EOF_C
+    skip 'the shim does not compile', 1 if !$shim;
+
+    my $dir = NginxAsync::Guard::temp_dir('told');
+
+    for my $errno ('', POSIX::EINVAL(), POSIX::EIO()) {
+        my $told = "$dir/told$errno";
+        my $n = nginx(env => { LD_PRELOAD => $shim, SHIM_LOG => $told,
+            length $errno ? (SHIM_ERRNO => $errno) : () },
+            env_names => ['SHIM_LOG', 'SHIM_ERRNO']);
+
+        my $writes = sub {
+            my ($path, $flags) = @_;
+            NginxAsync::Env::spew($told, '');
+            chmod 0666, $told;
+            return call($n, 'write', $path, body => 'new', flags => $flags);
+        };
+
+        if ($errno eq POSIX::EIO()) {
+            fails($writes->('a', $ATOMIC), $errno, '"a": it is there, but its '
+                . 'directory could not be synchronized',
+                'a directory that cannot be synchronized');
+            is get($n, 'root/a'), 'new', '... the file has been replaced';
+            is all($n, 'root'), 'a b dir empty', '... and nothing is left';
+
+        } else {
+            my $why = $errno ? 'a file system that does not synchronize directories, '
+                : '';
+            is $writes->('a', $ATOMIC)->{rc}, 0, "${why}an atomic write";
+            is NginxAsync::Env::slurp($told), 'file rename directory ',
+                '... the data, the name, the directory';
+            is $writes->('x', $ATOMIC | $EXCLUSIVE)->{rc}, 0, '... of a new one';
+            is NginxAsync::Env::slurp($told), 'file link directory ', '... too';
+            is $writes->('b', 0)->{rc}, 0, '... another write';
+            is NginxAsync::Env::slurp($told), '', '... is the kernel\'s business';
+        }
+
+        $n->stop;
+    }
+}
+
+subtest 'a directory that may not be read' => sub {
+    plan skip_all => 'the workers are root'
+        if $> == 0 && NginxAsync::Env::worker_user() =~ /^root\b/;
+
+    my $n = nginx();
+
+    chmod 0333, $n->root . '/root/dir';
+    is call($n, 'write', 'dir/c', body => 'new', flags => $_)->{rc}, 0,
+        "is written to, flags $_" for 0, $ATOMIC;
+    chmod 0755, $n->root . '/root/dir';
+    is get($n, 'root/dir/c'), 'new', '... and has it';
+    $n->stop;
+};
+
 # ---- without openat2(): as of an old kernel, and as of a sandbox
 
 SKIP: {
-    my $dir = NginxAsync::Guard::temp_dir('shim');
-    NginxAsync::Env::spew("$dir/shim.c", <<'EOF_C');
+    my $shim = shim(<<'EOF_C');
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -937,14 +1059,10 @@ long syscall(long n, long a, long b, long c, long d, long e, long f)
     return real(n, a, b, c, d, e, f);
 }
 EOF_C
-
-    my $out = NginxAsync::run(qw(gcc -O1 -shared -fPIC), "$dir/shim.c", '-o',
-        "$dir/shim.so", '-ldl');
-    skip "the shim does not compile: $out", 1 if $?;
-    chmod 0755, "$dir/shim.so";
+    skip 'the shim does not compile', 1 if !$shim;
 
     for my $env ({}, { NO_OPENAT2_EPERM => 1 }) {
-        my $n = nginx(env => { LD_PRELOAD => "$dir/shim.so", %$env },
+        my $n = nginx(env => { LD_PRELOAD => $shim, %$env },
             env_names => ['NO_OPENAT2_EPERM']);
         my $how = %$env ? 'EPERM' : 'ENOSYS';
 
