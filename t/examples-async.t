@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Select;
 use JSON::PP qw(decode_json encode_json);
+use POSIX ();
 use Test::More;
 
 use NginxAsync;
@@ -173,6 +174,114 @@ subtest 'gather' => sub {
 };
 
 # ---- examples/sse
+
+# A page in Chromium, which is told what to do through two pipes (--remote-
+# debugging-pipe); undef without one.  Returns what evaluates JavaScript there.
+sub browser {
+    my ($url) = @_;
+
+    my ($binary) = grep { -x } $ENV{TEST_NGINX_CHROMIUM} // (),
+        map { "/usr/bin/$_" } qw(chromium chromium-headless-shell
+        chromium-browser google-chrome);
+    return if !$binary;
+
+    pipe my $commands, my $to or die "pipe: $!";
+    pipe my $from, my $answers or die "pipe: $!";
+    NginxAsync::Guard::tell_watchdog('hello');
+    my $profile = NginxAsync::Guard::temp_dir('chromium');
+    my $pid = fork() // die "fork: $!";
+
+    if ($pid == 0) {
+        NginxAsync::Guard::enlist();
+        open STDERR, '>', '/dev/null';
+        POSIX::dup2(fileno $commands, 33);
+        POSIX::dup2(fileno $answers, 34);
+        POSIX::dup2(33, 3);
+        POSIX::dup2(34, 4);
+        exec $binary, qw(--headless --no-sandbox --disable-gpu
+            --disable-dev-shm-usage --remote-debugging-pipe),
+            "--user-data-dir=$profile" or POSIX::_exit(127);
+    }
+
+    close $_ for $commands, $answers;
+
+    my ($id, $buffer) = (0, '');
+    my $ask = sub {
+        my ($method, $session, %params) = @_;
+
+        syswrite $to, encode_json({ id => ++$id, method => $method,
+            params => \%params, $session ? (sessionId => $session) : () })
+            . "\0";
+
+        while (1) {
+            while ((my $end = index $buffer, "\0") != -1) {
+                my $answer = decode_json(substr $buffer, 0, $end);
+                substr $buffer, 0, $end + 1, '';
+                return $answer->{result} if ($answer->{id} // 0) == $id;
+            }
+
+            IO::Select->new($from)->can_read(60)
+                && sysread $from, $buffer, 65536, length $buffer
+                or die "nothing comes from $binary\n";
+        }
+    };
+
+    my $target  = $ask->('Target.createTarget', undef, url => $url)->{targetId};
+    my $session = $ask->('Target.attachToTarget', undef, targetId => $target,
+        flatten => JSON::PP::true)->{sessionId};
+
+    return sub {
+        my ($script) = @_;
+
+        return $ask->('Runtime.evaluate', $session, expression => $script)
+            ->{result}{value} if defined $script;
+
+        $ask->('Browser.close');
+        waitpid $pid, 0;
+        return NginxAsync::Guard::forget($pid);
+    };
+}
+
+subtest 'the page of sse in a browser' => sub {
+    my $nginx = example('sse');
+    my $page  = eval { browser('http://127.0.0.1:' . $nginx->port(0) . '/') };
+
+    plan skip_all => 'no Chromium, or it does not run' . ($@ && ": $@")
+        if !$page;
+
+    my $shows = sub {
+        my ($id, $pattern, $title) = @_;
+        my $text;
+
+        ok $nginx->wait_until(sub {
+            $text = $page->("document.getElementById('$id').textContent") // '';
+            return $text =~ $pattern;
+        }, 60), $title or diag $text;
+    };
+
+    $shows->('count', qr/^[1-9]/, 'an event has come');
+    $shows->('time', qr/^\d\d:\d\d:\d\d$/, '... with the time');
+    $shows->('watching', qr/^1$/, '... and how many watch');
+    $shows->('state', qr/^live$/, '... it is live');
+    $shows->('count', qr/^[2-9]|\d\d/, '... and goes on');
+
+    $page->("document.getElementById('start').click()");
+    $shows->('start', qr/^(?:[1-5]|Liftoff!)$/, 'a button starts a countdown');
+    $shows->('start', qr/^Liftoff!$/, '... to its end');
+    ok !$page->("document.getElementById('start').disabled"),
+        '... once more, if one likes';
+
+    $nginx->kill_worker('KILL');
+
+    my $shown = "+document.getElementById('count').textContent";
+    my $count = $page->($shown);
+    ok $nginx->wait_until(sub { $page->($shown) >= $count + 3 }, 60),
+        'a worker dies, and another one goes on from there';
+    $shows->('state', qr/^live$/, '... live');
+
+    $page->();
+    $nginx->stop;
+};
 
 subtest 'sse' => sub {
     my $nginx = example('sse', 'heartbeat  15000' => 'heartbeat  1100',

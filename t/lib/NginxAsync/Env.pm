@@ -20,6 +20,7 @@ Names are those of Test::Nginx where it has one.
     TEST_NGINX_LD_PRELOAD     a library for nginx; "asan" is gcc's libasan
     TEST_NGINX_STOP_TIMEOUT   seconds that QUIT may take    5 (ASan: 20)
     TEST_NGINX_LOG_TIMEOUT    seconds to wait for a log line  2
+    TEST_NGINX_CHROMIUM       a browser for pages         /usr/bin/chromium, say
     TEST_NGINX_VERBOSE        1: say what is being done
 
 =cut
