@@ -1,0 +1,398 @@
+#!/usr/bin/perl
+
+# Every await while its worker is replaced, goes, or is stopped; while its
+# client leaves, and when a deadline passes: one table of them, two of each at
+# once, over HTTP/1.1; those of the request over TLS, HTTP/2 and in an SSI
+# subrequest, too.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use NginxAsync;
+use NginxAsync::Http2;
+
+# what an await is about, and files that it needs
+my %before = map { $_ => '' } qw(file_read file_stat file_remove file_rename
+    file_open file_get);
+
+my @kinds = qw(sleep yield body json body_read send sse join ended all gather
+    any within shield lock acquire event get put thread file_read file_write
+    file_append file_stat file_list file_remove file_rename file_mkdir
+    file_rmdir file_open file_get file_put file_close);
+
+# over other connections than those of plain HTTP/1.1
+my @some = qw(sleep body json body_read send sse all lock get thread file_read
+    file_write file_put);
+
+my %has_body = map { $_ => 1 } qw(body json body_read);
+
+# What a subrequest has of a body it has at once.
+my %kinds_of = (plain => \@kinds, tls => \@some, h2 => \@some, h2s => \@some,
+    ssi => [grep { !$has_body{$_} } @some]);
+
+my @vias = qw(plain tls h2 h2s ssi);
+my %port = (plain => 1, ssi => 1, tls => 2, h2 => 3, h2s => 4);
+
+my $letters = join('', 'a' .. 'z') x 38462;
+my %much = (send => substr($letters, 0, 1_000_000),
+    sse => 'data: ' . substr($letters, 0, 1_000_000) . "\n\n");
+
+my ($TIMEOUT, $CANCELLED, $CLOSED) = (-2, -3, -4);
+
+my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
+    ? ('', 'http2 on;') : (' http2', '');
+
+# Buffers of connections are small: a large response waits for its reader.
+sub nginx {
+    my (%o) = @_;
+
+    my $http = delete $o{http} // '';
+    my %listen = (1 => '', 2 => ' ssl', 3 => $h2_listen, 4 => " ssl$h2_listen");
+
+    my $servers = join '', map { <<"EOF_CONF" } sort keys %listen;
+        server {
+            listen 127.0.0.1:\$TEST_NGINX_RAND_PORT_$_ sndbuf=32k$listen{$_};
+            ${\ ($_ > 2 ? $h2_on : '')}
+
+            location = /await { async_handler awaits:await; }
+            location = /short { async_handler awaits:await; async_timeout 300ms; }
+            location = /hold  { async_handler awaits:hold; }
+            location = /hello { async_handler awaits:hello; }
+            location = /ssi.html {
+                ssi on;
+                root \$TEST_NGINX_SERVER_ROOT/html;
+                types { } default_type text/html;
+            }
+        }
+EOF_CONF
+
+    my $n = NginxAsync->new(connections => 1024,
+        files => { 'ssi.html' => '[<!--# include virtual="/await?$args" -->]' },
+        conf => {
+            main => "thread_pool default threads=1;\n"
+                . 'thread_pool many threads=16;',
+            http => <<"EOF_CONF" });
+        async_app \$TEST_NGINX_APPS/awaits.so;
+        async_timeout 1h;
+        async_param dir \$TEST_NGINX_SERVER_ROOT/gates;
+        async_param root \$TEST_NGINX_SERVER_ROOT/root;
+        ssl_certificate \$TEST_NGINX_SERVER_ROOT/tls.crt;
+        ssl_certificate_key \$TEST_NGINX_SERVER_ROOT/tls.key;
+        $http
+        $servers
+EOF_CONF
+
+    for my $dir (qw(root gates)) {
+        mkdir $n->root . "/$dir";
+        chmod 0777, $n->root . "/$dir";
+    }
+
+    return $n->start;
+}
+
+
+sub touch { my ($n, $name) = @_; return $n->write_file("gates/$name", '') }
+
+# ---- clients: what they ask, the rest that they send, the answer, the end
+
+sub asks_http1 {
+    my ($n, $via, $p, $kind, $args) = @_;
+
+    my $c = $n->connect(port => $n->port($port{$via}), tls => $via eq 'tls',
+        rcvbuf => 32768, timeout => 60);
+
+    if ($has_body{$kind}) {
+        $c->send_request('POST', "$p?$args", headers => ['Content-Length', 8,
+            'Content-Type', 'application/json']);
+        $c->send('"two');
+
+    } else {
+        $c->send_request('GET', ($via eq 'ssi' ? '/ssi.html' : $p) . "?$args");
+    }
+
+    return (
+        rest   => sub { $c->send('par"') if $has_body{$kind} },
+        answer => sub { return $c->response },
+        leave  => sub { return $c->reset },
+        close  => sub { return $c->close },
+    );
+}
+
+
+sub asks_http2 {
+    my ($h, $c, $p, $kind, $args) = @_;
+
+    my $body = $has_body{$kind};
+    my $id   = $h->request($body ? 'POST' : 'GET', "$p?$args",
+        end => !$body, headers => $body ? ['content-length', 8,
+        'content-type', 'application/json'] : []);
+
+    $h->data($id, '"two', 0) if $body;
+
+    return (
+        rest   => sub {
+            $h->data($id, 'par"', 1) if $body;
+            $h->window($id, 2_000_000) if $much{$kind};
+        },
+        answer => sub { return $h->response($id) },
+        leave  => sub { return $h->reset($id) },
+        close  => sub { return $c->close },
+    );
+}
+
+
+# Two of each kind; those of HTTP/2 are streams of one connection.
+sub clients {
+    my ($n, %o) = @_;
+
+    my @clients;
+    my $skip = $o{skip} // {};
+
+    for my $via (@{ $o{vias} // \@vias }) {
+        my ($h, $c);
+
+        if ($via =~ /^h2/) {
+            $c = $n->connect(timeout => 60, port => $n->port($port{$via}),
+                $via eq 'h2s' ? (tls => 1, alpn => ['h2']) : ());
+            $h = NginxAsync::Http2->new($c);
+
+            # that of each stream is what holds it
+            $h->window(0, 100_000_000);
+        }
+
+        for my $kind (grep { !$skip->{$_} } @{ $kinds_of{$via} }) {
+            for my $id (map { "$via-$kind-$_" } 1, 2) {
+                prepare($n, $kind, $id);
+
+                my $args = "on=$kind&id=$id" . ($o{args} // '');
+                my @how  = ($o{path} // '/await', $kind, $args);
+
+                push @clients, { id => $id, kind => $kind, via => $via,
+                    $h ? asks_http2($h, $c, @how) : asks_http1($n, $via, @how) };
+            }
+        }
+    }
+
+    return @clients;
+}
+
+
+sub prepare {
+    my ($n, $kind, $id) = @_;
+
+    my $path = $n->root . "/root/$id";
+
+    NginxAsync::Env::spew($path, 'old') if defined $before{$kind};
+
+    if ($kind eq 'file_rmdir') {
+        mkdir $path;
+        chmod 0777, $path;
+    }
+}
+
+
+# What has become of the files, those that are left in the middle included.
+sub files {
+    my ($n) = @_;
+
+    my $dir = $n->root . '/root';
+    opendir my $d, $dir or die "$dir: $!";
+
+    return { map { $_ => -d "$dir/$_" ? 'dir' : NginxAsync::Env::slurp(
+        "$dir/$_") } grep { !/^\.\.?$/ } readdir $d };
+}
+
+
+my %left = (map({ $_ => '' } qw(file_read file_stat file_open file_get)),
+    file_rename => '-renamed', file_write => '', file_append => '',
+    file_mkdir => '', file_put => '', file_close => '');
+
+sub files_after {
+    my (@clients) = @_;
+
+    return { map { my $k = $_->{kind};
+        defined $left{$k} ? ("$_->{id}$left{$k}" => $k eq 'file_mkdir' ? 'dir'
+            : defined $before{$k} ? 'old' : 'new') : () } @clients };
+}
+
+
+# Until all of them have said so; the rest is named.
+sub said {
+    my ($n, $what, $title, @clients) = @_;
+
+    my @missing;
+    my $ok = $n->wait_until(sub {
+        my %said = map { $_ => 1 } $n->log =~ /<(\S+) $what>/g;
+        @missing = grep { !$said{$_} } map { $_->{id} } @clients;
+        return !@missing;
+    }, 60);
+
+    return ok($ok, $title) || diag "not $what: @missing";
+}
+
+
+# All of them in the middle of their await, and the thread for files held.
+sub in_the_middle {
+    my ($n, %o) = @_;
+
+    my @clients = clients($n, %o);
+    said($n, 'ready', 'all are ready', @clients);
+
+    my $hold = $n->connect(port => $n->port(1), timeout => 60)
+        ->send_request('GET', '/hold');
+    ok $n->wait_for_log(qr/<in a thread>/, 60), 'the thread for files is held';
+
+    touch($n, 'begin');
+    said($n, 'begins', 'all begin', @clients);
+
+    return ($hold, @clients);
+}
+
+
+sub all_answer {
+    my ($hold, @clients) = @_;
+
+    $_->{rest}->() for @clients;
+    is $hold->response->body, 'held', 'the thread is let go';
+
+    for my $c (@clients) {
+        my $r = eval { $c->{answer}->() };
+        my $want = $much{ $c->{kind} } // "$c->{kind} 0";
+
+        $want = "[$want]" if $c->{via} eq 'ssi';
+
+        my $body = $r ? $r->body : '';
+        ok $r && $r->status == 200 && $body eq $want, "... $c->{id}"
+            or diag $@ || $r->status . ' ' . substr($body, 0, 100) . ' '
+                . length $body;
+    }
+}
+
+# ---- what has begun is brought to its end
+
+for my $how (qw(reload QUIT)) {
+    my $n   = nginx();
+    my $old = $n->worker;
+    my ($hold, @clients) = in_the_middle($n);
+
+    if ($how eq 'QUIT') {
+        $n->signal('QUIT');
+        ok $n->wait_for_log(qr/gracefully shutting down/, 60), 'QUIT';
+
+    } else {
+        is $n->reload(bound => 60), undef, 'a reload';
+        isnt $n->worker, $old, '... a new worker';
+        is $n->get('/hello', port => $n->port(1))->body, "hello\n",
+            '... that serves';
+        ok NginxAsync::Server::alive($old), '... while the old one is there';
+    }
+
+    is scalar(() = $n->log =~ /<\S+ -?\d+>/g), 0, '... ends no await';
+    touch($n, 'gate');
+    all_answer($hold, @clients);
+
+    $_->{close}->() for @clients;
+    ok $n->wait_until(sub { !NginxAsync::Server::alive($old) }, 60),
+        "$how: then the worker goes";
+    is_deeply files($n), files_after(@clients), '... and the files are whole';
+    $n->stop;
+}
+
+# ---- what cannot be waited for is cancelled
+
+# A shield goes on, for as long as it has been said.
+my %shielded = (skip => { shield => 1 });
+
+for my $how ('TERM', 'async_shutdown_timeout') {
+    my $timeout = $how eq 'TERM' ? '1h' : '500ms';
+    my $n = nginx(http => "async_shutdown_timeout $timeout;");
+    my ($hold, @clients) = in_the_middle($n, %shielded);
+
+    $n->signal($how eq 'TERM' ? 'TERM' : 'QUIT');
+    said($n, $CANCELLED, "$how: all are cancelled", @clients);
+    is_deeply [$n->log =~ /<(\S+ (?!$CANCELLED)-?\d+)>/g], [],
+        '... none is told anything else';
+    $_->{close}->() for @clients;
+    ok $n->wait_until(sub { !$n->running }, 60), '... and the worker goes';
+    is_deeply { map { $_ => 1 } grep { /^\.async|-(?:write|append|mkdir)-/ }
+        keys %{ files($n) } }, {}, '... nothing is half written';
+    $n->stop;
+}
+
+# ---- clients that leave
+
+{
+    my $n = nginx();
+    my ($hold, @clients) = in_the_middle($n, %shielded);
+
+    $_->{leave}->() for @clients;
+
+    # one that reads sees that the client has gone before it is told
+    my @reads = grep { $_->{kind} eq 'body_read' } @clients;
+    my @sends = grep { $much{ $_->{kind} } } @clients;
+    my %other = map { $_->{id} => 1 } @reads, @sends;
+
+    said($n, $CANCELLED, 'clients leave, and the awaits end',
+        grep { !$other{ $_->{id} } } @clients);
+    said($n, "(?:$CANCELLED|$CLOSED)", '... those of the request, too',
+        @reads, @sends);
+
+    $hold->reset;
+    $_->{close}->() for grep { $_->{via} =~ /^h2/ } @clients;
+    is $n->get('/hello', port => $n->port(1))->body, "hello\n",
+        '... and the worker serves';
+    ok $n->stop, '... and nothing is left';
+}
+
+# ---- deadlines: of a block, and async_timeout
+
+{
+    my $n = nginx();
+    my ($hold, @clients) = in_the_middle($n, %shielded, args => '&deadline=50');
+
+    said($n, $TIMEOUT, 'a deadline passes', @clients);
+
+    for my $c (grep { !$much{ $_->{kind} } } @clients) {
+        my $r = eval { $c->{answer}->() };
+        my $want = "$c->{kind} $TIMEOUT";
+
+        is $r ? $r->body : $@, $c->{via} eq 'ssi' ? "[$want]" : $want,
+            "... $c->{id} is told, and answers";
+    }
+
+    touch($n, 'gate');
+    $hold->response;
+    $_->{close}->() for @clients;
+    ok $n->stop, '... and nothing is left';
+}
+
+{
+    my $n = nginx();
+
+    my $hold = $n->connect(port => $n->port(1), timeout => 60)
+        ->send_request('GET', '/hold');
+    ok $n->wait_for_log(qr/<in a thread>/, 60), 'the thread for files is held';
+    touch($n, 'begin');
+
+    # a stream that has begun has no such bound
+    my @clients = clients($n, path => '/short', vias => [qw(plain h2)],
+        skip => { shield => 1, send => 1, sse => 1 });
+
+    for my $c (@clients) {
+        my $r = eval { $c->{answer}->() };
+        is $r ? $r->status : $@, 504, "async_timeout: $c->{id}";
+    }
+
+    said($n, $TIMEOUT, '... all are told', @clients);
+    touch($n, 'gate');
+    $hold->response;
+    $_->{close}->() for @clients;
+    ok $n->stop, '... and nothing is left';
+}
+
+done_testing;
