@@ -596,7 +596,7 @@ ASYNC_LOOP int async_event_is_set(async_t *co, const async_event_t *event);
 /*
  * A queue of pointers, at most "limit" of them.  What is in it when nobody
  * takes it out any more is its user's to free: async_try_get() says when it is
- * empty.
+ * empty.  One that goes is to be empty: otherwise it holds memory of its own.
  */
 typedef struct { size_t limit; void *opaque[8]; } async_queue_t;
 
