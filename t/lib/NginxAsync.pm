@@ -325,7 +325,7 @@ sub log  { return $_[0]{server}->log_from($_[1] // 0) }
 sub wait_until {
     my (undef, $condition, $bound) = @_;
 
-    return NginxAsync::Server::wait_until($bound // 10, $condition);
+    return NginxAsync::Server::wait_until($bound // 30, $condition);
 }
 
 
@@ -413,7 +413,7 @@ sub http2 {
 
     my $port = $o{port} // $self->port(0);
     my $out  = run('curl', '-sSi', '--http2-prior-knowledge', '--max-time',
-        $o{timeout} // 10, @args, "http://127.0.0.1:$port$uri");
+        $o{timeout} // 30, @args, "http://127.0.0.1:$port$uri");
 
     $out =~ s/\A(.*?\r\n\r\n)//s or die "curl: $out\n";
 

@@ -23,7 +23,7 @@ use Test::More ();
 
 use NginxAsync::Server;
 
-my $LINE_BOUND = $ENV{TEST_NGINX_LOG_TIMEOUT} || 2;
+my $LINE_BOUND = $ENV{TEST_NGINX_LOG_TIMEOUT} || 10;
 
 # error_log, no_error_log and grep_error_log, on what is new in the log
 sub error_log {

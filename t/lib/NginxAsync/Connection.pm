@@ -35,7 +35,7 @@ use NginxAsync::Response;
 sub new {
     my ($class, %o) = @_;
 
-    my $timeout = $o{timeout} // 10;
+    my $timeout = $o{timeout} // 30;
     my $socket  = $o{path} ? connect_unix(%o) : connect_inet($timeout, %o);
 
     if ($o{tls}) {
