@@ -15,6 +15,7 @@ our $HttpConfig = 'async_app $TEST_NGINX_APPS/sleep.so;';
 our $Routes = q{
     location / {
         async_route  GET  "/nap/{tag}/{ms}"  nap;
+        async_route  GET  "/three/{tag}/{ms}"  nap_of_three;
         async_route  GET  /naps            naps;
         async_route  GET  /no-times        no_times;
         async_route  GET  /no-time         no_time;
@@ -70,6 +71,19 @@ sub trace {
     return $c->response->body;
 }
 
+# The same, as soon as it has that in it.
+sub traced {
+    my ($pattern) = @_;
+
+    my $trace = '';
+    NginxAsync::Server::wait_until(20, sub {
+        $trace .= trace();
+        return $trace =~ $pattern;
+    });
+
+    return $trace;
+}
+
 run_tests();
 
 __DATA__
@@ -85,9 +99,8 @@ a slept
 === TEST 2: code before the await runs at once, code after it on completion
 --- init
 main::trace();
-($main::c) = main::at_once('/nap/a/500');
-Time::HiRes::sleep(0.1);
-$main::before = main::trace();
+($main::c) = main::at_once('/nap/a/1000');
+$main::before = main::traced(qr/<a/);
 $main::c->response;
 $main::before .= ' ' . main::trace();
 --- request
@@ -103,11 +116,11 @@ sub { $main::before }
 --- init
 main::trace();
 $_->response
-    for main::at_once('/nap/slow/900', '/nap/fast/300', '/nap/mid/600');
+    for main::at_once('/three/slow/600', '/three/fast/200', '/three/mid/400');
 --- request
 GET /trace
 --- response_body chomp
-<slow<fast<midfast>mid>slow>
+...fast>mid>slow>
 
 
 
@@ -229,11 +242,13 @@ timed out
 --- init
 main::trace();
 ($main::stubborn) = main::at_once('/short/stubborn');
-Time::HiRes::sleep(1);
+$main::refused = main::traced(qr/refused/);
 $_->response for main::at_once('/naps', '/locals', '/stop');
 $main::stubborn->response;
 --- request
 GET /trace
+--- response_body_filters eval
+sub { "$main::refused$_[0]" }
 --- response_body eval
 "refused stopped "
 --- error_log eval
@@ -253,13 +268,9 @@ ok []
 --- init
 main::trace();
 ($main::c) = main::at_once('/left');
-Time::HiRes::sleep(0.2);
+main::traced(qr/waits/);
 $main::c->reset;
-$main::left = '';
-NginxAsync::Server::wait_until(5, sub {
-    $main::left .= main::trace();
-    $main::left =~ /left/;
-});
+$main::left = main::traced(qr/left .*: ./);
 --- request
 GET /trace
 --- response_body_filters eval
@@ -275,9 +286,9 @@ qr{"GET /left HTTP/1.1" 499 }
 --- init
 main::trace();
 ($main::lender) = main::at_once('/lend');
-NginxAsync::Server::wait_until(5, sub { main::trace() =~ /lent/ });
-(main::at_once('/borrow'))[0]->eof(5);
-NginxAsync::Server::wait_until(5, sub {
+main::traced(qr/lent/);
+(main::at_once('/borrow'))[0]->eof;
+NginxAsync::Server::wait_until(20, sub {
     eval { (main::at_once('/naps'))[0]->response->status == 200 };
 });
 --- request
@@ -293,9 +304,9 @@ zero and more
 --- init
 main::trace();
 ($main::lender) = main::at_once('/lend');
-NginxAsync::Server::wait_until(5, sub { main::trace() =~ /lent/ });
-(main::at_once('/borrow-yield'))[0]->eof(5);
-NginxAsync::Server::wait_until(5, sub {
+main::traced(qr/lent/);
+(main::at_once('/borrow-yield'))[0]->eof;
+NginxAsync::Server::wait_until(20, sub {
     eval { (main::at_once('/naps'))[0]->response->status == 200 };
 });
 --- request

@@ -70,6 +70,30 @@ ASYNC_HANDLER(nap)
 }
 
 
+/* The sleeps of three begin together, however far apart their clients came. */
+
+ASYNC_HANDLER(nap_of_three)
+{
+    int64_t      ms;
+    static int   came;
+    async_str_t  tag;
+
+    ASYNC_TRY(async_path_int(req, "ms", &ms));
+    tag = async_path(req, "tag");
+
+    note("%s", ".");
+
+    for (came++; came < 3; /* void */ ) {
+        ASYNC_TRY(await_yield(co));
+    }
+
+    ASYNC_TRY(await_sleep(co, ms));
+    note("%s>", tag.data);
+
+    return async_empty(req, 204);
+}
+
+
 ASYNC_HANDLER(naps)
 {
     ASYNC_TRY(await_sleep(co, 0));
@@ -296,6 +320,7 @@ ASYNC_HANDLER(left)
 {
     async_rc_t  rc;
 
+    note("%s", "waits ");
     rc = await_sleep(co, 60000);
 
     note("left %s: ", name_of(rc));
