@@ -166,8 +166,11 @@ sub pid_of { return $_[0]->body =~ /"pid":(\d+)/ ? $1 : undef }
 
     ok runs($n, $_, 2), "a startup that fails ($_)" for qw(tick tock);
     for my $pid ($n->workers) {
-        like join(', ', map { "$_->[1] $_->[2]" }
-            grep { $_->[0] == $pid } said($n)),
+        my $said = sub { join ', ', map { "$_->[1] $_->[2]" }
+            grep { $_->[0] == $pid } said($n) };
+
+        $n->wait_until(sub { $said->() =~ /, t/ });
+        like $said->(),
             qr/^start begins, start gives up, start begins, start ends, t/,
             "... is waited for until it succeeds ($pid)";
     }
@@ -194,9 +197,12 @@ sub pid_of { return $_[0]->body =~ /"pid":(\d+)/ ? $1 : undef }
     my $n = nginx(['100ms tick'], { tick => 'sleep 250' });
 
     ok runs($n, 'tick', 3), 'a function that takes longer than its time';
+    my @left_out;
+    ok $n->wait_until(sub {
+        @left_out = $n->log =~ /\[info\] .*async periodic "every:tick" is left out since the run before has not ended, so far (\d+) times/g;
+        return @left_out >= 3;
+    }), '... what is due meanwhile is left out';
     is_deeply overlaps($n, 'tick'), [], '... does not run twice at once';
-    my @left_out = $n->log =~ /\[info\] .*async periodic "every:tick" is left out since the run before has not ended, so far (\d+) times/g;
-    cmp_ok scalar @left_out, '>=', 3, '... what is due meanwhile is left out';
     is_deeply \@left_out, [1 .. @left_out], '... and counted';
     $n->stop;
 }
@@ -208,8 +214,8 @@ sub pid_of { return $_[0]->body =~ /"pid":(\d+)/ ? $1 : undef }
     ok $n->wait_until(sub { pids($n, 'tick') == 2 }), 'with worker=all';
     ok runs($n, 'tick', 6), '... it runs in both';
     is_deeply overlaps($n, 'tick', each => 1), [], '... once at a time in each';
-    like $n->log, qr/ $_#\d+: .*"every:tick" is left out/, "... $_ leaves out"
-        for $n->workers;
+    ok $n->wait_for_log(qr/ $_#\d+: .*"every:tick" is left out/),
+        "... $_ leaves out" for $n->workers;
     $n->stop;
 }
 
@@ -224,7 +230,7 @@ for my $worker (qw(one all)) {
     is words($n, 'tick'), 'tick begins', '... as long as the first one takes';
     go($n);
     ok runs($n, 'tick', 4), '... and then it runs';
-    cmp_ok scalar(() = $n->log =~ /waits until the run/g), '>=', 2,
+    ok $n->wait_until(sub { (() = $n->log =~ /waits until the run/g) >= 2 }),
         '... after which another one may wait';
     is_deeply overlaps($n, 'tick'), [], '... one after another';
     $n->stop;
@@ -323,7 +329,7 @@ for my $worker (qw(one all)) {
     cmp_ok scalar(pids($n, 'tick')), '>', 1, '... in several workers';
     is_deeply overlaps($n, 'tick'), [], '... never twice at once';
     is_deeply overlaps($n, 'tock', each => 1), [], '... with worker=all in each';
-    $n->wait_until(sub { !$n->leaving_workers }, 20);
+    $n->wait_until(sub { !$n->leaving_workers });
     $since = $n->mark;
     ok runs($n, 'tick', 3, $since), '... and when the old ones have gone';
     is scalar(pids($n, 'tick', $since)), 1, '... in one';
@@ -405,10 +411,12 @@ for my $worker (qw(one all)) {
 # ---- the end
 
 {
-    my $n = nginx(['100ms tick'], { tick => 'sleep 700 defer 50', stop => '' });
+    my $n = nginx(['100ms tick'], { tick => 'gate 9 sleep 50 defer 50', stop => '' });
 
     ok $n->wait_until(sub { said($n, 'tick') }), 'a run at QUIT';
     $n->signal('QUIT');
+    $n->wait_for_log(qr/gracefully shutting down/);
+    go($n);
     ok gone($n), '... the worker goes';
     is words($n), 'start begins, start ends, tick begins, tick ends, '
         . 'cleanup done, stop begins, stop ends',
