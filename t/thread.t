@@ -19,7 +19,7 @@ my @handlers = qw(sum failing late waits three count background_async
 
 my $routes = join '', map { <<"EOF_CONF" } @handlers;
     location = /$_       { async_handler thread:$_; }
-    location = /short/$_ { async_handler thread:$_; async_timeout 200ms; }
+    location = /short/$_ { async_handler thread:$_; async_timeout 1s; }
 EOF_CONF
 
 sub nginx {
@@ -63,7 +63,7 @@ is_deeply json($n->get('/sum?pool=images')),
 is_deeply json($n->get('/three')), [1, 3, 6], 'three children with a thread each';
 
 {
-    my @c = map { $n->connect->send_request('GET', '/sum?ms=300&pool=one', close => 1) } 1 .. 6;
+    my @c = map { $n->connect->send_request('GET', '/sum?ms=1000&pool=one', close => 1) } 1 .. 6;
     my @s = sort map { $_->response->status } @c;
 
     is $s[0], 200, 'a pool of one thread';
@@ -174,7 +174,7 @@ for my $signal (qw(QUIT HUP)) {
 
 {
     my $n = nginx(http => 'async_max_tasks 1;');
-    is $n->get('/background_async?tag=x&ms=100')->status, 200,
+    is $n->get('/background_async?tag=x&ms=500')->status, 200,
         'they take the place of their request';
     is $n->get('/hello')->status, 503, '... which counts';
     ok says($n, 'x2 ends 0'), '... until they have ended';

@@ -126,9 +126,9 @@ like $n->log, qr/<read -1 after \d+: nginx refused the body with 413>/, '... the
 {
     my $c = $n->connect->send_request('POST', '/within', headers => ['Content-Length', 300]);
     $c->send(letters(100));
-    select undef, undef, undef, 0.3;
+    ok says($n, 'within -2'), 'a scope ends';
     $c->send(substr letters(300), 100);
-    is_deeply json($c->response), { rc => -2, len => 300 }, 'a scope that ends: it is read on';
+    is_deeply json($c->response), { rc => -2, len => 300 }, '... and it is read on';
     $c = $n->connect->send_request('POST', '/both', headers => ['Content-Length', 300]);
     is_deeply json($c->response), { rc => -5, child => -3 }, 'one task reads at a time';
     $c->close;

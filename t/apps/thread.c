@@ -126,7 +126,7 @@ ASYNC_HANDLER(late)
     work_t  work = { .n = 3, .sum = 7 };
 
     {
-        ASYNC_DEADLINE(co, 50);
+        ASYNC_DEADLINE(co, 1000);
 
         rc = await_thread(co, NULL, until_cancelled, &work);
     }

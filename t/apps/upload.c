@@ -185,6 +185,8 @@ ASYNC_HANDLER(within)
         rc = sums(co, req, &sum, INT64_MAX);
     }
 
+    async_log(req, ASYNC_LOG_NOTICE, "<within %d>", rc);
+
     ASYNC_TRY(sums(co, req, &sum, INT64_MAX));
 
     return async_json_pack(req, 200, "{s:i, s:I}", "rc", rc, "len",
