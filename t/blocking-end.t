@@ -241,7 +241,7 @@ subtest 'A blocking handler gets the status of its child processes' => sub {
 
 subtest 'What a call has acquired is released after its thread' => sub {
     my $n = server(server =>
-        'location = /short/uses { async_timeout 500ms; async_handler uses; }');
+        'location = /short/uses { async_timeout 1500ms; async_handler uses; }');
     my $forever = 'ms=3600000';
 
     my @cases = (

@@ -41,14 +41,14 @@ EOF_CONF
 
 $handlers .= <<'EOF_CONF';
     location = /keep  { async_ignore_client_abort on; async_handler hold; }
-    location = /short { async_timeout 300ms; async_handler hold; }
+    location = /short { async_timeout 1s; async_handler hold; }
     location = /short/single {
         async_thread_pool single;
-        async_timeout 300ms;
+        async_timeout 1s;
         async_handler hold;
     }
-    location = /short/calls { async_timeout 300ms; async_handler calls; }
-    location = /short/nested { async_timeout 300ms; async_handler nested; }
+    location = /short/calls { async_timeout 1s; async_handler calls; }
+    location = /short/nested { async_timeout 1s; async_handler nested; }
     location = /many/sums { async_thread_pool many; async_handler sums; }
     location = /allocate { access_log off; async_handler allocate; }
 EOF_CONF

@@ -21,7 +21,7 @@ my @handlers = qw(in_turn same_turn too_late mutex_again mutex_other mutex_left
 
 my $routes = join '', map { <<"EOF_CONF" } @handlers;
     location = /$_       { async_handler sync:$_; }
-    location = /short/$_ { async_handler sync:$_; async_timeout 200ms; }
+    location = /short/$_ { async_handler sync:$_; async_timeout 1s; }
 EOF_CONF
 
 sub nginx {
@@ -311,7 +311,7 @@ for my $on (@all) {
 
 for my $on (@all) {
     my $n = nginx();
-    my @c = stand($n, $on, "/hold?on=$on&ms=700&n=3", map { "/wait_for?id=$_" } 1 .. 3);
+    my @c = stand($n, $on, "/hold?on=$on&ms=1500&n=3", map { "/wait_for?id=$_" } 1 .. 3);
 
     is $n->reload, undef, "$name{$on}: a reload while they wait";
     is $c[$_]->response->status, 200, "... lets number $_ have it" for 1 .. 3;
