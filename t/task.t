@@ -23,6 +23,7 @@ my @handlers = qw(many join interleave ended ended_deadline sibling too_many
 my $routes = join '', map { <<"EOF_CONF" } @handlers;
     location = /$_       { async_handler task:$_; }
     location = /short/$_ { async_handler task:$_; async_timeout 300ms; }
+    location = /long/$_  { async_handler task:$_; async_timeout 4s; }
     location = /small/$_ { async_handler task:$_; client_max_body_size 10; }
 EOF_CONF
 
@@ -402,7 +403,7 @@ told($n, '/deadline_child', qr/\Ainside timeout: .*\noutside timeout: .*\nbefore
     unlike $n->log($since), qr/awaits on/, '... is not';
 }
 
-is $n->get('/short/deadline')->status, 200, 'the deadline of the request is another one';
+is $n->get('/long/deadline')->status, 200, 'the deadline of the request is another one';
 like $n->get('/short/deadline?ms=3600000')->body, qr/\Asleep (timeout: $deadline)\nyield \1\nafter \1\n\z/,
     '... which counts when it is nearer';
 

@@ -640,7 +640,7 @@ leaves_group(async_t *co, void *arg)
 ASYNC_HANDLER(group)
 {
     out_t           out = { "", 0 };
-    job_t           job = { .name = "a", .ms = 100 };
+    job_t           job = { .name = "a", .ms = 1000 };
     async_child_t  *child;
 
     child = async_spawn(co, run, &job);
@@ -997,7 +997,7 @@ ASYNC_HANDLER(deadline_late)
 
 ASYNC_HANDLER(deadline_left)
 {
-    int64_t     ms = 700;
+    int64_t     ms = 1200;
     async_rc_t  rc;
 
     SCOPE {
@@ -1071,7 +1071,7 @@ ASYNC_HANDLER(shield)
     out_t       out = { "", 0 };
 
     (void) async_query_int_or(req, "ms", &ms, 5000);
-    (void) async_query_int_or(req, "nap", &nap, 700);
+    (void) async_query_int_or(req, "nap", &nap, 1200);
 
     SCOPE {
         ASYNC_SHIELD(co, ms);                      /* the shield */
@@ -1093,7 +1093,7 @@ ASYNC_HANDLER(shield)
 
 ASYNC_HANDLER(shield_call)
 {
-    int64_t     hour = HOUR, ms = 700;
+    int64_t     hour = HOUR, ms = 1200;
     async_rc_t  rc;
     out_t       out = { "", 0 };
 
@@ -1116,7 +1116,7 @@ ASYNC_HANDLER(shield_call)
 ASYNC_HANDLER(shield_children)
 {
     job_t           a = { .name = "a", .ms = HOUR },
-                    b = { .name = "b", .ms = 700 },
+                    b = { .name = "b", .ms = 1200 },
                     c = { .name = "c", .ms = HOUR };
     async_rc_t      rc;
     async_child_t  *before, *inside, *longer;
