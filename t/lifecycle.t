@@ -93,6 +93,17 @@ sub quit {
 }
 
 
+# A connection whose request the worker has: it has answered a later one.
+sub taken {
+    my ($n, $uri) = @_;
+
+    my $c = $n->connect->send_request('GET', $uri);
+    $n->get('/other')->status == 200 or die "the loop does not answer\n";
+
+    return $c;
+}
+
+
 # Asks until there is another answer than 503, or the bound has passed.
 sub get_when_up {
     my ($n, $uri) = @_;
@@ -132,7 +143,7 @@ sub get_when_up {
 }
 
 {
-    my $n = nginx({ zebra => 'sleep 1500' });
+    my $n = nginx({ zebra => 'sleep 2500' });
     my $other = $n->get('/other');
 
     is_deeply said($n), ['zebra begins'], 'an app whose startup awaits';
@@ -147,7 +158,7 @@ sub get_when_up {
 }
 
 {
-    my $n = nginx({ zebra => 'sleep 2000' });
+    my $n = nginx({ zebra => 'sleep 3500' });
     my $c = $n->connect->send_request('GET', '/state');
 
     ok $n->wait_for_log(qr/zebra begins/), 'a startup';
@@ -234,7 +245,7 @@ sub get_when_up {
 }
 
 {
-    my $n = nginx({ zebra => 'sleep 700' }, http => 'async_timeout 5s;');
+    my $n = nginx({ zebra => 'sleep 2000' }, http => 'async_timeout 10s;');
     is $n->get('/short')->status, 504, 'the async_timeout of a location';
     is $n->get('/state')->status, 200, '... is none of the startup';
     is count($n, 'zebra begins'), 1, '... which is not tried again';
@@ -412,7 +423,7 @@ for my $way (['/nap', 'nap'], ['/thread', 'thread']) {
 {
     my $n = nginx({ zebra => 'sleep 1500' });
     my $old = $n->worker;
-    my $c = $n->connect->send_request('GET', '/state');
+    my $c = taken($n, '/state');
 
     ok $n->wait_for_log(qr/ $old#\d+: <zebra begins>/), 'a startup';
     is $n->reload, undef, '... and a reload amid it';
@@ -429,7 +440,7 @@ for my $way (['/nap', 'nap'], ['/thread', 'thread']) {
 
 {
     my $n = nginx({ zebra => 'hang 1' }, http => 'async_shutdown_timeout 300ms;');
-    my $c = $n->connect->send_request('GET', '/state');
+    my $c = taken($n, '/state');
 
     ok $n->wait_for_log(qr/<zebra begins>/), 'QUIT amid a startup that hangs';
     $n->signal('QUIT');
