@@ -104,7 +104,7 @@ EOF_HTTP
         location = /max/late {
             client_max_body_size 100;
             error_page 413 /late;
-            async_timeout 200ms;
+            async_timeout 800ms;
             async_handler echo;
         }
         location = /max/half {

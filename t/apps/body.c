@@ -133,7 +133,7 @@ ASYNC_HANDLER(sorry)
 
 ASYNC_HANDLER(slowly_sorry)
 {
-    ASYNC_TRY(await_sleep(co, 400));
+    ASYNC_TRY(await_sleep(co, 1000));
 
     return async_text(req, 413, "slowly sorry");
 }
