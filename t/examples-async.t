@@ -10,7 +10,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Select;
 use JSON::PP qw(decode_json encode_json);
 use POSIX ();
 use Test::More;
@@ -118,7 +117,8 @@ sub watch {
 # ---- examples/gather
 
 subtest 'gather' => sub {
-    my $nginx = example('gather');
+    my $nginx = example('gather',
+        'http {' => "http {\n    access_log logs/access.log;");
 
     my %all = (user => 'Ada', orders => 'three orders', weather => 'sunny');
 
@@ -130,23 +130,29 @@ subtest 'gather' => sub {
     );
 
     # the last one begun is the first to end
-    my %open = map { $_ => $nginx->connect->send_request('GET', $_) }
-        qw(/one-after-another /gather /first);
-    my @ended;
+    my $order = '/first /gather /one-after-another';
+    my $ended = '';
 
-    while (%open) {
-        my %of = map { fileno($open{$_}->socket) => $_ } keys %open;
-        my ($socket) = IO::Select->new(map { $_->socket } values %open)
-            ->can_read(20) or last;
-        my $uri = $of{fileno $socket};
-        my $r   = (delete $open{$uri})->response;
+    # as nginx tells, since all may be there before a client looks; where the
+    # worker was stopped for a while they end together, and are asked again
+    for my $round (1 .. 5) {
+        my %open = map { $_ => $nginx->connect->send_request('GET', $_) }
+            qw(/one-after-another /gather /first);
 
-        push @ended, $uri;
-        is_deeply json($r), $answer{$uri}, "$uri answers";
+        is_deeply json($open{$_}->response), $answer{$_}, "$_ answers"
+            for sort keys %open;
+
+        my @all;
+        $nginx->wait_until(sub {
+            @all = $nginx->access_log =~ /"GET (\S+) /g;
+            return @all == 3 * $round;
+        });
+
+        $ended = join ' ', splice @all, -3;
+        last if $ended eq $order;
     }
 
-    is "@ended", '/first /gather /one-after-another',
-        'the less is awaited one after another, the sooner';
+    is $ended, $order, 'the less is awaited one after another, the sooner';
 
     my $r = $nginx->get('/gather-all');
     is $r->status, 200, 'a partial answer is one';
@@ -364,27 +370,40 @@ subtest 'background' => sub {
     is $nginx->get('/sign-up')->status, 405, 'no POST';
     is $nginx->get('/journal')->body, '', '... have no consequences';
 
-    my $since = $nginx->mark;
-    my $r = $sign_up->('{"email":"eve@example.com"}');
-    is $r->status, 202, 'accepted';
-    is_deeply json($r), { message => 'Mail will go to eve@example.com' },
-        '... and answered';
-    is $nginx->get('/journal')->body, '', '... before it is done';
+    # a client that was stopped for longer than mail takes asks again
+    my ($done, $before, @early) = ('');
 
-    ok $nginx->wait_for_log(qr/mail to eve\@example\.com is sent/, 20, $since),
-        'then the mail goes out';
-    ok $nginx->wait_until(sub { $nginx->get('/journal')->body eq
-        "eve\@example.com has signed up\n" }, 20), '... and the journal has it';
+    for my $name ('eve', 1 .. 4) {
+        my $since = $nginx->mark;
+        my $mail  = "$name\@example.com";
+        my $r = $sign_up->(encode_json({ email => $mail }));
+        $before = $nginx->get('/journal')->body;
+
+        is $r->status, 202, 'accepted';
+        is_deeply json($r), { message => "Mail will go to $mail" },
+            '... and answered';
+
+        push @early, $name;
+        ok $nginx->wait_for_log(qr/mail to \Q$mail\E is sent/, 20, $since),
+            'then the mail goes out';
+        ok $nginx->wait_until(sub { $nginx->get('/journal')->body eq
+            "$done$mail has signed up\n" }, 20), '... and the journal has it';
+
+        last if $before eq $done;
+        $done .= "$mail has signed up\n";
+    }
+
+    is $before, $done, '... and was as before when that was answered';
 
     my @many = map { $nginx->connect->send_request('POST', '/sign-up',
         headers => [@json], body => encode_json({
             email => "$_\@example.com" })) } 10 .. 59;
     is scalar(grep { $_->response->status == 202 } @many), 50, 'fifty more';
     ok $nginx->wait_until(sub {
-        return $nginx->get('/journal')->body =~ tr/\n// == 51;
+        return $nginx->get('/journal')->body =~ tr/\n// == 50 + @early;
     }, 20), '... are written';
     is join('', sort split /^/, $nginx->get('/journal')->body),
-        join('', map { "$_\@example.com has signed up\n" } 10 .. 59, 'eve'),
+        join('', sort map { "$_\@example.com has signed up\n" } 10 .. 59, @early),
         '... each of them once';
 
     $nginx->stop;

@@ -403,7 +403,7 @@ subtest 'cpu: one thread' => sub {
 
     # ---- the deadline
 
-    $nginx = cpu(@one, 'async_timeout  30s;' => 'async_timeout  500ms;');
+    $nginx = cpu(@one, 'async_timeout  30s;' => 'async_timeout  2s;');
 
     my $r = $nginx->get($ENDLESS);
     is $r->status, 504, 'what takes too long is answered';
@@ -840,7 +840,7 @@ subtest 'sync-db: when the database goes' => sub {
 
 subtest 'sync-db: times' => sub {
     my $nginx = sync('threads=8' => 'threads=1',
-        'statement_timeout=10s' => 'statement_timeout=300ms');
+        'statement_timeout=10s' => 'statement_timeout=1500ms');
 
     my $session = lock_table();
     is $nginx->get('/users/')->status, 504, 'a statement that takes too long';
@@ -855,7 +855,7 @@ subtest 'sync-db: times' => sub {
     $nginx->stop;
 
     $nginx = sync('threads=8' => 'threads=1', 'max_queue=100' => 'max_queue=1',
-        'async_timeout  10s;' => 'async_timeout  700ms;');
+        'async_timeout  10s;' => 'async_timeout  2s;');
 
     $session = lock_table();
     my $c = $nginx->connect->send_request('GET', '/users/');
