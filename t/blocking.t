@@ -312,7 +312,7 @@ for my $how (sort keys %leave) {
         unlike marks($n), qr/^$how ends/m, '... while the thread runs';
         open_gate($n, $how);
         ok marked($n, qr/^$how ends, cancelled$/m), 'The thread is told';
-        ok $n->wait_for_log(qr/\[notice\].*async "blocking:hold", whose request has ended: $how goes on/, 5, $mark),
+        ok $n->wait_for_log(qr/\[notice\].*async "blocking:hold", whose request has ended: $how goes on/, 20, $mark),
             '... and its line comes without a request';
 
         $c = held($n, '/single/hold', "$how-before");

@@ -506,7 +506,7 @@ subtest 'Over HTTP/2 the error page is not given half a body, too' => sub {
 
     $h->data($id, 'x' x 200, 1);
     $h->response($id);
-    ok $n->wait_for_log(qr/given up half read/, 5, $since),
+    ok $n->wait_for_log(qr/given up half read/, 20, $since),
         'It fails when the last frame is one too many';
     is_serving 'Others are served';
 };

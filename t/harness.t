@@ -151,7 +151,7 @@ EOF_HTTP
     my $mark = $n->mark;
     my $new  = $n->kill_worker;
     ok $new && kill(0, $new), 'a killed worker has a successor';
-    ok $n->wait_for_log(qr/exited on signal 9/, 5, $mark), 'the log says so';
+    ok $n->wait_for_log(qr/exited on signal 9/, 20, $mark), 'the log says so';
 
     my ($status, $out) = $n->conf_test({ server => 'nonsense;' });
     is $status, 1, 'nginx -t refuses';
@@ -198,7 +198,7 @@ EOF_CONF
     $c = $n->connect;
     $c->send("GET /a HTTP/1.1\r\nHost: x\r\n");
     $c->reset;
-    ok $n->wait_for_log(qr/Connection reset by peer/, 5, $mark), 'a reset';
+    ok $n->wait_for_log(qr/Connection reset by peer/, 20, $mark), 'a reset';
 
     ok $n->stop, 'stop';
 };

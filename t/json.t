@@ -290,7 +290,7 @@ subtest 'What has no JSON form is an error of the handler' => sub {
             '500 {"detail":"Internal Server Error"}',
             "The client is not told of $what";
         ok $n->wait_for_log(
-            qr/async handler "json:make" failed: .*\Q$causes{$what}/, 5, $mark),
+            qr/async handler "json:make" failed: .*\Q$causes{$what}/, 20, $mark),
             "The log is told of $what";
     }
 };

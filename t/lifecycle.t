@@ -297,7 +297,7 @@ sub get_when_up {
     my $old = state_of($n->get('/state'))->{pid};
 
     is $n->reload, undef, 'a reload';
-    ok $n->wait_for_log(qr/ $old#\d+: <zulu begins>/, 10),
+    ok $n->wait_for_log(qr/ $old#\d+: <zulu begins>/, 20),
         '... runs the shutdown of the old worker';
     isnt state_of($n->get('/state'))->{pid}, $old, '... while the new one serves';
     ok $n->wait_until(sub { !NginxAsync::Server::alive($old) }, 20), '... until that ends';

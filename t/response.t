@@ -98,7 +98,7 @@ sub logs {
     my $r    = $n->get($uri);
 
     is $r->status, $status, "$title: $status";
-    ok $n->wait_for_log(qr/async handler "response:\w+".*$pattern/, 5, $mark),
+    ok $n->wait_for_log(qr/async handler "response:\w+".*$pattern/, 20, $mark),
         "$title: the log names the handler and the cause";
 
     return $r;

@@ -290,7 +290,7 @@ is_deeply leaves($n, '/in_cleanup?then=sleep', 'asleep', 'cleanup ok'),
     told($n, '/thread', "thread\n", ['a begins', 'a ok', 'call ok'],
         'a call from a thread has a child');
 
-    is_deeply leaves($n, '/thread?ms=3600000', 'a begins', "a cancelled: $gone"),
+    is_deeply leaves($n, '/thread?ms=3600000', 'a begins', 'call cancelled'),
         ['a begins', "a cancelled: $gone", 'call cancelled'], '... which is cancelled with it';
 
     $since = told($n, '/thread_unjoined', "thread\n", ["cancelled: $parent",

@@ -221,14 +221,14 @@ sub aborts {
     my $since = $n->mark;
     my $c     = $lender && $n->connect->send_request('GET', $lender);
 
-    $n->wait_for_log(qr/<lent>/, 10, $since) if $c;
+    $n->wait_for_log(qr/<lent>/, 30, $since) if $c;
     $n->allow(qr/worker process $old exited on signal 6/, $line);
 
     my $r = eval { $n->get($uri, timeout => 30) };
     is $r ? $r->body : 'no answer', 'no answer', "$title ends the worker";
-    like $n->wait_for_log(qr/\[alert\] $old#.*/, 10, $since)
+    like $n->wait_for_log(qr/\[alert\] $old#.*/, 30, $since)
         // $n->log($since), $line, '... with a line that names the call';
-    ok $n->wait_until(sub { my ($new) = $n->workers; $new && $new != $old }, 20),
+    ok $n->wait_until(sub { my ($new) = $n->workers; $new && $new != $old }, 30),
         '... and there is a new one';
 }
 
@@ -492,7 +492,7 @@ EOF_CONF
         my (@uris) = @_;
 
         return map {
-            my $c = $n->connect(timeout => 60);
+            my $c = $n->connect(timeout => 120);
             $c->send_request(/json/ ? 'POST' : 'GET', $_, close => 1,
                 /json/ ? (body => '{"a": [1]}', headers =>
                     ['Content-Type', 'application/json']) : ());
@@ -538,7 +538,7 @@ EOF_CONF
 
     $serve->();
     my @c = $ask->(('/late') x 16);
-    ok $n->wait_for_log(qr/late, 3/, 20), 'threads that run';
+    ok $n->wait_for_log(qr/late, 3/, 60), 'threads that run';
     $n->term;
     is_deeply [races($reports)], [],
         '... when TERM comes do not race with that, either';
