@@ -539,6 +539,10 @@ EOF_CONF
     $serve->();
     my @c = $ask->(('/late') x 16);
     ok $n->wait_for_log(qr/late, 3/, 60), 'threads that run';
+
+    # a second and a half after TERM the master kills who is still there, as
+    # workers slowed down by ThreadSanitizer may be on a machine under load
+    $n->allow(qr/worker process \d+ exited on signal 9/);
     $n->term;
     is_deeply [races($reports)], [],
         '... when TERM comes do not race with that, either';

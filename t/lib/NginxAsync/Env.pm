@@ -18,7 +18,7 @@ Names are those of Test::Nginx where it has one.
     TEST_NGINX_WORKER_USER    user of the workers
     TEST_NGINX_ASAN           1: sanitizer options and reports
     TEST_NGINX_LD_PRELOAD     a library for nginx; "asan" is gcc's libasan
-    TEST_NGINX_STOP_TIMEOUT   seconds that QUIT may take    10 (ASan: 20)
+    TEST_NGINX_STOP_TIMEOUT   seconds that QUIT may take    20
     TEST_NGINX_LOG_TIMEOUT    seconds to wait for a log line  10
     TEST_NGINX_CHROMIUM       a browser for pages         /usr/bin/chromium, say
     TEST_NGINX_VERBOSE        1: say what is being done
@@ -101,11 +101,10 @@ sub worker_user {
 }
 
 
-# Sanitizers and valgrind make everything slower; bounds stretch with them.
-sub stop_timeout {
-    return $ENV{TEST_NGINX_STOP_TIMEOUT}
-        || ((asan() || $ENV{TEST_NGINX_LD_PRELOAD}) ? 20 : 10);
-}
+# A worker ends the threads of a pool one after another, each of which has to
+# get its turn on a machine under load; less than async_shutdown_timeout has by
+# default, which a task that is never ended would wait for.
+sub stop_timeout { return $ENV{TEST_NGINX_STOP_TIMEOUT} || 20 }
 
 
 sub preload {
