@@ -11,9 +11,6 @@
 #include <dlfcn.h>
 
 
-/* ten years in ms, as of deadlines */
-#define NGX_HTTP_ASYNC_PROCESS_GRACE  315360000000LL
-
 #define NGX_HTTP_ASYNC_PROCESS_TITLE  "nginx: async process "
 
 
@@ -61,6 +58,8 @@ async_rc_t
 ngx_http_async_process_wrong(ngx_async_task_t *t,
     const async_command_t *command, unsigned flags)
 {
+    ngx_async_bound_t  bound;
+
     if (command->fn ? command->argv != NULL
                     : (command->argv == NULL || command->argv[0] == NULL))
     {
@@ -74,10 +73,12 @@ ngx_http_async_process_wrong(ngx_async_task_t *t,
                                    (ngx_uint_t) (command->flags & ~flags));
     }
 
-    if (command->grace < 0 || command->grace > NGX_HTTP_ASYNC_PROCESS_GRACE) {
-        return ngx_async_set_error(t, ASYNC_ERROR, "the grace of a process is "
-                                   "from 0 to ten years, not %L ms",
-                                   command->grace);
+    if (!ngx_async_is_time(command->grace)) {
+        bound.what = "the grace of a process";
+        bound.site = t->site;
+        bound.ms = command->grace;
+
+        return ngx_async_refuse_time(t, &bound);
     }
 
     return ASYNC_OK;
