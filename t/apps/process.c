@@ -375,6 +375,24 @@ ASYNC_HANDLER(left)
 }
 
 
+/* /many: as many at once as there may be */
+
+ASYNC_HANDLER(many)
+{
+    int               n, rc = ASYNC_OK;
+    const char       *argv[] = { "sleep", "1000", NULL };
+    async_command_t   command = { .argv = argv };
+    async_process_t  *p;
+
+    for (n = 0; n < 100 && rc == ASYNC_OK; n++) {
+        rc = await_process_open(co, &command, &p);
+    }
+
+    return async_json_pack(req, 200, "{s:i, s:i, s:s}", "n", n - 1, "rc", rc,
+                           "error", async_error(co));
+}
+
+
 /* functions in processes */
 
 static int  counter;
