@@ -15,6 +15,7 @@ use POSIX ();
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(said says gone);
 
 my $asan = NginxAsync::Env::asan();
 
@@ -59,21 +60,6 @@ sub open_gate {
 }
 
 
-# What handlers and hooks have said since, in order.
-sub said {
-    my ($n, $since) = @_;
-
-    return [$n->log($since) =~ /\[notice\] .*?<([^>]+)>/g];
-}
-
-
-sub says {
-    my ($n, $event, $since) = @_;
-
-    return $n->wait_for_log(qr/<\Q$event\E>/, 20, $since);
-}
-
-
 # A connection whose request has said something.
 sub begun {
     my ($n, $uri, $event) = @_;
@@ -83,13 +69,6 @@ sub begun {
     says($n, $event, $since) or die "$uri does not say $event\n";
 
     return $c;
-}
-
-
-sub gone {
-    my ($n) = @_;
-
-    return $n->wait_until(sub { !$n->running }, 20);
 }
 
 

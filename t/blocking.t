@@ -19,6 +19,7 @@ use Time::HiRes qw(time);
 use NginxAsync;
 use NginxAsync::Conf;
 use NginxAsync::Http2;
+use NginxAsync::Say qw(gone);
 
 my $asan = NginxAsync::Env::asan();
 
@@ -164,13 +165,6 @@ sub logged {
     my $line = qr{"GET \Q$uri?tag=$tag\E HTTP/\S+ $status };
 
     return $n->wait_until(sub { eval { $n->access_log =~ $line } });
-}
-
-
-sub gone {
-    my ($n, $bound) = @_;
-
-    return $n->wait_until(sub { !$n->running }, $bound // 20);
 }
 
 

@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(said says gone line_of);
 
 my @handlers = qw(three slow nested header keeps thread thread_req thread_gone file hello many);
 
@@ -35,38 +36,7 @@ EOF_CONF
 }
 
 
-# What handlers and cleanups have said since, in order.
-sub said {
-    my ($n, $since) = @_;
-
-    return [$n->log($since) =~ /\[notice\] .*?<([^>]+)>/g];
-}
-
-
-sub says {
-    my ($n, $event, $since) = @_;
-
-    return $n->wait_for_log(qr/<\Q$event\E>/, 20, $since);
-}
-
-
-sub gone {
-    my ($n) = @_;
-
-    return $n->wait_until(sub { !$n->running }, 30);
-}
-
-
-sub line_of {
-    my ($mark) = @_;
-
-    my $text = NginxAsync::Env::slurp("$FindBin::Bin/apps/defer.c");
-    $text =~ /\Q$mark\E/ or die;
-
-    return 1 + ($` =~ tr/\n//);
-}
-
-my $line = line_of('the sleep of a handler');
+my $line = line_of('defer', 'the sleep of a handler');
 my @all  = ('third', 'second begins', 'second ok', 'first');
 
 # ---- every way to end, on one server
@@ -102,7 +72,7 @@ my $n = nginx();
     is $r->status, 504, 'a deadline passes';
     is_deeply said($n, $since), ['asleep', @all],
         '... the cleanups run, and may await all the same, beyond it';
-    like $n->log($since), qr/\[error\] .*"defer:three" timed out: the deadline has passed, in await_sleep at \S*defer\.c:$line/,
+    like $n->log($since), qr/\[error\] .*"defer:three" timed out: the deadline has passed, in await_sleep at \S*$line/,
         '... the log tells of the handler, not of them';
 
     $since = $n->mark;
@@ -242,7 +212,7 @@ ok $n->stop, '... and nothing is left of them';
     $r = $n->get('/short/keeps?then=sleep');
     is $r->status, 504, 'a deadline, and then a cleanup that fails';
     like $n->log($since), qr/<fails>"async_cleanup_timeout" has passed/, '... is two causes';
-    like $n->log($since), qr/"defer:keeps" timed out: the deadline has passed, in await_sleep at \S*defer\.c:$line/,
+    like $n->log($since), qr/"defer:keeps" timed out: the deadline has passed, in await_sleep at \S*$line/,
         '... of which that of the handler counts';
 
     $since = $n->mark;

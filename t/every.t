@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(gone);
 
 # A server with these async_every directives, whose functions have these
 # plans, see t/apps/every.c.
@@ -102,7 +103,6 @@ sub overlaps {
 
 
 sub alive { return NginxAsync::Server::alive($_[0]) }
-sub gone  { my ($n) = @_; return $n->wait_until(sub { !$n->running }, 20) }
 
 
 # Lets through who waits at the gate.

@@ -15,6 +15,7 @@ use POSIX ();
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(json);
 
 my $top  = $NginxAsync::Env::Root;
 my $asan = NginxAsync::Env::asan();
@@ -74,8 +75,6 @@ sub readme_holds {
     return;
 }
 
-
-sub json { my ($r) = @_; return decode_json($r->body) }
 
 sub refused {
     my ($r, $detail) = @_;

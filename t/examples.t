@@ -13,12 +13,13 @@ use lib "$FindBin::Bin/lib";
 use File::Path ();
 use File::Temp ();
 use IO::Select;
-use JSON::PP qw(decode_json encode_json);
+use JSON::PP qw(encode_json);
 use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
 use NginxAsync;
+use NginxAsync::Say qw(json);
 
 my $top = $NginxAsync::Env::Root;
 
@@ -87,8 +88,6 @@ sub readme_holds {
     return $dir;
 }
 
-
-sub json { my ($r) = @_; return decode_json($r->body) }
 
 sub silent { return !IO::Select->new(map { $_->socket } @_)->can_read(0) }
 

@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(gone line_of);
 
 my $routes = <<'EOF_CONF';
     location = /state  { async_handler state; }
@@ -74,13 +75,6 @@ sub state_of {
     my ($r) = @_;
 
     return { $r->body =~ /"(\w+)":(\d+)/g };
-}
-
-
-sub gone {
-    my ($n, $bound) = @_;
-
-    return $n->wait_until(sub { !$n->running }, $bound // 20);
 }
 
 
@@ -234,10 +228,9 @@ sub get_when_up {
 
 {
     my $n = nginx({ zebra => 'hang 1' }, http => 'async_timeout 500ms;');
-    my $line = NginxAsync::Env::slurp("$FindBin::Bin/apps/lifecycle.c");
-    $line = 1 + ($` =~ tr/\n//) if $line =~ /the hang of a hook/;
+    my $line = line_of('lifecycle', 'the hang of a hook');
 
-    ok $n->wait_for_log(qr/async startup "lifecycle:zebra" failed: ASYNC_TIMEOUT: \S.*, after await_sleep at \S*lifecycle\.c:$line; it is tried/),
+    ok $n->wait_for_log(qr/async startup "lifecycle:zebra" failed: ASYNC_TIMEOUT: \S.*, after await_sleep at \S*$line; it is tried/),
         'a startup that does not end is cut by the async_timeout of "http"';
     is get_when_up($n, '/state')->status, 200, '... and tried again';
     is count($n, 'zebra begins'), 2, '... once';

@@ -13,6 +13,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 use NginxAsync;
+use NginxAsync::Say qw(gone);
 
 my $routes = <<'EOF_CONF';
     location = /nap      { async_handler nap; async_timeout 1d; }
@@ -46,13 +47,6 @@ sub marked {
     my ($n, $pattern) = @_;
 
     return $n->wait_until(sub { $n->read_file('marker') =~ $pattern });
-}
-
-
-sub gone {
-    my ($n, $bound) = @_;
-
-    return $n->wait_until(sub { !$n->running }, $bound // 20);
 }
 
 # ---- QUIT during each await

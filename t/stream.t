@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(says);
 
 my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
@@ -45,11 +46,6 @@ EOF_CONF
 }
 
 sub letters { my ($n) = @_; return substr join('', 'a' .. 'z') x ($n / 26 + 1), 0, $n }
-
-sub says {
-    my ($n, $re, $since) = @_;
-    return $n->wait_for_log(qr/<$re>/, 20, $since);
-}
 
 sub curl {
     my ($n, @args) = @_;
@@ -131,14 +127,14 @@ is curl($n, '/slow/pieces?n=4&size=60000'), letters(240_000), 'limit_rate';
     }
     is $n->get('/hello')->body, "hello\n", '... delays nobody';
     $c->reset;
-    ok says($n, 'send -\d after \d+: .*', $since), '... and when it leaves, the handler is told';
+    ok says($n, qr/send -\d after \d+: .*/, $since), '... and when it leaves, the handler is told';
 }
 
 {
     my $since = $n->mark;
     my $c = $n->connect->send_request('GET', '/short/pieces?n=1000&size=1000000');
     $c->read_until(qr/\r\n\r\n/);
-    ok says($n, 'send -4 after \d+: the client does not read: "send_timeout" has passed', $since),
+    ok says($n, qr/send -4 after \d+: the client does not read: "send_timeout" has passed/, $since),
         'send_timeout';
     $c->close;
 }

@@ -9,10 +9,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use JSON::PP qw(decode_json);
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(said says json);
 
 my @handlers = qw(sum failing late waits three count background_async
     background_blocking hello);
@@ -35,15 +35,6 @@ sub nginx {
 EOF_CONF
         ->start;
 }
-
-sub said { my ($n, $since) = @_; return [$n->log($since) =~ /<([^>]+)>/g] }
-
-sub says {
-    my ($n, $event, $since) = @_;
-    return $n->wait_for_log(qr/<\Q$event\E>/, 20, $since);
-}
-
-sub json { my ($r) = @_; return decode_json($r->body) }
 
 my $n = nginx();
 

@@ -12,6 +12,7 @@ use JSON::PP qw(decode_json);
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(says json);
 
 my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
@@ -37,12 +38,6 @@ EOF_CONF
 }
 
 sub letters { my ($n) = @_; return substr join('', 'a' .. 'z') x ($n / 26 + 1), 0, $n }
-sub json    { my ($r) = @_; return decode_json($r->body) }
-
-sub says {
-    my ($n, $re, $since) = @_;
-    return $n->wait_for_log(qr/<$re>/, 20, $since);
-}
 
 my $n    = nginx();
 my $file = $n->root . '/letters';
@@ -114,11 +109,11 @@ like $n->log, qr/<read -1 after \d+: nginx refused the body with 413>/, '... the
     my $c = $n->connect->send_request('POST', '/count', headers => ['Content-Length', 1000]);
     $c->send(letters(100));
     $c->close;
-    ok says($n, 'read -4 after \d+: the client has gone before the end of the body', $since),
+    ok says($n, qr/read -4 after \d+: the client has gone before the end of the body/, $since),
         'a client that leaves';
     $c = $n->connect->send_request('POST', '/short/count', headers => ['Content-Length', 1000]);
     $c->send(letters(100));
-    ok says($n, 'read -1 after \d+: nginx refused the body with 408', $since),
+    ok says($n, qr/read -1 after \d+: nginx refused the body with 408/, $since),
         'client_body_timeout';
     ok !defined $c->read_until(qr/200 OK/), '... ends the connection';
 }

@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(line_of);
 
 my @handlers = qw(at_start no_await after_await twice often sleeps blocks calls cleans);
 my $routes = join '', map { "location = /$_ { async_handler watch:$_; }\n" } @handlers;
@@ -25,16 +26,6 @@ sub nginx {
 
     return NginxAsync->new(%o, conf => { server => $routes,
         http => "async_app \$TEST_NGINX_APPS/watch.so;\n$http" })->start;
-}
-
-
-sub line_of {
-    my ($mark) = @_;
-
-    my $text = NginxAsync::Env::slurp("$FindBin::Bin/apps/watch.c");
-    $text =~ m{/\* \Q$mark\E \*/} or die "no $mark";
-
-    return 1 + ($` =~ tr/\n//);
 }
 
 
@@ -83,13 +74,13 @@ for my $handler (qw(at_start no_await)) {
 }
 
 {
-    my $line  = line_of('the await before');
+    my $line  = line_of('watch', 'the await before');
     my $since = $n->mark;
     $n->get("/after_await?ms=$_") for 150, 400, 150;
     my @found = watched($n, $since);
 
     is @found, 3, 'a handler that holds the loop after an await is logged each time';
-    like $found[0]{after}, qr{^await_sleep at \S*watch\.c:$line$},
+    like $found[0]{after}, qr{^await_sleep at \S*$line$},
         '... with the name and the place of the await before';
     is_deeply [map { $_->{times} } @found], [1, 2, 3], '... counted';
     held_for($found[1], 400);
@@ -99,41 +90,41 @@ for my $handler (qw(at_start no_await)) {
 }
 
 {
-    my @lines = map { line_of($_) } 'the first of two', 'the second of two';
+    my @lines = map { line_of('watch', $_) } 'the first of two', 'the second of two';
     my $since = $n->mark;
     is $n->get('/twice?ms=150')->status, 200, 'a handler that holds the loop twice';
     my @found = watched($n, $since);
 
     is @found, 2, '... has two lines';
-    like $found[0]{after}, qr{^await_sleep at \S*:$lines[0]$}, '... the one';
-    like $found[1]{after}, qr{^await_yield at \S*:$lines[1]$}, '... the other';
+    like $found[0]{after}, qr{^await_sleep at \S*$lines[0]$}, '... the one';
+    like $found[1]{after}, qr{^await_yield at \S*$lines[1]$}, '... the other';
     held_for($found[1], 300);
 }
 
 {
-    my $line  = line_of('the await of a cleanup');
+    my $line  = line_of('watch', 'the await of a cleanup');
     my $since = $n->mark;
     is $n->get('/cleans')->status, 200, 'a cleanup that holds the loop';
     my @found = watched($n, $since);
 
     is_deeply [map { $_->{name} } @found], ['watch:cleans'], '... is logged';
-    like $found[0]{after}, qr{^await_sleep at \S*:$line$}, '... with its own await';
+    like $found[0]{after}, qr{^await_sleep at \S*$line$}, '... with its own await';
 }
 
 {
-    my $line  = line_of('the await of a call');
+    my $line  = line_of('watch', 'the await of a call');
     my $since = $n->mark;
     is $n->get('/calls')->status, 200, 'a call from a thread that holds the loop';
     my @found = watched($n, $since);
 
     is_deeply [map { $_->{name} } @found], ['watch:calls'], '... is logged';
-    like $found[0]{after}, qr{^await_sleep at \S*:$line$}, '... with its own await';
+    like $found[0]{after}, qr{^await_sleep at \S*$line$}, '... with its own await';
 }
 
 $n->stop;
 
 {
-    my $line = line_of('the await of a hook');
+    my $line = line_of('watch', 'the await of a hook');
     my $n = nginx('async_slow 100ms; async_param start 150; async_param stop 150;');
 
     ok $n->wait_for_log(qr/held the loop/), 'a startup function that holds the loop';
@@ -145,7 +136,7 @@ $n->stop;
     $n->stop;
     @found = watched($n, $since);
     is_deeply [map { $_->{name} } @found], ['watch:stop'], 'a shutdown function, too';
-    like $found[0]{after}, qr{^await_sleep at \S*:$line$}, '... with its await';
+    like $found[0]{after}, qr{^await_sleep at \S*$line$}, '... with its await';
 }
 
 {
