@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say qw(said says gone);
 
 my @handlers = qw(many join interleave ended ended_deadline sibling too_many
     ended_null cancel nested unjoined forgotten group grandchild in_cleanup
@@ -41,37 +42,7 @@ EOF_CONF
 }
 
 
-# What handlers and their children have said since, in order.
-sub said {
-    my ($n, $since) = @_;
-
-    return [$n->log($since) =~ /\[notice\] .*?<([^>]+)>/g];
-}
-
-
-sub says {
-    my ($n, $event, $since) = @_;
-
-    return $n->wait_for_log(qr/<\Q$event\E>/, 20, $since);
-}
-
-
-sub gone {
-    my ($n) = @_;
-
-    return $n->wait_until(sub { !$n->running }, 30);
-}
-
-
-sub line_of {
-    my ($mark) = @_;
-
-    my $text = NginxAsync::Env::slurp("$FindBin::Bin/apps/task.c");
-    $text =~ m{/\* \Q$mark\E \*/} or die $mark;
-
-    return 'task\.c:' . (1 + ($` =~ tr/\n//));
-}
-
+sub line_of { return NginxAsync::Say::line_of('task', @_) }
 
 # A body and what was said meanwhile.
 sub told {
@@ -329,7 +300,7 @@ for (['', 504, 'Gateway Timeout', qr/timed out: the 50 ms of ASYNC_DEADLINE at \
     my $r = $n->get("/deadline_out$args");
     is_deeply [$r->status, $r->body], [$status, qq({"detail":"$detail"})],
         "a handler that returns so answers $status, which does not name its file";
-    unlike join(' ', map { @$_ } $r->header_list), qr/task\.c/, '... nor does the header';
+    unlike join(' ', map { @$_ } $r->header_list), qr/\.c:\d/, '... nor does the header';
     like $n->log($since), $log, '... as the log does';
 }
 
@@ -394,7 +365,7 @@ told($n, '/deadline_child', qr/\Ainside timeout: .*\noutside timeout: .*\nbefore
     my $c = $n->connect->send_request('GET', '/deadline_loop');
     my $line = line_of('in the loop');
 
-    ok $n->wait_for_log(qr/"task:deadline_loop" awaits on although it is refused: the 0 ms of ASYNC_DEADLINE at \S*task\.c:\d+ have passed, at \S*$line/,
+    ok $n->wait_for_log(qr/"task:deadline_loop" awaits on although it is refused: the 0 ms of ASYNC_DEADLINE at \S*deadline\.c:\d+ have passed, at \S*$line/,
         20, $since), 'a loop over blocks that refuse its awaits is slowed down, and told of';
     is $n->get('/told')->body, "told\n", '... so that others are served';
     is $c->response->body, "told\n", '... and it ends when it is told to';
@@ -412,7 +383,7 @@ is_deeply leaves($n, '/deadline_left', 'timeout', "after cancelled: $gone"),
     'a client that leaves amid a deadline that has passed, counts from the end of its block on';
 
 told($n, '/within', qr/
-    \Aok\ ok\n fails\ ${\failed(7)}\n late\ timeout:\ the\ 50\ ms\ of\ \w+\ at\ \S*task\.c:\d+\ have\ passed\n
+    \Aok\ ok\n fails\ ${\failed(7)}\n late\ timeout:\ the\ 50\ ms\ of\ \w+\ at\ \S*deadline\.c:\d+\ have\ passed\n
     zero\ timeout:\ the\ 0\ ms\ .*\n after\ ok\n\z/x, undef,
     'await_within() gives what its function returns, or ASYNC_TIMEOUT');
 
@@ -663,7 +634,7 @@ for my $how (qw(join all gather any)) {
 }
 
 is NginxAsync::run('timeout', 60, "$NginxAsync::Env::Root/util/async-run",
-    "$FindBin::Bin/apps/task.c", 'program'), "a has won\n",
+    "$ENV{TEST_NGINX_APPS}/task.so", 'program'), "a has won\n",
     'a task in util/async-run has children';
 
 done_testing;
