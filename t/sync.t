@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Say;
 
 my @handlers = qw(in_turn same_turn too_late mutex_again mutex_other mutex_left
     mutex_left_two mutex_left_middle mutex_scope mutex_cleanup semaphore_limit
@@ -37,14 +38,7 @@ EOF_CONF
 }
 
 
-sub line_of {
-    my ($mark) = @_;
-
-    my $text = NginxAsync::Env::slurp("$FindBin::Bin/apps/sync.c");
-    $text =~ m{/\* \Q$mark\E \*/} or die "no $mark";
-
-    return 1 + ($` =~ tr/\n//);
-}
+sub line_of { return NginxAsync::Say::line_of('sync', @_) }
 
 my $n = nginx();
 
@@ -116,7 +110,7 @@ for my $on (@all) {
 # ---- mutex
 
 {
-    my $file = qr/\S*sync\.c:\d+/;
+    my $file = qr/\S*mutex\.c:\d+/;
 
     like $n->get('/mutex_again')->body, qr/^ok busy \(the task has locked this mutex already, at $file\) busy ok error \(the task has not locked this mutex\) ok busy ok$/,
         'a mutex: ASYNC_BUSY for who has it, ASYNC_ERROR for who has it not';
@@ -135,7 +129,7 @@ for my $on (@all) {
     my $since = $n->mark;
     plays('/mutex_left?how=end', 'locked 0 ended free',
         'a mutex that is held when its task ends goes to the next one');
-    like $n->log($since), qr/\[error\] .*async "sync:mutex_left" has returned without async_unlock\(\) of a mutex that it had locked at \S*sync\.c:$line,/,
+    like $n->log($since), qr/\[error\] .*async "sync:mutex_left" has returned without async_unlock\(\) of a mutex that it had locked at \S*$line,/,
         '... and the log names the place';
 
     $since = $n->mark;
@@ -146,17 +140,17 @@ for my $on (@all) {
     $since = $n->mark;
     plays('/mutex_left?how=handed', 'locked cancelled free',
         '... of one that was cancelled when it was given it');
-    like $n->log($since), qr/of a mutex that it had locked at \S*sync\.c:$line,/,
+    like $n->log($since), qr/of a mutex that it had locked at \S*$line,/,
         '... with the place where it waited';
 
     $since = $n->mark;
     plays('/mutex_left_two', 'free free', '... two of them');
-    like $n->log($since), qr/sync\.c:${\ line_of('the second of two')},.*\n.*sync\.c:${\ line_of('the first of two')},/,
+    like $n->log($since), qr/${\ line_of('the second of two')},.*\n.*${\ line_of('the first of two')},/,
         '... the last one first';
 
     $since = $n->mark;
     plays('/mutex_left_middle', 'free free free', '... one between two others');
-    is_deeply [$n->log($since) =~ /had locked at \S*sync\.c:(\d+),/g],
+    is_deeply [$n->log($since) =~ /had locked at \S*?(\w+\.c:\d+),/g],
         [line_of('the middle one of three')], '... and only that one';
 }
 
