@@ -15,64 +15,16 @@ use POSIX ();
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Example;
 use NginxAsync::Say qw(json);
 
-my $top  = $NginxAsync::Env::Root;
 my $asan = NginxAsync::Env::asan();
 
-sub slurp { return NginxAsync::Env::slurp("$top/examples/$_[0]") }
-
-# An example under its own nginx.conf, but for what is the harness's, and for
-# these changes.
 sub example {
     my ($name, %change) = @_;
 
-    my $so   = NginxAsync->build_app("$top/examples/$name/$name.c");
-    my $conf = slurp("$name/nginx.conf");
-
-    %change = ('load_module  modules/ngx_http_async_module.so;' => '',
-        '8000;' => '127.0.0.1:$TEST_NGINX_SERVER_PORT;',
-        "$name.so;" => "$so;", %change);
-
-    for my $from (sort keys %change) {
-        $conf =~ s/\Q$from\E/$change{$from}/
-            or die "examples/$name/nginx.conf has no \"$from\"\n";
-    }
-
-    return NginxAsync->new(conf => $conf)->start;
-}
-
-
-# What the commands of an example's README print, against what it shows; times
-# are another matter.
-sub readme_holds {
-    my ($name, $nginx) = @_;
-
-    my $dir    = NginxAsync::Guard::temp_dir('readme');
-    my $url    = 'http://127.0.0.1:' . $nginx->port(0);
-    my $readme = slurp("$name/README.md");
-    my $timeless = sub { $_[0] =~ s/\d+\.\d+ s$/N s/mr
-        =~ s/"\d\d:\d\d:\d\d"/"N:N:N"/gr };
-
-    while ($readme =~ /^```console\n(.*?)^```/gms) {
-        my $block = $1;
-
-        while ($block =~ /^\$ ([^\n]*)\n((?:(?!\$ ).*\n)*)/mg) {
-            my ($command, $shown) = ($1, $2);
-
-            next if $command =~ m{^util/run };
-
-            (my $run = $command) =~ s{http://127\.0\.0\.1:8000}{$url}g;
-            my $out = NginxAsync::run('sh', '-c',
-                "cd '$dir' && exec 2> /dev/null; $run");
-
-            $out =~ s/(?<=[^\n])\z/\n/;
-            is $timeless->($out), $timeless->($shown),
-                "$name/README.md: $command";
-        }
-    }
-
-    return;
+    return NginxAsync->new(conf => example_conf($name, example_app($name),
+        %change))->start;
 }
 
 

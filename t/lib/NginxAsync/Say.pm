@@ -6,21 +6,22 @@ NginxAsync::Say - words that many test files share
 
 =head1 SYNOPSIS
 
-    use NginxAsync::Say qw(said says gone json escape line_of);
+    use NginxAsync::Say qw(said says gone json silent line_of);
 
     says($nginx, 'a begins', $since);   # waits for <a begins> in the log
     says($nginx, qr/a \w+/, $since);
     said($nginx, $since);               # ['a begins', 'b begins'], in order
     gone($nginx);                       # waits for the end of nginx
     json($nginx->get('/a'));            # the body, decoded
-    '/a?b=' . escape('100 %');          # /a?b=100%20%25
+    silent(@connections);               # no answer has come on any
     line_of('task', 'the sleep');       # sleep.c:77
 
 =head1 DESCRIPTION
 
 Apps say what happens by a notice in angle brackets.  What said, says and gone
 wait for, or look at, is after $since, a $nginx->mark, or all.  line_of finds
-the comment that has just these words in t/apps/task.c, or in t/apps/task/*.c.
+the comment that has just these words in the source of an app, t/apps/watch.c or
+t/apps/task/*.c.
 
 =cut
 
@@ -28,11 +29,12 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use IO::Select;
 use JSON::PP ();
 
 use NginxAsync::Env;
 
-our @EXPORT_OK = qw(said says gone json escape line_of);
+our @EXPORT_OK = qw(said says gone json silent line_of);
 
 sub said {
     my ($n, $since) = @_;
@@ -59,7 +61,7 @@ sub gone {
 
 sub json { my ($r) = @_; return JSON::PP::decode_json($r->body) }
 
-sub escape { return $_[0] =~ s{([^\w./-])}{sprintf '%%%02X', ord $1}ger }
+sub silent { return !IO::Select->new(map { $_->socket } @_)->can_read(0) }
 
 
 sub line_of {

@@ -1,0 +1,105 @@
+package NginxAsync::Example;
+
+=head1 NAME
+
+NginxAsync::Example - an example under its own nginx.conf, and its README
+
+=head1 SYNOPSIS
+
+    use NginxAsync::Example;
+
+    my $so    = example_app('cpu', '-lm');
+    my $nginx = NginxAsync->new(conf => example_conf('cpu', $so,
+        'threads=2' => 'threads=1'))->start;
+
+    readme_holds('cpu', $nginx, skip => qr/depth=100000/);
+    like example_text('cpu/README.md'), qr/curl/;
+
+=cut
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use Test::More;
+
+use NginxAsync;
+
+our @EXPORT = qw(example_app example_conf example_text readme_holds);
+
+my $examples = "$NginxAsync::Env::Root/examples";
+
+sub example_text { return NginxAsync::Env::slurp("$examples/$_[0]") }
+
+# The path of its .so, compiled with further options.
+sub example_app {
+    my ($name, @options) = @_;
+
+    my $source = "$examples/$name/$name.c";
+    return NginxAsync::Env::build_app($source) if !@options;
+
+    my $so = NginxAsync::Env::run_dir() . "/$name.so";
+    NginxAsync::Env::compile($so, $source, @options);
+
+    return $so;
+}
+
+
+# Its nginx.conf, but for what is the harness's, and for these changes.
+sub example_conf {
+    my ($name, $so, %change) = @_;
+
+    my $conf = example_text("$name/nginx.conf");
+
+    %change = ('load_module  modules/ngx_http_async_module.so;' => '',
+        '8000;' => '127.0.0.1:$TEST_NGINX_SERVER_PORT;',
+        "$name.so;" => "$so;", %change);
+
+    for my $from (sort keys %change) {
+        $conf =~ s/\Q$from\E/$change{$from}/
+            or die "examples/$name/nginx.conf has no \"$from\"\n";
+    }
+
+    return $conf;
+}
+
+
+# What the commands of its README print, against what it shows; times are
+# another matter.  Options: skip (a pattern of commands that are not run), dir
+# (where they are run).  The number of commands.
+sub readme_holds {
+    my ($name, $nginx, %o) = @_;
+
+    my $dir    = $o{dir} // NginxAsync::Guard::temp_dir('readme');
+    my $url    = 'http://127.0.0.1:' . $nginx->port(0);
+    my $readme = example_text("$name/README.md");
+    my $count  = 0;
+
+    my $timeless = sub { $_[0] =~ s/\d+\.\d+ s$/N s/mr
+        =~ s/"\d\d:\d\d:\d\d"/"N:N:N"/gr };
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    while ($readme =~ /^```console\n(.*?)^```/gms) {
+        my $block = $1;
+
+        while ($block =~ /^\$ ([^\n]*)\n((?:(?!\$ ).*\n)*)/mg) {
+            my ($command, $shown) = ($1, $2);
+
+            next if $command =~ m{^util/run } || $o{skip} && $command =~ $o{skip};
+
+            (my $run = $command) =~ s{http://127\.0\.0\.1:8000}{$url}g;
+            my $out = NginxAsync::run('sh', '-c',
+                "cd '$dir' && exec 2> /dev/null; $run");
+
+            $out =~ s/(?<=[^\n])\z/\n/;
+            is $timeless->($out), $timeless->($shown),
+                "$name/README.md: $command";
+            $count++;
+        }
+    }
+
+    return $count;
+}
+
+1;
