@@ -1,6 +1,6 @@
 
 /*
- * Handlers of t/files.t: each call on files with the arguments of the query,
+ * Handlers of t/files*.t: each call on files with the arguments of the query,
  * and what it has answered.
  */
 
