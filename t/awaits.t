@@ -15,6 +15,7 @@ use Test::More;
 
 use NginxAsync;
 use NginxAsync::Http2;
+use NginxAsync::Say qw(gone);
 
 # what an await is about, and files that it needs
 my %before = map { $_ => '' } qw(file_read file_stat file_remove file_rename
@@ -318,7 +319,7 @@ for my $how ('TERM', 'async_shutdown_timeout') {
     is_deeply [$n->log =~ /<(\S+ (?!$CANCELLED)-?\d+)>/g], [],
         '... none is told anything else';
     $_->{close}->() for @clients;
-    ok $n->wait_until(sub { !$n->running }, 60), '... and the worker goes';
+    ok gone($n, 60), '... and the worker goes';
     is_deeply { map { $_ => 1 } grep { /^\.async|-(?:write|append|mkdir)-/ }
         keys %{ files($n) } }, {}, '... nothing is half written';
     $n->stop;

@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
-use NginxAsync::Say qw(says);
+use NginxAsync::Say qw(says gone);
 
 my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
@@ -182,7 +182,7 @@ is NginxAsync::run('h2load', '-n', 300, '-c', 3, '-m', 10,
     $n->signal('QUIT');
     like $d->read_until(qr/\r\n0\r\n\r\n/), qr/mno\r\n0/, 'QUIT lets responses end';
     $c->reset;
-    ok $n->wait_until(sub { !$n->running }, 20), '... and the worker goes';
+    ok gone($n), '... and the worker goes';
     $n->stop;
 }
 

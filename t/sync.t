@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
-use NginxAsync::Say;
+use NginxAsync::Say qw(gone);
 
 my @handlers = qw(in_turn same_turn too_late mutex_again mutex_other mutex_left
     mutex_left_two mutex_left_middle mutex_scope mutex_cleanup semaphore_limit
@@ -299,7 +299,7 @@ for my $on (@all) {
     $n->signal('QUIT');
     is $c[$_]->response->status, 503, "$name{$on}: QUIT while number $_ waits"
         for 1 .. 3;
-    ok $n->wait_until(sub { !$n->running }, 20), '... and the worker goes';
+    ok gone($n), '... and the worker goes';
     ok $n->stop, '... with nothing left';
 }
 

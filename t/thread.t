@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
-use NginxAsync::Say qw(said says json);
+use NginxAsync::Say qw(said says gone json);
 
 my @handlers = qw(sum failing late waits three count background_async
     background_blocking hello);
@@ -157,7 +157,7 @@ for my $signal (qw(QUIT HUP)) {
     says($n, 'q0 begins');
     $n->signal('QUIT');
     ok says($n, 'q0 ends -3'), '... they are cancelled';
-    ok $n->wait_until(sub { !$n->running }, 20), '... and the worker goes';
+    ok gone($n), '... and the worker goes';
     is scalar(() = $n->log =~ /async background task of .* failed: ASYNC_CANCELLED: the worker is shutting down/g),
         3, '... and the log says of each that it was not done';
     $n->stop;

@@ -12,7 +12,7 @@ use JSON::PP qw(decode_json);
 use Test::More;
 
 use NginxAsync;
-use NginxAsync::Say qw(says json);
+use NginxAsync::Say qw(says gone json);
 
 my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
@@ -159,7 +159,7 @@ is_deeply json($n->request('POST', '/mixed?first=1', body => letters(100))),
     select undef, undef, undef, 0.2;
     $c->send(substr letters(200), 100);
     is_deeply json($c->response), { len => 200, wrong => 0 }, 'QUIT waits for the rest';
-    ok $n->wait_until(sub { !$n->running }, 20), '... and the worker goes';
+    ok gone($n), '... and the worker goes';
     $n->stop;
 }
 
