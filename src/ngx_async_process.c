@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 
 
-/* a read; so many in a row before others have their turn */
+/* a read; so many, or writes, in a row before others have their turn */
 #define NGX_ASYNC_PROCESS_CHUNK   16384
 #define NGX_ASYNC_PROCESS_TURN    16
 
@@ -49,6 +49,8 @@ static void ngx_async_process_feed_on(ngx_async_process_t *p,
     ngx_async_pipe_t *pipe);
 static ngx_async_pipe_t *ngx_async_process_pipe(ngx_event_t *ev);
 static void ngx_async_process_wake_pipe(ngx_async_pipe_t *pipe);
+static async_rc_t ngx_async_process_wait_pipe(ngx_async_task_t *t,
+    ngx_async_pipe_t *pipe, ngx_msec_t timeout);
 static void ngx_async_process_close(ngx_connection_t **c);
 static void ngx_async_process_step(ngx_async_process_t *p);
 static ngx_uint_t ngx_async_process_collected(ngx_async_process_t *p);
@@ -549,6 +551,14 @@ ngx_async_process_io(ngx_async_task_t *t, ngx_async_process_t *p,
 
     for ( ;; ) {
 
+        if (pipe->turn == NGX_ASYNC_PROCESS_TURN) {
+            *rc = ngx_async_process_wait_pipe(t, pipe, 0);
+
+            if (*rc != ASYNC_OK) {
+                return -1;
+            }
+        }
+
         if (pipe->connection == NULL) {
             errno = EPIPE;
             return (i == NGX_ASYNC_PROCESS_INPUT) ? -1 : 0;
@@ -557,6 +567,8 @@ ngx_async_process_io(ngx_async_task_t *t, ngx_async_process_t *p,
         n = (i == NGX_ASYNC_PROCESS_INPUT)
             ? write(pipe->connection->fd, buf, size)
             : read(pipe->connection->fd, buf, size);
+
+        pipe->turn++;
 
         if (n != -1 || (errno != EAGAIN && errno != EINTR)) {
             return n;
@@ -577,17 +589,30 @@ ngx_async_process_io(ngx_async_task_t *t, ngx_async_process_t *p,
             return -1;
         }
 
-        pipe->waker = ngx_async_waker(t);
-        pipe->waits = 1;
-
-        *rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
-
-        pipe->waits = 0;
+        *rc = ngx_async_process_wait_pipe(t, pipe, NGX_ASYNC_FOREVER);
 
         if (*rc != ASYNC_OK) {
             return -1;
         }
     }
+}
+
+
+static async_rc_t
+ngx_async_process_wait_pipe(ngx_async_task_t *t, ngx_async_pipe_t *pipe,
+    ngx_msec_t timeout)
+{
+    ngx_int_t  rc;
+
+    pipe->waker = ngx_async_waker(t);
+    pipe->waits = 1;
+
+    rc = ngx_async_wait(t, timeout);
+
+    pipe->waits = 0;
+    pipe->turn = 0;
+
+    return (rc == NGX_ASYNC_ELAPSED) ? ASYNC_OK : rc;
 }
 
 

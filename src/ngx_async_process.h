@@ -34,9 +34,10 @@ typedef struct {
     ngx_connection_t         *connection;     /* NULL: closed */
     ngx_async_pipe_mode_e     mode;
 
-    /* an await of NGX_ASYNC_PIPE_BY_TASK */
+    /* an await of NGX_ASYNC_PIPE_BY_TASK; those that did not suspend */
     ngx_async_waker_t         waker;
     ngx_uint_t                waits;
+    ngx_uint_t                turn;
 
     /* collected, of malloc(), with room for a zero; or what is to be fed */
     u_char                   *data;
