@@ -11,6 +11,7 @@
  */
 
 #include <ngx_async_process.h>
+#include <ngx_async_quit.h>
 #include <sys/wait.h>
 
 
@@ -113,6 +114,9 @@ ngx_async_process_new(ngx_log_t *log)
         p->timer.data = p;
         p->timer.log = ngx_cycle->log;
 
+        /* who waits keeps the worker, or an orphan does */
+        p->timer.cancelable = 1;
+
         ngx_queue_insert_tail(&ngx_async_processes, &p->live);
     }
 
@@ -171,7 +175,6 @@ ngx_async_process_connect_all(void *data)
     }
 
     if (p->end == NULL) {
-        p->timer.cancelable = 1;
         ngx_add_timer(&p->timer, NGX_ASYNC_PROCESS_LOOK);
     }
 }
@@ -759,7 +762,11 @@ ngx_async_process_release(ngx_async_process_t *p)
         return;
     }
 
+    /* until "async_shutdown_timeout" at most */
+
     p->orphan = 1;
+    ngx_async_hold();
+
     ngx_async_process_kill(p);
 }
 
@@ -771,6 +778,10 @@ ngx_async_process_free(ngx_async_process_t *p)
 
     if (p->pid != -1 && !p->lost) {
         (void) waitid(P_PID, (id_t) p->pid, &info, WEXITED|WNOHANG);
+    }
+
+    if (p->orphan) {
+        ngx_async_release();
     }
 
     ngx_queue_remove(&p->live);
