@@ -86,6 +86,11 @@ ngx_async_process_exit(void)
     {
         p = ngx_queue_data(q, ngx_async_process_t, live);
 
+        if (p->spawn) {
+            /* the thread has, or may have, and the loop has not seen it */
+            p->pid = p->spawn->pid;
+        }
+
         ngx_async_process_send(p, SIGKILL);
 
         for (i = 0; i < 3; i++) {
@@ -102,13 +107,14 @@ ngx_async_process_exit(void)
 
 
 ngx_async_process_t *
-ngx_async_process_new(ngx_log_t *log)
+ngx_async_process_new(ngx_async_spawn_t *s, ngx_log_t *log)
 {
     ngx_async_process_t  *p;
 
     p = ngx_calloc(sizeof(ngx_async_process_t), log);
 
     if (p) {
+        p->spawn = s;
         p->pid = -1;
         p->timer.handler = ngx_async_process_timer;
         p->timer.data = p;
@@ -154,6 +160,7 @@ ngx_async_process_connect_all(void *data)
     s = adopt->spawn;
     p = adopt->process;
     p->pid = s->pid;
+    p->spawn = NULL;
 
     for (i = 0; i < 3; i++) {
         if (s->fd[i] != -1) {
@@ -273,13 +280,11 @@ ngx_async_process_look(ngx_async_process_t *p)
     if (rc == -1) {
         /* a wait() for any process, in a thread of an app */
         p->lost = 1;
-        p->status = -1;
 
     } else if (info.si_code == CLD_EXITED) {
         p->status = info.si_status;
 
     } else {
-        p->status = -1;
         p->signal = info.si_status;
     }
 

@@ -49,6 +49,7 @@ typedef struct {
 
 typedef struct {
     ngx_queue_t               live;
+    ngx_async_spawn_t        *spawn;          /* until it is adopted */
     pid_t                     pid;
     ngx_connection_t         *end;            /* of the pidfd */
     ngx_async_pipe_t          pipe[3];
@@ -77,7 +78,8 @@ void ngx_async_process_init(void);
 void ngx_async_process_exit(void);
 
 /* One to be spawned, so that nothing can be missing once it has been. */
-ngx_async_process_t *ngx_async_process_new(ngx_log_t *log);
+ngx_async_process_t *ngx_async_process_new(ngx_async_spawn_t *s,
+    ngx_log_t *log);
 
 /*
  * Takes over what has been spawned.  NGX_ERROR: nginx has no connections for

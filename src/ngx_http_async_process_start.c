@@ -173,7 +173,7 @@ ngx_http_async_process_job(ngx_async_task_t *t,
 
     ngx_async_spawn_init(&job->spawn);
 
-    job->process = ngx_async_process_new(t->log);
+    job->process = ngx_async_process_new(&job->spawn, t->log);
 
     if (job->process == NULL) {
         ngx_async_thread_free(job);
