@@ -59,7 +59,7 @@ ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
     p = ngx_vslprintf(t->error, t->error + NGX_ASYNC_ERROR_LEN - 1, fmt, args);
     va_end(args);
 
-    *p = '\0';
+    t->error[ngx_async_whole(t->error, p - t->error)] = '\0';
 
     /* the running task is to know it, too: a child, or a call from a thread */
 
@@ -99,6 +99,27 @@ ngx_async_verror(u_char *error, const char *format, va_list args)
     ngx_async_line(&line, format, args);
 
     (void) ngx_cpystrn(error, buf, ngx_min(line.len + 1, NGX_ASYNC_ERROR_LEN));
+}
+
+
+/* UTF-8: a character is a first byte and one to three of 10xxxxxx. */
+
+size_t
+ngx_async_whole(const u_char *text, size_t len)
+{
+    size_t  n, more;
+
+    for (n = len; n > 0 && len - n < 3 && (text[n - 1] & 0xC0) == 0x80; n--) {
+        /* void */
+    }
+
+    if (n == 0 || text[n - 1] < 0xC0) {
+        return len;
+    }
+
+    more = (text[n - 1] >= 0xF0) ? 3 : (text[n - 1] >= 0xE0) ? 2 : 1;
+
+    return (len - n < more) ? n - 1 : len;
 }
 
 

@@ -348,6 +348,9 @@ async_rc_t ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc,
  */
 void ngx_async_verror(u_char *error, const char *format, va_list args);
 
+/* Of a text that may have been cut: how long it is without half a character. */
+size_t ngx_async_whole(const u_char *text, size_t len);
+
 const char *ngx_async_rc_name(ngx_int_t rc);
 
 /*
