@@ -116,6 +116,7 @@ ngx_async_process_new(ngx_async_spawn_t *s, ngx_log_t *log)
     if (p) {
         p->spawn = s;
         p->pid = -1;
+        p->status = -1;
         p->timer.handler = ngx_async_process_timer;
         p->timer.data = p;
         p->timer.log = ngx_cycle->log;
@@ -280,11 +281,13 @@ ngx_async_process_look(ngx_async_process_t *p)
     if (rc == -1) {
         /* a wait() for any process, in a thread of an app */
         p->lost = 1;
+        p->status = -1;
 
     } else if (info.si_code == CLD_EXITED) {
         p->status = info.si_status;
 
     } else {
+        p->status = -1;
         p->signal = info.si_status;
     }
 

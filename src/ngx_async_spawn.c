@@ -38,8 +38,6 @@ static int ngx_async_spawn_run(ngx_async_spawn_t *s,
 static int ngx_async_spawn_attr(ngx_async_spawn_child_t *c);
 static int ngx_async_spawn_actions(ngx_async_spawn_t *s,
     ngx_async_spawn_child_t *c);
-static void ngx_async_spawn_fail(ngx_async_spawn_t *s, const char *what,
-    int err);
 
 
 void
@@ -65,7 +63,6 @@ ngx_async_spawn_init(ngx_async_spawn_t *s)
 void
 ngx_async_spawn(ngx_async_spawn_t *s)
 {
-    int                      err;
     ngx_uint_t               i;
     ngx_async_spawn_child_t  c;
 
@@ -75,22 +72,19 @@ ngx_async_spawn(ngx_async_spawn_t *s)
         c.child[i] = -1;
     }
 
-    err = ngx_async_spawn_pipes(s, &c);
+    s->err = ngx_async_spawn_pipes(s, &c);
 
-    if (err) {
-        ngx_async_spawn_fail(s, "no pipes", err);
+    if (s->err == 0 && s->dir) {
+        c.dir = open(s->dir, O_PATH|O_DIRECTORY|O_CLOEXEC);
 
-    } else if (s->dir
-               && (c.dir = open(s->dir, O_PATH|O_DIRECTORY|O_CLOEXEC)) == -1)
-    {
-        ngx_async_spawn_fail(s, s->dir, errno);
-
-    } else {
-        err = ngx_async_spawn_run(s, &c);
-
-        if (err) {
-            ngx_async_spawn_fail(s, s->file, err);
+        if (c.dir == -1) {
+            s->err = errno;
+            s->no_dir = 1;
         }
+    }
+
+    if (s->err == 0) {
+        s->err = ngx_async_spawn_run(s, &c);
     }
 
     for (i = 0; i < 3; i++) {
@@ -258,7 +252,18 @@ ngx_async_spawn_actions(ngx_async_spawn_t *s, ngx_async_spawn_child_t *c)
     from[2] = s->merge ? c->child[1] : c->child[2];
 
     for (i = 0; i < NGX_ASYNC_SPAWN_GIVEN; i++) {
+        from[3 + i] = s->given[i];
+
+        if (s->given[i] == -1) {
+            continue;
+        }
+
         s->given[i] = ngx_async_spawn_above(s->given[i]);
+
+        if (s->given[i] == -1) {
+            return errno;
+        }
+
         from[3 + i] = s->given[i];
     }
 
@@ -280,14 +285,6 @@ ngx_async_spawn_actions(ngx_async_spawn_t *s, ngx_async_spawn_child_t *c)
     }
 
     return err;
-}
-
-
-static void
-ngx_async_spawn_fail(ngx_async_spawn_t *s, const char *what, int err)
-{
-    s->what = what;
-    s->err = err;
 }
 
 

@@ -32,15 +32,15 @@ typedef struct {
 
     int                 given[NGX_ASYNC_SPAWN_GIVEN];     /* -1: none */
 
-    /* the process; -1: there is none, and "what" and "err" say why */
+    /* the process; -1: there is none, and "err" says why */
     pid_t               pid;
     int                 pidfd;        /* -1: the system has none */
 
     /* ends of the pipes, nonblocking; -1: none */
     int                 fd[3];
 
-    const char         *what;
     int                 err;
+    ngx_uint_t          no_dir;       /* that is what it is about */
 } ngx_async_spawn_t;
 
 

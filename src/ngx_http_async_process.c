@@ -13,9 +13,6 @@
 /* so much of what a function prints goes to the log */
 #define NGX_HTTP_ASYNC_PROCESS_LOGGED  4096
 
-/* of a name in async_error() */
-#define NGX_HTTP_ASYNC_PROCESS_SHOWN   60
-
 
 static async_rc_t ngx_http_async_process_result(ngx_async_task_t *t,
     async_command_t *command, ngx_http_async_running_t *run);
@@ -55,8 +52,7 @@ await_process_at(async_t *co, const char *site, async_command_t *command,
     }
 
     ngx_async_process_collect(run.process, NGX_ASYNC_PROCESS_OUTPUT,
-                              NGX_ASYNC_PIPE_COLLECT,
-                              ngx_http_async_process_max(command));
+                              NGX_ASYNC_PIPE_COLLECT, run.max);
     ngx_async_process_feed(run.process, command->input.data,
                            command->input.len);
 
@@ -103,10 +99,15 @@ ngx_http_async_process_ending(ngx_async_task_t *t, async_command_t *command,
     ngx_async_process_t  *p;
 
     p = run->process;
+    ngx_http_async_process_nothing(command);
 
     rc = ngx_async_process_wait(t, p, collected);
 
-    if (command->flags & NGX_HTTP_ASYNC_PROCESS_TO_LOG) {
+    if (rc != ASYNC_OK || p->overflow || p->no_memory) {
+        ngx_async_process_end(t, p);
+    }
+
+    if (run->flags & NGX_HTTP_ASYNC_PROCESS_TO_LOG) {
         ngx_http_async_process_log(t, run);
     }
 
@@ -114,12 +115,7 @@ ngx_http_async_process_ending(ngx_async_task_t *t, async_command_t *command,
         rc = ngx_http_async_process_result(t, command, run);
     }
 
-    if (p->ended && !p->overflow && !p->no_memory) {
-        ngx_http_async_process_let_go(run);
-
-    } else {
-        ngx_http_async_process_kill(t, run);
-    }
+    ngx_http_async_process_let_go(run);
 
     return rc;
 }
@@ -133,14 +129,6 @@ ngx_http_async_process_result(ngx_async_task_t *t, async_command_t *command,
     ngx_async_process_t  *p;
 
     p = run->process;
-
-    if (p->overflow) {
-        return ngx_async_set_error(t, ASYNC_ERROR, "\"%*s\" wrote more than "
-                                   "%uz bytes",
-                                   ngx_min(ngx_strlen(run->name), 90),
-                                   run->name,
-                                   ngx_http_async_process_max(command));
-    }
 
     if (p->no_memory) {
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
@@ -162,19 +150,35 @@ ngx_http_async_process_result(ngx_async_task_t *t, async_command_t *command,
         return rc;
     }
 
+    if (p->overflow) {
+        return ngx_async_set_error(t, ASYNC_ERROR, "\"%*s\" wrote more than "
+                                   "%uz bytes", run->name_len, run->name,
+                                   run->max);
+    }
+
     if (p->lost) {
         return ngx_async_set_error(t, ASYNC_ERROR, "a wait() of the app has "
                                    "taken the status of \"%*s\"",
-                                   ngx_min(ngx_strlen(run->name), 60),
-                                   run->name);
+                                   run->name_len, run->name);
     }
 
     if (run->record) {
         return ngx_http_async_process_returned(t, command, run);
     }
 
-    return ((command->flags & ASYNC_PROCESS_CHECK) && command->status != 0)
+    return ((run->flags & ASYNC_PROCESS_CHECK) && command->status != 0)
            ? ngx_http_async_process_how(t, command, run, "") : ASYNC_OK;
+}
+
+
+void
+ngx_http_async_process_nothing(async_command_t *command)
+{
+    command->status = -1;
+    command->signal = 0;
+    command->output.data = "";
+    command->output.len = 0;
+    command->errors = command->output;
 }
 
 
@@ -189,7 +193,6 @@ ngx_http_async_process_take(ngx_async_task_t *t, ngx_async_pipe_t *pipe,
     ngx_pool_cleanup_t  *cln;
 
     if (pipe->len == 0) {
-        text->data = "";
         return ASYNC_OK;
     }
 
@@ -235,8 +238,8 @@ ngx_http_async_process_returned(ngx_async_task_t *t,
         break;
 
     case NGX_HTTP_ASYNC_PROCESS_FAILED:
-        return ngx_async_set_error(t, ASYNC_ERROR, "\"%s\" did not begin: %*s",
-                                   run->name,
+        return ngx_async_set_error(t, ASYNC_ERROR, "\"%*s\" did not begin: "
+                                   "%*s", run->name_len, run->name,
                                    strnlen((char *) r->error,
                                            NGX_ASYNC_ERROR_LEN), r->error);
 
@@ -249,17 +252,18 @@ ngx_http_async_process_returned(ngx_async_task_t *t,
         if (command->status == 0) {
             /* nginx itself has run, see ngx_http_async_process_start.c */
 
-            return ngx_async_set_error(t, ASYNC_ERROR, "\"%s\" did not begin: "
-                                       "has the binary of nginx set-id bits "
-                                       "or file capabilities?", run->name);
+            return ngx_async_set_error(t, ASYNC_ERROR, "\"%*s\" did not "
+                                       "begin: has the binary of nginx set-id "
+                                       "bits or file capabilities?",
+                                       run->name_len, run->name);
         }
 
         return ngx_http_async_process_how(t, command, run,
                                           " before it began");
     }
 
-    if (r->arg_size) {
-        ngx_memcpy(command->arg, r->arg, r->arg_size);
+    if (run->arg_size) {
+        ngx_memcpy(run->arg, r->arg, run->arg_size);
     }
 
     if (r->rc != ASYNC_OK) {
@@ -301,10 +305,9 @@ ngx_http_async_process_how(ngx_async_task_t *t, async_command_t *command,
     }
 
     return ngx_async_set_error(t, ASYNC_ERROR, "\"%*s\" %s%s%s%*s",
-                               ngx_min(ngx_strlen(run->name),
-                                       NGX_HTTP_ASYNC_PROCESS_SHOWN),
-                               run->name, how, when, end > line ? ": " : "",
-                               (size_t) (end - line), line);
+                               run->name_len, run->name, how, when,
+                               end > line ? ": " : "", (size_t) (end - line),
+                               line);
 }
 
 
@@ -328,9 +331,9 @@ ngx_http_async_process_log(ngx_async_task_t *t, ngx_http_async_running_t *run)
         }
 
         if (end > p) {
-            async_task_log(t, ASYNC_LOG_NOTICE, "process %d of \"%s\": %.*s",
-                           (int) run->process->pid, run->name,
-                           (int) (end - p), p);
+            async_task_log(t, ASYNC_LOG_NOTICE, "process %d of \"%.*s\": %.*s",
+                           (int) run->process->pid, (int) run->name_len,
+                           run->name, (int) (end - p), p);
         }
     }
 }
@@ -353,7 +356,8 @@ ngx_http_async_process_let_go(ngx_http_async_running_t *run)
     }
 
     if (run->record) {
-        (void) munmap(run->record, run->record->size);
+        (void) munmap(run->record, sizeof(ngx_http_async_process_record_t)
+                                   + run->arg_size);
         run->record = NULL;
     }
 }

@@ -26,6 +26,9 @@
 
 #define NGX_HTTP_ASYNC_PROCESS_MAX     (1024 * 1024)
 
+/* of a name in async_error() */
+#define NGX_HTTP_ASYNC_PROCESS_SHOWN   60
+
 /* beside ASYNC_PROCESS_...: standard output is standard error, for the log */
 #define NGX_HTTP_ASYNC_PROCESS_TO_LOG  0x8000
 
@@ -52,12 +55,23 @@ typedef struct {
 } ngx_http_async_process_record_t;
 
 
-/* A process that runs, on the stack of an await or in a handle. */
+/*
+ * A process that runs, on the stack of an await or in a handle, and what the
+ * command asked for that has started it.  A function may have written anywhere
+ * in the record: nothing there is believed.
+ */
 
 typedef struct {
     ngx_async_process_t              *process;
     ngx_http_async_process_record_t  *record;     /* NULL: of a program */
-    const char                       *name;
+    void                             *arg;
+    size_t                            arg_size;
+    size_t                            max;
+    unsigned                          flags;
+
+    /* for messages */
+    size_t                            name_len;
+    u_char                            name[NGX_HTTP_ASYNC_PROCESS_SHOWN];
 } ngx_http_async_running_t;
 
 
@@ -73,12 +87,13 @@ async_rc_t ngx_http_async_process_start(ngx_async_task_t *t,
     async_command_t *command, ngx_uint_t pieces,
     ngx_http_async_running_t *run);
 
-/* The bound of what is collected. */
-size_t ngx_http_async_process_max(const async_command_t *command);
+/* Nothing has come of it so far. */
+void ngx_http_async_process_nothing(async_command_t *command);
 
 /*
  * Suspends until it has ended (collected: and all has come), puts into the
- * command what has come of it, and lets go of it.
+ * command what has come of it, and lets go of it.  If the await ends otherwise,
+ * it is killed, and its group with it.
  */
 async_rc_t ngx_http_async_process_ending(ngx_async_task_t *t,
     async_command_t *command, ngx_http_async_running_t *run,

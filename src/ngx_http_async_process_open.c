@@ -16,16 +16,14 @@
 struct async_process_s {
     ngx_async_end_t                   end;
     ngx_async_task_t                 *task;       /* NULL: it has ended */
-    unsigned                          flags;
     ngx_http_async_running_t          run;        /* process NULL: closed */
-    char                              name[];
 };
 
 
-static async_process_t *ngx_http_async_process_handle(ngx_async_task_t *t,
-    const async_command_t *command);
+static async_process_t *ngx_http_async_process_handle(ngx_async_task_t *t);
 static void ngx_http_async_process_ended(ngx_async_end_t *end);
 static void ngx_http_async_process_cleanup(void *data);
+static void ngx_http_async_process_leave(async_process_t *p);
 static async_rc_t ngx_http_async_process_read(ngx_async_task_t *t,
     const char *await, const char *site, async_process_t *p, ngx_uint_t i,
     void *buf, size_t size, size_t *n);
@@ -64,7 +62,7 @@ await_process_open_at(async_t *co, const char *site, async_command_t *command,
 
     /* before: what runs must have an owner */
 
-    p = ngx_http_async_process_handle(co, command);
+    p = ngx_http_async_process_handle(co);
 
     if (p == NULL) {
         return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
@@ -73,7 +71,6 @@ await_process_open_at(async_t *co, const char *site, async_command_t *command,
     rc = ngx_http_async_process_start(co, command, 1, &p->run);
 
     if (rc == ASYNC_OK) {
-        p->run.name = p->name;
         *process = p;
     }
 
@@ -82,30 +79,22 @@ await_process_open_at(async_t *co, const char *site, async_command_t *command,
 
 
 static async_process_t *
-ngx_http_async_process_handle(ngx_async_task_t *t,
-    const async_command_t *command)
+ngx_http_async_process_handle(ngx_async_task_t *t)
 {
-    size_t               len;
     ngx_pool_t          *pool;
-    const char          *name;
     async_process_t     *p;
     ngx_pool_cleanup_t  *cln;
 
-    name = command->argv && command->argv[0] ? command->argv[0] : "";
-    len = ngx_strlen(name);
-
     pool = ngx_async_task_pool(t);
-    cln = pool ? ngx_pool_cleanup_add(pool, sizeof(async_process_t) + len + 1)
-               : NULL;
+    cln = pool ? ngx_pool_cleanup_add(pool, sizeof(async_process_t)) : NULL;
+
     if (cln == NULL) {
         return NULL;
     }
 
     p = cln->data;
     ngx_memzero(p, sizeof(async_process_t));
-    ngx_memcpy(p->name, name, len + 1);
 
-    p->flags = command->flags;
     cln->handler = ngx_http_async_process_cleanup;
 
     /* memory of a child is that of its parent */
@@ -130,7 +119,7 @@ ngx_http_async_process_ended(ngx_async_end_t *end)
 
     p->task = NULL;
 
-    ngx_http_async_process_let_go(&p->run);
+    ngx_http_async_process_leave(p);
 }
 
 
@@ -149,7 +138,19 @@ ngx_http_async_process_cleanup(void *data)
         *end = p->end.next;
     }
 
-    ngx_http_async_process_let_go(&p->run);
+    ngx_http_async_process_leave(p);
+}
+
+
+/* Nobody has closed it: also what it has left behind goes. */
+
+static void
+ngx_http_async_process_leave(async_process_t *p)
+{
+    if (p->run.process) {
+        ngx_async_process_kill(p->run.process);
+        ngx_http_async_process_let_go(&p->run);
+    }
 }
 
 
@@ -262,7 +263,8 @@ ngx_http_async_process_read(ngx_async_task_t *t, const char *await,
         return rc;
     }
 
-    if (i == NGX_ASYNC_PROCESS_ERRORS && !(p->flags & ASYNC_PROCESS_ERRORS)) {
+    if (i == NGX_ASYNC_PROCESS_ERRORS && !(p->run.flags & ASYNC_PROCESS_ERRORS))
+    {
         return ngx_async_set_error(t, ASYNC_ERROR, "%s() needs the flag "
                                    "ASYNC_PROCESS_ERRORS", await);
     }
@@ -296,6 +298,7 @@ ngx_http_async_process_read(ngx_async_task_t *t, const char *await,
 async_rc_t
 async_process_signal(async_t *co, async_process_t *p, int signal)
 {
+    int         err;
     async_rc_t  rc;
 
     ngx_async_check_task(co);
@@ -306,7 +309,9 @@ async_process_signal(async_t *co, async_process_t *p, int signal)
         return rc;
     }
 
-    switch (ngx_async_process_signal(p->run.process, signal)) {
+    err = ngx_async_process_signal(p->run.process, signal);
+
+    switch (err) {
 
     case 0:
         return ASYNC_OK;
@@ -316,7 +321,7 @@ async_process_signal(async_t *co, async_process_t *p, int signal)
 
     default:
         return ngx_async_set_error(co, ASYNC_ERROR, "signal %d: %s", signal,
-                                   strerror(errno));
+                                   strerror(err));
     }
 }
 
@@ -352,7 +357,7 @@ await_process_close_at(async_t *co, const char *site, async_process_t *p,
         ngx_async_process_close_pipe(process, NGX_ASYNC_PROCESS_INPUT);
         ngx_async_process_close_pipe(process, NGX_ASYNC_PROCESS_OUTPUT);
 
-        if (p->flags & ASYNC_PROCESS_ERRORS) {
+        if (p->run.flags & ASYNC_PROCESS_ERRORS) {
             ngx_async_process_close_pipe(process, NGX_ASYNC_PROCESS_ERRORS);
         }
 

@@ -44,14 +44,15 @@ static void ngx_http_async_process_env(ngx_http_async_process_copy_t *copy,
 static void ngx_http_async_process_add(ngx_http_async_process_copy_t *copy,
     const char *a, const char *b, const char *c, const char *d);
 static async_rc_t ngx_http_async_process_give(ngx_async_task_t *t,
-    const async_command_t *command, ngx_http_async_fn_t *fn,
-    ngx_http_async_process_job_t *job, ngx_http_async_running_t *run);
+    ngx_http_async_fn_t *fn, ngx_http_async_process_job_t *job,
+    ngx_http_async_running_t *run);
 static async_rc_t ngx_http_async_process_spawn(ngx_async_task_t *t,
     ngx_http_async_process_job_t *job, ngx_http_async_running_t *run);
 static void ngx_http_async_process_run(void *data);
 static void ngx_http_async_process_drop(void *data);
 static async_rc_t ngx_http_async_process_not_started(ngx_async_task_t *t,
-    ngx_async_spawn_t *s);
+    ngx_async_spawn_t *s, ngx_http_async_running_t *run);
+static size_t ngx_http_async_process_shown(const char *text);
 
 
 async_rc_t
@@ -85,26 +86,17 @@ ngx_http_async_process_wrong(ngx_async_task_t *t,
 }
 
 
-size_t
-ngx_http_async_process_max(const async_command_t *command)
-{
-    return command->max ? command->max : NGX_HTTP_ASYNC_PROCESS_MAX;
-}
-
-
 async_rc_t
 ngx_http_async_process_start(ngx_async_task_t *t, async_command_t *command,
     ngx_uint_t pieces, ngx_http_async_running_t *run)
 {
     async_rc_t                     rc;
     ngx_uint_t                     index;
+    const char                    *name;
     ngx_http_async_fn_t           *fn;
     ngx_http_async_process_job_t  *job;
 
-    command->status = -1;
-    command->signal = 0;
-    ngx_memzero(&command->output, sizeof(async_str_t));
-    ngx_memzero(&command->errors, sizeof(async_str_t));
+    ngx_http_async_process_nothing(command);
 
     index = 0;
     fn = command->fn ? ngx_http_async_process_find(command->fn, &index) : NULL;
@@ -120,11 +112,18 @@ ngx_http_async_process_start(ngx_async_task_t *t, async_command_t *command,
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
-    run->process = NULL;
-    run->record = NULL;
-    run->name = fn ? (char *) fn->name.data : command->argv[0];
+    ngx_memzero(run, sizeof(ngx_http_async_running_t));
 
-    rc = fn ? ngx_http_async_process_give(t, command, fn, job, run) : ASYNC_OK;
+    run->arg = command->arg;
+    run->arg_size = command->arg ? command->arg_size : 0;
+    run->max = command->max ? command->max : NGX_HTTP_ASYNC_PROCESS_MAX;
+    run->flags = command->flags;
+
+    name = fn ? (char *) fn->name.data : command->argv[0];
+    run->name_len = ngx_http_async_process_shown(name);
+    ngx_memcpy(run->name, name, run->name_len);
+
+    rc = fn ? ngx_http_async_process_give(t, fn, job, run) : ASYNC_OK;
 
     if (rc != ASYNC_OK) {
         ngx_http_async_process_drop(job);
@@ -141,11 +140,20 @@ ngx_http_async_process_start(ngx_async_task_t *t, async_command_t *command,
 
     if (!(command->flags & ASYNC_PROCESS_ERRORS)) {
         ngx_async_process_collect(run->process, NGX_ASYNC_PROCESS_ERRORS,
-                                  NGX_ASYNC_PIPE_CUT,
-                                  ngx_http_async_process_max(command));
+                                  NGX_ASYNC_PIPE_CUT, run->max);
     }
 
     return ASYNC_OK;
+}
+
+
+/* How much of a text there is room for in a message. */
+
+static size_t
+ngx_http_async_process_shown(const char *text)
+{
+    return ngx_async_whole((u_char *) text,
+                           strnlen(text, NGX_HTTP_ASYNC_PROCESS_SHOWN));
 }
 
 
@@ -344,8 +352,7 @@ ngx_http_async_process_add(ngx_http_async_process_copy_t *copy,
 /* What a function needs: its record, its app, this module. */
 
 static async_rc_t
-ngx_http_async_process_give(ngx_async_task_t *t,
-    const async_command_t *command, ngx_http_async_fn_t *fn,
+ngx_http_async_process_give(ngx_async_task_t *t, ngx_http_async_fn_t *fn,
     ngx_http_async_process_job_t *job, ngx_http_async_running_t *run)
 {
     int         *given;
@@ -353,8 +360,8 @@ ngx_http_async_process_give(ngx_async_task_t *t,
 
     given = job->spawn.given;
 
-    run->record = ngx_http_async_process_record(command->arg,
-                      command->arg ? command->arg_size : 0, &given[0]);
+    run->record = ngx_http_async_process_record(run->arg, run->arg_size,
+                                                &given[0]);
 
     /* a configuration that goes takes the copy of its app along */
 
@@ -400,7 +407,7 @@ ngx_http_async_process_spawn(ngx_async_task_t *t,
     }
 
     if (job->spawn.pid == -1) {
-        rc = ngx_http_async_process_not_started(t, &job->spawn);
+        rc = ngx_http_async_process_not_started(t, &job->spawn, run);
         ngx_http_async_process_drop(job);
 
     } else if (ngx_async_process_adopt(job->process, &job->spawn) != NGX_OK) {
@@ -449,20 +456,21 @@ ngx_http_async_process_drop(void *data)
 
 
 static async_rc_t
-ngx_http_async_process_not_started(ngx_async_task_t *t, ngx_async_spawn_t *s)
+ngx_http_async_process_not_started(ngx_async_task_t *t, ngx_async_spawn_t *s,
+    ngx_http_async_running_t *run)
 {
     const char  *hint;
 
-    if (s->what == s->dir) {
+    if (s->no_dir) {
         return ngx_async_set_error(t, ASYNC_ERROR, "the directory \"%*s\": %s",
-                                   ngx_min(ngx_strlen(s->dir), 90), s->dir,
-                                   strerror(s->err));
+                                   ngx_http_async_process_shown(s->dir),
+                                   s->dir, strerror(s->err));
     }
 
     hint = (s->err == ENOENT && strchr(s->file, '/') == NULL)
            ? " (nor in PATH)" : "";
 
     return ngx_async_set_error(t, ASYNC_ERROR, "\"%*s\" cannot be started: "
-                               "%s%s", ngx_min(ngx_strlen(s->file), 90),
-                               s->file, strerror(s->err), hint);
+                               "%s%s", run->name_len, run->name,
+                               strerror(s->err), hint);
 }
