@@ -11,8 +11,8 @@ use JSON::PP;
 use Test::More;
 use NginxAsync;
 
-my @handlers = qw(run pieces through echo busy left many call function pool taken
-    hello);
+my @handlers = qw(run pieces through echo busy greedy left many call function pool
+    two taken hello);
 my $routes = join '', map { <<"EOF_CONF" } @handlers;
     location = /$_       { async_handler process:$_; client_max_body_size 64m; }
     location = /short/$_ { async_handler process:$_; async_timeout 500ms; }
@@ -145,12 +145,19 @@ like run(argv => ['true'], grace => -1)->{error},
     qr/^-1 ms, of the grace of a process at \S+process\.c:\d+, is not from 0 to ten years$/,
     'a negative time';
 is run(argv => ['true'], grace => '400000000000')->{rc}, -1, '... one too long';
+is run(argv => ['x' . "\xc3\xa4" x 100])->{error},
+    '"x' . "\xe4" x 29 . '" cannot be started: No such file or directory (nor in PATH)',
+    'a long name is cut between characters';
+is run(argv => ['sh', '-c', 'printf %s "$1" >&2; exit 1', 'sh', 'x' . "\xc3\xa4" x 100],
+    flags => 2)->{error},
+    '"sh" exited with status 1: x' . "\xe4" x 65, '... and so is the cause';
 like run(argv => ['echo', ('x' x 4000) x 2])->{output}, qr/^x{4000} x{4000}$/, 'long arguments';
 
 # ---- bounds
 
-is_deeply [@{sh('yes', max => 100_000)}{qw(rc error)}], [-1, '"sh" wrote more than 100000 bytes'],
-    'output without end';
+is_deeply sh('echo e >&2; yes', max => 10),
+    { rc => -1, error => '"sh" wrote more than 10 bytes', status => -1, signal => 9,
+      output => "y\n" x 5, errors => "e\n" }, 'output without end';
 is sh('printf 12345', max => 5)->{output}, '12345', 'output that just fits';
 is sh('printf 123456', max => 5)->{rc}, -1, '... that just does not';
 is sh('printf 123456 >&2', max => 5)->{errors}, '12345', 'errors are cut';
@@ -187,6 +194,19 @@ is_deeply json($n->get('/through?bytes=30000000')), { n => 30_000_000, sorted =>
     status => 0 }, '30 MB through two tasks';
 is_deeply json($n->get('/busy')), { first => 0, second => -5, closes => -5, kills => 0,
     signal => 9, after => -1 }, 'two at once';
+is_deeply json($n->get('/two')), [-1, "e\n", 0, '', 10],
+    'what has come of two, in another command';
+
+{
+    is json($n->get('/greedy'))->{rc}, -2, 'who always finds something';
+
+    my $since = $n->mark;
+    my $c = $n->connect->send_request('GET', '/greedy?ms=2000');
+    $n->wait_for_log(qr/<greedy>/, 20, $since);
+    is $n->get('/hello')->status, 200, '... lets others have their turn';
+    unlike $n->access_log, qr{/greedy\?ms=2000}, '... in between';
+    is json($c->response)->{rc}, -2, '... to its end';
+}
 
 # ---- functions
 
@@ -206,6 +226,8 @@ is_deeply [@{json($n->get('/call?fn=crashes'))}{qw(rc error)}],
     'one that crashes';
 is json($n->get('/call?fn=leaves'))->{error},
     '"process:leaves" exited with status 3 before it returned: no more', 'one that exits';
+is_deeply [@{json($n->get('/call?fn=tramples&n=7'))}{qw(rc sum)}], [0, 7],
+    'one that writes before its argument';
 is json($n->get('/call?fn=other'))->{error},
     'the function is not declared with ASYNC_PROCESS()', 'any function';
 {
@@ -259,6 +281,10 @@ sub family { my ($name) = @_; return sprintf $family, ("$dir/$name") x 3 }
     ok gone($pids[1]), '... and so is its group';
 }
 
+is sh("sleep 1000 & echo \$\$ \$! > $dir/behind", deadline => 1000)->{rc}, -2,
+    'one that has left behind who holds its output';
+ok gone(pids_of("$dir/behind")), '... which is gone, too';
+
 is json($n->get(query('/short/run', argv => ['sh', '-c', family('short')])))->{rc}, -2,
     'the deadline of the request';
 ok gone(pids_of("$dir/short")), '... kills';
@@ -311,6 +337,10 @@ sub left {
     my @pids = left($since);
     is scalar @pids, 2, '... both';
     ok gone(@pids), '... are killed';
+
+    $since = $n->mark;
+    is $n->get('/left?how=behind')->status, 200, 'what ended ones have left behind';
+    ok gone(left($since)), '... is killed';
 
     $since = $n->mark;
     is $n->get('/short/left?how=waits')->status, 504, 'one whose end is awaited in vain';
@@ -373,6 +403,19 @@ for my $how (qw(QUIT TERM)) {
     ok gone(@pids), '... nothing is left';
 }
 
+# a grace does not hold up the worker
+{
+    my $m = nginx(http => 'async_shutdown_timeout 1s;');
+    is $m->get('/left?how=deaf')->status, 200, 'processes that have an hour';
+    my ($old) = $m->workers;
+    my @pids = $m->log =~ /<left (\d+)>/g;
+    ok scalar(grep({ alive($_) } @pids)), '... and take it';
+    is $m->reload, undef, '... at a reload';
+    ok gone($old), '... do not keep the worker';
+    ok gone(@pids), '... and end with it';
+    $m->stop;
+}
+
 # a worker that dies takes its functions along
 {
     my $m = nginx();
@@ -388,7 +431,7 @@ for my $how (qw(QUIT TERM)) {
 # ---- a kernel without pidfds
 
 SKIP: {
-    skip 'AddressSanitizer must be the first of LD_PRELOAD', 9 if $ENV{TEST_NGINX_ASAN};
+    skip 'AddressSanitizer must be the first of LD_PRELOAD', 11 if $ENV{TEST_NGINX_ASAN};
 
     my $so = NginxAsync::Guard::temp_dir('shim') . '/shim.so';
     open my $cc, '|-', qw(gcc -shared -fPIC -x c -o), $so, '-' or die "gcc: $!";
@@ -396,8 +439,32 @@ SKIP: {
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <spawn.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+/* "sleep 1001" begins, but the thread learns it late */
+
+int posix_spawnp(pid_t *pid, const char *file,
+    const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
+    char *const argv[], char *const env[])
+{
+    int    rc;
+    int  (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *,
+                 const posix_spawnattr_t *, char *const [], char *const []);
+
+    *(void **) &real = dlsym(RTLD_NEXT, "posix_spawnp");
+
+    rc = real(pid, file, actions, attr, argv, env);
+
+    if (strcmp(file, "sleep") == 0 && strcmp(argv[1], "1001") == 0) {
+        usleep(500000);
+    }
+
+    return rc;
+}
 
 long syscall(long n, ...)
 {
@@ -442,7 +509,16 @@ EOF_C
     is pidfds($m), 0, '... not watched by a pidfd';
     $c->reset;
     ok gone($m->log($since) =~ /<left (\d+)>/g), '... are gone';
-    $m->stop;
+
+    # one that is in the middle of its start when the worker is told to go
+    my ($worker) = $m->workers;
+    my @begun;
+    $c = $m->connect->send_request('GET', query('/run', argv => ['sleep', '1001']));
+    ok $m->wait_until(sub { return @begun = `cat /proc/$worker/task/*/children` =~ /(\d+)/g }, 20),
+        'one that has just begun';
+    $m->allow(qr/runs still: the worker exits without its thread/);
+    $m->term;
+    ok gone(@begun), '... ends with the worker';
 }
 
 # ---- a binary of which the system drops LD_PRELOAD

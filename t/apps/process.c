@@ -335,6 +335,39 @@ ASYNC_HANDLER(busy)
 }
 
 
+/*
+ * /greedy?ms=: reads what never ends in small pieces, and takes its time with
+ * each, so that there is always more
+ */
+
+ASYNC_HANDLER(greedy)
+{
+    int               rc;
+    char              buf[100];
+    size_t            i, n;
+    int64_t           ms;
+    const char       *argv[] = { "yes", NULL };
+    async_command_t   command = { .argv = argv };
+    async_process_t  *p;
+
+    ASYNC_TRY(async_query_int_or(req, "ms", &ms, 300));
+    ASYNC_TRY(await_process_open(co, &command, &p));
+
+    async_log(req, ASYNC_LOG_NOTICE, "<greedy>");
+
+    ASYNC_DEADLINE(co, ms);
+
+    rc = ASYNC_OK;
+
+    for (i = 0; i < 20000 && rc == ASYNC_OK; i++) {
+        usleep(200);
+        rc = await_process_get(co, p, buf, sizeof(buf), &n);
+    }
+
+    return async_json_pack(req, 200, "{s:i}", "rc", rc);
+}
+
+
 /* /left?how=: processes that nobody closes; the log tells their numbers */
 
 ASYNC_HANDLER(left)
@@ -348,6 +381,14 @@ ASYNC_HANDLER(left)
     async_process_t  *p;
 
     how = async_query(req, "how");
+
+    if (how.data && strcmp(how.data, "behind") == 0) {
+        argv[2] = "sleep 1000 > /dev/null 2>&1 & echo $!";
+
+    } else if (how.data && strcmp(how.data, "deaf") == 0) {
+        argv[2] = "trap '' TERM; echo $$; while :; do sleep 1; done";
+        command.grace = 3600000;
+    }
 
     {
         ASYNC_MEMORY(co);
@@ -369,6 +410,12 @@ ASYNC_HANDLER(left)
 
     if (how.data && strcmp(how.data, "waits") == 0) {
         return await_process_close(co, p, &command);
+    }
+
+    if (how.data && strcmp(how.data, "behind") == 0) {
+        /* the end of sh, which is not that of its sleep */
+        ASYNC_TRY(await_process_get(co, p, buf, sizeof(buf), &n));
+        ASYNC_TRY(await_sleep(co, 50));
     }
 
     return async_text(req, 200, "left\n");
@@ -488,6 +535,20 @@ ASYNC_PROCESS(sleeps)
 }
 
 
+/* writes where its argument is not: before it, from the start of the page */
+
+ASYNC_PROCESS(tramples)
+{
+    work_t     *work = arg;
+    uintptr_t   page = (uintptr_t) arg & ~(uintptr_t) 4095;
+
+    work->sum = work->n;
+    memset((void *) page, 0x7f, (uintptr_t) arg - page);
+
+    return ASYNC_OK;
+}
+
+
 static async_rc_t
 not_exported(void *arg)
 {
@@ -520,6 +581,8 @@ ASYNC_HANDLER(call)
        : !strcmp(fn.data, "leaves") ? await_process_call(co, leaves, &work)
        : !strcmp(fn.data, "prints") ? await_process_call(co, prints, &work)
        : !strcmp(fn.data, "sleeps") ? await_process_call(co, sleeps, &work)
+       : !strcmp(fn.data, "tramples")
+         ? await_process_call(co, tramples, &work)
        : await_process_call(co, not_exported, &work);
 
     async_log(req, ASYNC_LOG_NOTICE, "<call ends %d>", rc);
@@ -581,6 +644,32 @@ ASYNC_HANDLER(pool)
 
     return async_json_pack(req, 200, "[I, I, b]", (json_int_t) a.sum,
                            (json_int_t) b.sum, a.pid != b.pid);
+}
+
+
+/* /two: the results of two go into a third command, which asks for nothing */
+
+ASYNC_HANDLER(two)
+{
+    int               first, second;
+    work_t            work = { .n = 4 };
+    json_t           *errors;
+    const char       *argv[] = { "sh", "-c", "echo e >&2; exit 4", NULL };
+    async_command_t   program = { .argv = argv, .flags = ASYNC_PROCESS_CHECK };
+    async_command_t   function = { .fn = adds, .arg = &work,
+                                   .arg_size = sizeof(work) };
+    async_command_t   result = { 0 };
+    async_process_t  *p, *q;
+
+    ASYNC_TRY(await_process_open(co, &program, &p));
+    ASYNC_TRY(await_process_open(co, &function, &q));
+
+    first = await_process_close(co, p, &result);
+    errors = text_of(result.errors);
+    second = await_process_close(co, q, &result);
+
+    return async_json_pack(req, 200, "[i, o, i, o, I]", first, errors, second,
+                           text_of(result.errors), (json_int_t) work.sum);
 }
 
 
