@@ -36,6 +36,8 @@ await_process_at(async_t *co, const char *site, async_command_t *command,
 
     (void) size;
 
+    ngx_http_async_process_nothing(command);
+
     rc = ngx_async_enter(co, "await_process", site);
 
     if (rc == ASYNC_OK) {
@@ -99,7 +101,6 @@ ngx_http_async_process_ending(ngx_async_task_t *t, async_command_t *command,
     ngx_async_process_t  *p;
 
     p = run->process;
-    ngx_http_async_process_nothing(command);
 
     rc = ngx_async_process_wait(t, p, collected);
 
@@ -336,14 +337,6 @@ ngx_http_async_process_log(ngx_async_task_t *t, ngx_http_async_running_t *run)
                            run->name, (int) (end - p), p);
         }
     }
-}
-
-
-void
-ngx_http_async_process_kill(ngx_async_task_t *t, ngx_http_async_running_t *run)
-{
-    ngx_async_process_end(t, run->process);
-    ngx_http_async_process_let_go(run);
 }
 
 

@@ -99,11 +99,7 @@ async_rc_t ngx_http_async_process_ending(ngx_async_task_t *t,
     async_command_t *command, ngx_http_async_running_t *run,
     ngx_uint_t collected);
 
-/* Kills it, suspends until it has ended, and lets go of it. */
-void ngx_http_async_process_kill(ngx_async_task_t *t,
-    ngx_http_async_running_t *run);
-
-/* The same without suspending. */
+/* Lets go of it at once; one that runs is killed. */
 void ngx_http_async_process_let_go(ngx_http_async_running_t *run);
 
 

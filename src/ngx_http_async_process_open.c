@@ -41,6 +41,7 @@ await_process_open_at(async_t *co, const char *site, async_command_t *command,
     (void) size;
 
     *process = NULL;
+    ngx_http_async_process_nothing(command);
 
     rc = ngx_async_enter(co, "await_process_open", site);
 
@@ -351,6 +352,8 @@ await_process_close_at(async_t *co, const char *site, async_process_t *p,
         }
     }
 
+    ngx_http_async_process_nothing(command);
+
     rc = ngx_async_enter(co, "await_process_close", site);
 
     if (rc == ASYNC_OK) {
@@ -364,7 +367,8 @@ await_process_close_at(async_t *co, const char *site, async_process_t *p,
         return ngx_http_async_process_ending(co, command, &p->run, 0);
     }
 
-    ngx_http_async_process_kill(co, &p->run);
+    ngx_async_process_end(co, process);
+    ngx_http_async_process_let_go(&p->run);
 
     return rc;
 }

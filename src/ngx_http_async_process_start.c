@@ -96,8 +96,6 @@ ngx_http_async_process_start(ngx_async_task_t *t, async_command_t *command,
     ngx_http_async_fn_t           *fn;
     ngx_http_async_process_job_t  *job;
 
-    ngx_http_async_process_nothing(command);
-
     index = 0;
     fn = command->fn ? ngx_http_async_process_find(command->fn, &index) : NULL;
 

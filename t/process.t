@@ -105,7 +105,7 @@ is sh('kill $$', flags => 2)->{error}, '"sh" was killed by signal 15 (Terminated
 
 is run(argv => ['env'], env => ['A=1', 'B=two'])->{output}, "A=1\nB=two\n", 'an environment';
 like run(argv => ['env'])->{output}, qr/^SECRET=of-nginx$/m, '... by default that of workers';
-unlike run(argv => ['env'])->{output}, qr/^(?:HOME|NGINX)/m, '... and no more';
+unlike run(argv => ['env'])->{output}, qr/^(?:HOME|NGINX)=/m, '... and no more';
 is run(argv => ['pwd'], dir => '/usr/share')->{output}, "/usr/share\n", 'a directory';
 is run(argv => ['pwd'], dir => 'html')->{output}, $n->root . "/html\n",
     '... relative to the prefix';
@@ -288,6 +288,7 @@ ok gone(pids_of("$dir/behind")), '... which is gone, too';
 is json($n->get(query('/short/run', argv => ['sh', '-c', family('short')])))->{rc}, -2,
     'the deadline of the request';
 ok gone(pids_of("$dir/short")), '... kills';
+is run(argv => ['true'], deadline => 0)->{status}, -1, 'a deadline of zero is no success';
 
 {
     my $since = $n->mark;
