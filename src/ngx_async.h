@@ -364,7 +364,10 @@ ASYNC_LOOP async_rc_t async_defer(async_t *co, async_cleanup_pt cleanup,
  * a coroutine that may await, and its thread waits until fn has returned.
  * Gives what fn returned, with the cause in async_req_error().  "arg" may point
  * to the stack of the caller.  fn may use "req": its thread rests meanwhile.
- * fn may not wait for a lock that a thread holds across an async_call().
+ * fn may not wait for a lock that a thread holds across an async_call().  An
+ * await that takes a thread itself (files, processes, await_thread()) waits in
+ * vain if all threads of its pool are in an async_call(): give such handlers a
+ * pool of their own (async_thread_pool).
  *
  * A cleanup that fn registers with async_defer() is called when the request has
  * ended and the thread has returned, so that the thread may use meanwhile what
@@ -770,7 +773,8 @@ ASYNC_ANY int async_thread_cancelled(void);
  */
 typedef struct {
     /* what is to be run: a program, looked for in PATH if it has no slash, and
-       its arguments, NULL at the end */
+       its arguments, NULL at the end.  PATH is that of nginx's workers, and
+       "/bin:/usr/bin" without the directive "env PATH" */
     const char *const  *argv;
 
     /* or a function of ASYNC_PROCESS(), see await_process_call() */
@@ -844,8 +848,9 @@ typedef struct {
  * await_process_close(), unless ASYNC_PROCESS_ERRORS is set; then it is to be
  * read, as a process that cannot write waits.
  *
- * One that is not closed is killed when its task ends, or the innermost
- * ASYNC_MEMORY in which it has been started; that of a child with its parent.
+ * One that is not closed is killed with its process group when its task ends,
+ * or the innermost ASYNC_MEMORY in which it has been started; that of a child
+ * with its parent.  Its grace is cut short when the worker ends.
  */
 typedef struct async_process_s  async_process_t;
 
@@ -878,9 +883,11 @@ ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
 
 /*
  * Closes its input and output, and suspends until it has ended; what has come
- * of it is in *command as after await_process().  Whatever the answer, the
- * process is gone then, and every call with "p" answers ASYNC_ERROR; but
- * ASYNC_BUSY, another task waits for it, reads or writes, leaves it as it was.
+ * of it is in *command as after await_process().  That may be another command,
+ * of which nothing else is looked at; a function's *arg is the one that was
+ * opened.  Whatever the answer, the process is gone then, and every call with
+ * "p" answers ASYNC_ERROR; but ASYNC_BUSY, another task waits for it, reads or
+ * writes, leaves it as it was.
  */
 #define await_process_close(co, p, command)                                  \
     await_process_close_at(co, ASYNC_SITE, p, command, sizeof(*(command)))
