@@ -302,7 +302,11 @@ for (['TERM', 143, $tour], ['INT', 130, $second]) {
 
     kill $signal, $run->{pid};
     is ended($run), $status, "util/run ends on $signal";
-    is said($run, 'err'), '', "... and has nothing to complain about";
+
+    # the thread of the number without end may not have looked yet whether its
+    # client has gone
+    my $err = said($run, 'err') =~ s/^.*"tour:calculate" runs still: .*\n//mr;
+    is $err, '', "... and has nothing to complain about";
 }
 
 is_deeply [left_over()], [], 'util/run leaves nothing';
