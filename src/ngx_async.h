@@ -894,6 +894,93 @@ ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
 
 
 /*
+ * Sockets, for protocols that nobody has wrapped.
+ *
+ *     async_socket_t  *s;
+ *     async_str_t      line;
+ *
+ *     ASYNC_TRY(await_connect(co, "127.0.0.1:6379", NULL, &s));
+ *     ASYNC_TRY(await_send_all(co, s, "PING\r\n", 6));
+ *     ASYNC_TRY(await_recv_until(co, s, "\r\n", 512, &line));
+ *     async_socket_keep(co, s);
+ *
+ * await_connect() suspends until there is a connection to "host:port",
+ * "[2001:db8::1]:port" or "unix:path", which is relative to nginx's prefix.  A
+ * name is looked up in /etc/hosts, then by nginx's "resolver"; its addresses
+ * are tried in their order.
+ *
+ * One task may receive while another one sends: a second one is ASYNC_BUSY.  A
+ * socket that is not closed is when its task ends, or the innermost
+ * ASYNC_MEMORY in which it was connected; that of a child with its parent.
+ *
+ * Timeouts are of one wait each, in ms, and do not stick: 0 for those of
+ * async_fetch_connect_timeout, async_fetch_read_timeout and _send_timeout of
+ * the location, or of the http block in tasks without a request.
+ *
+ * ASYNC_ERROR: the address, the name, the connection, the certificate; the
+ * cause tells.  ASYNC_TIMEOUT: not in time.  ASYNC_CLOSED: the other side has
+ * broken off.  After any of these from another call than await_connect(), and
+ * after a cancel, the socket is good for nothing but being closed.
+ */
+typedef struct async_socket_s  async_socket_t;
+
+typedef struct {
+    unsigned     flags;              /* ASYNC_SOCKET_TLS */
+    const char  *tls_name;           /* of the certificate, and for SNI (RFC
+                                        6066, 3); NULL: the host */
+    const char  *pool;               /* see async_socket_keep() */
+    int64_t      connect_timeout;    /* TLS has this time once more */
+    int64_t      recv_timeout;
+    int64_t      send_timeout;
+} async_socket_options_t;
+
+/*
+ * TLS from the start (RFC 8446), by the directives async_fetch_ssl_...: the
+ * certificate is verified unless async_fetch_ssl_verify is off.
+ */
+#define ASYNC_SOCKET_TLS  1
+
+#define await_connect(co, address, options, s)                               \
+    await_connect_at(co, ASYNC_SITE, address, options, ASYNC_OPTIONS_, s)
+
+/* Suspends until there is something: *n bytes, at most "size"; 0 at the end. */
+#define await_recv(co, s, buf, size, n)                                      \
+    await_recv_at(co, ASYNC_SITE, s, buf, size, n)
+
+/* Suspends until all "len" bytes have come.  ASYNC_CLOSED: the end before. */
+#define await_recv_all(co, s, buf, len)                                      \
+    await_recv_all_at(co, ASYNC_SITE, s, buf, len)
+
+/*
+ * Suspends until the delimiter has come: *text is what stands before it, at
+ * most "max" bytes, borrowed until the next call that receives.  ASYNC_CLOSED:
+ * the end before.  ASYNC_ERROR: not within "max" bytes.
+ */
+#define await_recv_until(co, s, delimiter, max, text)                        \
+    await_recv_until_at(co, ASYNC_SITE, s, delimiter, max, text)
+
+/* Suspends until all is with the kernel; borrowed until then. */
+#define await_send_all(co, s, data, len)                                     \
+    await_send_all_at(co, ASYNC_SITE, s, data, len)
+
+/* Does not suspend. */
+ASYNC_LOOP void async_socket_close(async_t *co, async_socket_t *s);
+
+/*
+ * Gives it back, and closes it for the caller: the next await_connect() in this
+ * worker to the same address, with the same options and directives, takes it
+ * instead of a new connection.  That needs options->pool: any text that says
+ * what has been agreed on (the user that has logged in, say).  One on which
+ * something has come that nobody received, or a task still waits, is closed.
+ * Bounds: async_fetch_keepalive.
+ */
+ASYNC_LOOP void async_socket_keep(async_t *co, async_socket_t *s);
+
+/* Nonzero if it was kept before: it is logged in, and may have gone stale. */
+ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
+
+
+/*
  * Files.  Threads of the pool of the http block (async_thread_pool) do the
  * work; each call suspends until it is done.
  *
@@ -1417,6 +1504,21 @@ ASYNC_AWAIT async_rc_t await_process_get_errors_at(async_t *co,
     const char *site, async_process_t *p, void *buf, size_t size, size_t *n);
 ASYNC_AWAIT async_rc_t await_process_close_at(async_t *co, const char *site,
     async_process_t *p, async_command_t *command, size_t size);
+
+/* how large the options are for the caller */
+#define ASYNC_OPTIONS_  sizeof(async_socket_options_t)
+
+ASYNC_AWAIT async_rc_t await_connect_at(async_t *co, const char *site,
+    const char *address, const async_socket_options_t *options, size_t size,
+    async_socket_t **s);
+ASYNC_AWAIT async_rc_t await_recv_at(async_t *co, const char *site,
+    async_socket_t *s, void *buf, size_t size, size_t *n);
+ASYNC_AWAIT async_rc_t await_recv_all_at(async_t *co, const char *site,
+    async_socket_t *s, void *buf, size_t len);
+ASYNC_AWAIT async_rc_t await_recv_until_at(async_t *co, const char *site,
+    async_socket_t *s, const char *delimiter, size_t max, async_str_t *text);
+ASYNC_AWAIT async_rc_t await_send_all_at(async_t *co, const char *site,
+    async_socket_t *s, const void *data, size_t len);
 
 ASYNC_AWAIT async_rc_t await_file_read_at(async_t *co, const char *site,
     const char *root, const char *path, size_t max, async_str_t *data);

@@ -11,6 +11,7 @@
 
 #include <ngx_http_async_files.h>
 #include <ngx_http_async_thread.h>
+#include <ngx_async_handle.h>
 
 
 #define NGX_HTTP_ASYNC_OPEN_FLAGS                                            \
@@ -32,14 +33,8 @@ typedef struct {
 } ngx_http_async_opened_t;
 
 
-/*
- * The handle, of the pool of the task, which may outlast that: a request's
- * does, until its response has been sent.
- */
-
 struct async_file_s {
-    ngx_async_end_t           end;
-    ngx_async_task_t         *task;       /* NULL: it has ended */
+    ngx_async_handle_t        handle;
     ngx_http_async_opened_t  *opened;     /* NULL: it is closed */
 };
 
@@ -64,9 +59,7 @@ static async_rc_t ngx_http_async_open_await(ngx_async_task_t *t,
 static void ngx_http_async_open_free(ngx_http_async_open_job_t *job);
 static void ngx_http_async_open_run(void *data);
 static void ngx_http_async_open_drop(void *data);
-static void ngx_http_async_open_ended(ngx_async_end_t *end);
-static void ngx_http_async_open_cleanup(void *data);
-static void ngx_http_async_open_forget(async_file_t *f);
+static void ngx_http_async_open_forget(void *handle);
 static void ngx_http_async_open_release(ngx_http_async_opened_t *o);
 static void ngx_http_async_open_close_run(void *data);
 static void ngx_http_async_open_close_drop(void *data);
@@ -182,33 +175,13 @@ static async_rc_t
 ngx_http_async_open_give(ngx_async_task_t *t, ngx_http_async_opened_t *o,
     async_file_t **f)
 {
-    ngx_pool_t          *pool;
-    async_file_t        *handle;
-    ngx_pool_cleanup_t  *cln;
+    *f = ngx_async_handle(t, sizeof(async_file_t), ngx_http_async_open_forget);
 
-    pool = ngx_async_task_pool(t);
-    cln = pool ? ngx_pool_cleanup_add(pool, sizeof(async_file_t)) : NULL;
-
-    if (cln == NULL) {
+    if (*f == NULL) {
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
-    handle = cln->data;
-    handle->opened = o;
-    cln->handler = ngx_http_async_open_cleanup;
-
-    /* memory of a child is that of its parent */
-
-    while (t->parent) {
-        t = t->parent;
-    }
-
-    handle->task = t;
-    handle->end.handler = ngx_http_async_open_ended;
-    handle->end.next = t->ends;
-    t->ends = &handle->end;
-
-    *f = handle;
+    (*f)->opened = o;
 
     return ASYNC_OK;
 }
@@ -469,38 +442,9 @@ ngx_http_async_open_drop(void *data)
 
 
 static void
-ngx_http_async_open_ended(ngx_async_end_t *end)
+ngx_http_async_open_forget(void *handle)
 {
-    async_file_t  *f = (async_file_t *) end;
-
-    f->task = NULL;
-
-    ngx_http_async_open_forget(f);
-}
-
-
-static void
-ngx_http_async_open_cleanup(void *data)
-{
-    async_file_t      *f = data;
-    ngx_async_end_t  **end;
-
-    if (f->task) {
-
-        for (end = &f->task->ends; *end != &f->end; end = &(*end)->next) {
-            /* void */
-        }
-
-        *end = f->end.next;
-    }
-
-    ngx_http_async_open_forget(f);
-}
-
-
-static void
-ngx_http_async_open_forget(async_file_t *f)
-{
+    async_file_t             *f = handle;
     ngx_http_async_opened_t  *o;
 
     o = f->opened;

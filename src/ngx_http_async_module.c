@@ -8,6 +8,7 @@
 
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_blocking.h>
+#include <ngx_http_async_client.h>
 #include <ngx_http_async_every.h>
 #include <ngx_http_async_file.h>
 #include <ngx_http_async_lifecycle.h>
@@ -662,6 +663,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_async_thread_init(mcf->thread_pool);
+    ngx_http_async_client_init(cycle);
     ngx_async_thread_pool_exit = ngx_http_async_exit;
 
     /*
@@ -698,6 +700,7 @@ ngx_http_async_exit(ngx_cycle_t *cycle)
 
     ngx_async_thread_exit(cycle);
     ngx_async_process_exit();
+    ngx_async_conn_exit();
     ngx_async_mail_exit();
     ngx_async_exit();
 }

@@ -6,24 +6,16 @@
  */
 
 #include <ngx_http_async_process.h>
+#include <ngx_async_handle.h>
 
-
-/*
- * The handle, of the pool of the task, which may outlast that: a request's
- * does, until its response has been sent.
- */
 
 struct async_process_s {
-    ngx_async_end_t                   end;
-    ngx_async_task_t                 *task;       /* NULL: it has ended */
+    ngx_async_handle_t                handle;
     ngx_http_async_running_t          run;        /* process NULL: closed */
 };
 
 
-static async_process_t *ngx_http_async_process_handle(ngx_async_task_t *t);
-static void ngx_http_async_process_ended(ngx_async_end_t *end);
-static void ngx_http_async_process_cleanup(void *data);
-static void ngx_http_async_process_leave(async_process_t *p);
+static void ngx_http_async_process_leave(void *handle);
 static async_rc_t ngx_http_async_process_read(ngx_async_task_t *t,
     const char *await, const char *site, async_process_t *p, ngx_uint_t i,
     void *buf, size_t size, size_t *n);
@@ -63,7 +55,8 @@ await_process_open_at(async_t *co, const char *site, async_command_t *command,
 
     /* before: what runs must have an owner */
 
-    p = ngx_http_async_process_handle(co);
+    p = ngx_async_handle(co, sizeof(async_process_t),
+                         ngx_http_async_process_leave);
 
     if (p == NULL) {
         return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
@@ -79,75 +72,13 @@ await_process_open_at(async_t *co, const char *site, async_command_t *command,
 }
 
 
-static async_process_t *
-ngx_http_async_process_handle(ngx_async_task_t *t)
-{
-    ngx_pool_t          *pool;
-    async_process_t     *p;
-    ngx_pool_cleanup_t  *cln;
-
-    pool = ngx_async_task_pool(t);
-    cln = pool ? ngx_pool_cleanup_add(pool, sizeof(async_process_t)) : NULL;
-
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    p = cln->data;
-    ngx_memzero(p, sizeof(async_process_t));
-
-    cln->handler = ngx_http_async_process_cleanup;
-
-    /* memory of a child is that of its parent */
-
-    while (t->parent) {
-        t = t->parent;
-    }
-
-    p->task = t;
-    p->end.handler = ngx_http_async_process_ended;
-    p->end.next = t->ends;
-    t->ends = &p->end;
-
-    return p;
-}
-
-
-static void
-ngx_http_async_process_ended(ngx_async_end_t *end)
-{
-    async_process_t  *p = (async_process_t *) end;
-
-    p->task = NULL;
-
-    ngx_http_async_process_leave(p);
-}
-
-
-static void
-ngx_http_async_process_cleanup(void *data)
-{
-    async_process_t   *p = data;
-    ngx_async_end_t  **end;
-
-    if (p->task) {
-
-        for (end = &p->task->ends; *end != &p->end; end = &(*end)->next) {
-            /* void */
-        }
-
-        *end = p->end.next;
-    }
-
-    ngx_http_async_process_leave(p);
-}
-
-
 /* Nobody has closed it: also what it has left behind goes. */
 
 static void
-ngx_http_async_process_leave(async_process_t *p)
+ngx_http_async_process_leave(void *handle)
 {
+    async_process_t  *p = handle;
+
     if (p->run.process) {
         ngx_async_process_kill(p->run.process);
         ngx_http_async_process_let_go(&p->run);

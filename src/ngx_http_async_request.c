@@ -160,6 +160,17 @@ ngx_http_async_watch_client(async_req_t *req)
 }
 
 
+async_req_t *
+ngx_http_async_req_of(ngx_async_task_t *t)
+{
+    while (t->parent) {
+        t = t->parent;
+    }
+
+    return (t->body == ngx_http_async_body) ? (async_req_t *) t : NULL;
+}
+
+
 static void
 ngx_http_async_body(ngx_async_task_t *t)
 {

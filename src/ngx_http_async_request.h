@@ -173,6 +173,9 @@ async_req_t *ngx_http_async_create(ngx_http_request_t *r,
     ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
 ngx_int_t ngx_http_async_start(async_req_t *req);
 
+/* That of the task, or of the parent of its parent and so on; NULL: none. */
+async_req_t *ngx_http_async_req_of(ngx_async_task_t *t);
+
 /* Lets the client's going be seen: after whoever has set read handlers. */
 void ngx_http_async_watch_client(async_req_t *req);
 

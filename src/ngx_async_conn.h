@@ -1,0 +1,90 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Connections to others, awaited: connect, TLS, receive, send, each with a
+ * timeout of its own; and those that are kept for whoever wants the same.
+ *
+ * One task may receive while another one sends.
+ */
+
+#ifndef _NGX_ASYNC_CONN_H_INCLUDED_
+#define _NGX_ASYNC_CONN_H_INCLUDED_
+
+
+#include <ngx_async_task.h>
+#include <ngx_event_connect.h>
+
+
+typedef struct {
+    ngx_connection_t     *connection;     /* NULL: closed */
+
+    /* "host:port", for messages */
+    const char           *name;
+
+    ngx_async_waker_t     reader;
+    ngx_async_waker_t     writer;
+
+    unsigned              reads:1;
+    unsigned              writes:1;
+    unsigned              reused:1;
+} ngx_async_conn_t;
+
+
+/* Of kept ones, per worker. */
+
+typedef struct {
+    ngx_uint_t            max;
+    ngx_msec_t            idle;
+} ngx_async_conn_keep_t;
+
+
+void ngx_async_conn_init(ngx_async_conn_keep_t *keep);
+
+/* When the worker exits, and when it begins to: closes those that are kept. */
+void ngx_async_conn_exit(void);
+
+/*
+ * Suspends until there is a connection: its events are c's then.
+ *
+ * ASYNC_TIMEOUT: not in time.  ASYNC_ERROR: refused, unreachable, no sockets.
+ */
+async_rc_t ngx_async_conn_open(ngx_async_task_t *t, ngx_async_conn_t *c,
+    struct sockaddr *sockaddr, socklen_t socklen, ngx_msec_t timeout);
+
+#if (NGX_SSL)
+
+/*
+ * Suspends until TLS stands.  "host" is the name for SNI (RFC 6066, 3) and, if
+ * it is to be verified, of the certificate.  ASYNC_ERROR says what is wrong
+ * with that; the connection is good for nothing but being closed.
+ */
+async_rc_t ngx_async_conn_tls(ngx_async_task_t *t, ngx_async_conn_t *c,
+    ngx_ssl_t *ssl, ngx_str_t *host, ngx_uint_t verify, ngx_msec_t timeout);
+
+#endif
+
+/*
+ * Suspends until there is something: *n bytes, 0 at the end.
+ *
+ * ASYNC_CLOSED: the other side has broken off.
+ */
+async_rc_t ngx_async_conn_recv(ngx_async_task_t *t, ngx_async_conn_t *c,
+    void *buf, size_t size, ngx_msec_t timeout, size_t *n);
+
+/* Suspends until all of it is with the kernel; timeout: for each piece. */
+async_rc_t ngx_async_conn_send(ngx_async_task_t *t, ngx_async_conn_t *c,
+    const void *data, size_t len, ngx_msec_t timeout);
+
+void ngx_async_conn_close(ngx_async_conn_t *c);
+
+/*
+ * Keeps it under the key, which is copied, for ngx_async_conn_take(): NGX_OK,
+ * NGX_DECLINED.  The oldest one gives way when there are too many.  One that
+ * the other side closes, or sends something on, is dropped.
+ */
+void ngx_async_conn_keep(ngx_async_conn_t *c, ngx_str_t *key);
+ngx_int_t ngx_async_conn_take(ngx_async_conn_t *c, ngx_str_t *key);
+
+
+#endif /* _NGX_ASYNC_CONN_H_INCLUDED_ */

@@ -1,0 +1,55 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * How others are reached: timeouts, TLS, kept connections, names; the
+ * directives async_fetch_... and "resolver" of a location, or of the http
+ * block for tasks without a request.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_CLIENT_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_CLIENT_H_INCLUDED_
+
+
+#include <ngx_http_async_request.h>
+#include <ngx_async_conn.h>
+
+
+typedef struct {
+    ngx_msec_t                  connect_timeout;
+    ngx_msec_t                  read_timeout;
+    ngx_msec_t                  send_timeout;
+
+#if (NGX_SSL)
+    ngx_flag_t                  ssl_verify;
+    ngx_str_t                   ssl_trusted_certificate;
+    ngx_str_t                   ssl_certificate;
+    ngx_str_t                   ssl_certificate_key;
+    ngx_uint_t                  ssl_protocols;
+    ngx_str_t                   ssl_ciphers;
+    ngx_ssl_t                  *ssl;
+#endif
+} ngx_http_async_client_conf_t;
+
+
+/* The settings that hold for the task; *resolver: may be NULL. */
+ngx_http_async_client_conf_t *ngx_http_async_client(ngx_async_task_t *t,
+    ngx_resolver_t **resolver, ngx_msec_t *resolver_timeout);
+
+/*
+ * Suspends until there is a connection to url->host and url->port, by whichever
+ * of its addresses answers first in their order: those of the text itself, of
+ * /etc/hosts, of nginx's resolver.
+ *
+ * ASYNC_ERROR: the name is unknown, or there is no resolver; as
+ * ngx_async_conn_open().
+ */
+async_rc_t ngx_http_async_client_connect(ngx_async_task_t *t,
+    ngx_async_conn_t *c, ngx_url_t *url, ngx_msec_t timeout);
+
+void ngx_http_async_client_init(ngx_cycle_t *cycle);
+
+extern ngx_module_t  ngx_http_async_client_module;
+
+
+#endif /* _NGX_HTTP_ASYNC_CLIENT_H_INCLUDED_ */
