@@ -113,12 +113,22 @@ ngx_http_async_client_connect(ngx_async_task_t *t, ngx_async_conn_t *c,
 static async_rc_t
 ngx_http_async_resolve(ngx_async_task_t *t, ngx_http_async_resolve_t *res)
 {
-    ngx_int_t  rc;
+    ngx_int_t    rc;
+    ngx_pool_t  *pool;
 
     ngx_http_async_hosts(res);
 
     if (res->n) {
         return ASYNC_OK;
+    }
+
+    /* nginx's resolver writes to the name: it makes it lower case */
+
+    pool = ngx_async_task_pool(t);
+    res->name.data = pool ? ngx_pstrdup(pool, &res->name) : NULL;
+
+    if (res->name.data == NULL) {
+        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
     (void) ngx_http_async_client(t, &res->resolver, &res->timeout);

@@ -16,7 +16,7 @@ use Test::More;
 use NginxAsync;
 use NginxAsync::Say qw(json);
 
-my @handlers = qw(lines parts both busy within hello);
+my @handlers = qw(lines exact literal parts both busy within hello);
 
 sub nginx {
     my (%o) = @_;
@@ -422,6 +422,8 @@ sub dns {
     is_deeply $get->('one.test')->{lines}, ['x 1'], 'a name by the resolver';
     is_deeply $get->('one.test')->{lines}, ['x 1'], '... that it knows';
     is_deeply $get->('two.test')->{lines}, ['x 1'], '... of two addresses, one of which refuses';
+    is json($m->get('/literal'))->{error}, 'connect to One.Test:1: Connection refused',
+        '... of an address that is constant';
     is $get->('no.test')->{error}, 'the host "no.test" could not be resolved: Host not found',
         '... that there is not';
     is_deeply [@{$get->('silent.test')}{qw(rc error)}],

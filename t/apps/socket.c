@@ -94,6 +94,55 @@ ASYNC_HANDLER(lines)
 }
 
 
+/* /exact?to=&say=&bytes=: so many bytes, and gives it back whatever comes */
+
+ASYNC_HANDLER(exact)
+{
+    int                      rc, reused;
+    char                     buf[100];
+    int64_t                  n;
+    async_str_t              to, say;
+    async_socket_t          *s;
+    async_socket_options_t   options;
+
+    ASYNC_TRY(options_of(req, &options));
+    ASYNC_TRY(async_query_str(req, "to", &to));
+    ASYNC_TRY(async_query_int_or(req, "bytes", &n, 3));
+    say = async_query(req, "say");
+
+    rc = await_connect(co, to.data, &options, &s);
+
+    if (rc != ASYNC_OK) {
+        return failed(co, req, "connect", rc);
+    }
+
+    reused = async_socket_reused(co, s);
+    rc = await_send_all(co, s, say.data, say.len);
+
+    if (rc == ASYNC_OK) {
+        rc = await_recv_all(co, s, buf, (size_t) n);
+    }
+
+    async_socket_keep(co, s);
+
+    return async_json_pack(req, 200, "{s:i, s:s%, s:b}", "rc", rc, "got", buf,
+                           rc == ASYNC_OK ? (size_t) n : 0, "reused", reused);
+}
+
+
+/* /literal: an address that nobody may write to */
+
+ASYNC_HANDLER(literal)
+{
+    int              rc;
+    async_socket_t  *s;
+
+    rc = await_connect(co, "One.Test:1", NULL, &s);
+
+    return failed(co, req, "literal", rc);
+}
+
+
 /* /parts?to=: "N\r\n" and N bytes, again and again, to the end */
 
 ASYNC_HANDLER(parts)
