@@ -70,6 +70,7 @@ static void ngx_async_conn_tls_handler(ngx_connection_t *c);
 static async_rc_t ngx_async_conn_tls_check(ngx_async_task_t *t,
     ngx_async_conn_t *c, ngx_str_t *host, ngx_uint_t verify);
 #endif
+static ngx_uint_t ngx_async_conn_is_quiet(ngx_connection_t *c);
 static void ngx_async_conn_idle(ngx_event_t *ev);
 static void ngx_async_conn_idle_write(ngx_event_t *wev);
 static void ngx_async_conn_drop(ngx_async_conn_kept_t *kept);
@@ -617,6 +618,7 @@ ngx_async_conn_keep(ngx_async_conn_t *conn, ngx_str_t *key)
 
     if (ngx_async_conn_bounds.max && !ngx_exiting && !ngx_terminate
         && !c->read->eof && !c->read->error && !c->write->error
+        && ngx_async_conn_is_quiet(c)
         && ngx_handle_read_event(c->read, 0) == NGX_OK)
     {
         kept = ngx_alloc(sizeof(ngx_async_conn_kept_t) + key->len, c->log);
@@ -656,7 +658,6 @@ ngx_async_conn_keep(ngx_async_conn_t *conn, ngx_str_t *key)
 ngx_int_t
 ngx_async_conn_take(ngx_async_conn_t *conn, ngx_str_t *key)
 {
-    char                    byte;
     uint32_t                hash;
     ngx_queue_t            *q, *next;
     ngx_connection_t       *c;
@@ -681,9 +682,7 @@ ngx_async_conn_take(ngx_async_conn_t *conn, ngx_str_t *key)
 
         /* what the loop has not told of yet */
 
-        if (recv(c->fd, &byte, 1, MSG_PEEK) != -1
-            || ngx_socket_errno != NGX_EAGAIN)
-        {
+        if (!ngx_async_conn_is_quiet(c)) {
             ngx_async_conn_drop(kept);
             continue;
         }
@@ -711,6 +710,35 @@ ngx_async_conn_take(ngx_async_conn_t *conn, ngx_str_t *key)
 
 
 /*
+ * Whether it is open, and the other side has said nothing.  Of TLS, OpenSSL
+ * may hold what the kernel does not, and the kernel what is for OpenSSL alone:
+ * tickets, say.
+ */
+
+static ngx_uint_t
+ngx_async_conn_is_quiet(ngx_connection_t *c)
+{
+    char  byte;
+
+#if (NGX_SSL)
+
+    if (c->ssl) {
+        ngx_async_conn_io_t  io = { c, &byte, 1, 0, 0 };
+
+        ngx_async_on_loop(ngx_async_conn_recv_on_loop, &io);
+
+        return io.n == NGX_AGAIN && c->ssl->saved_read_handler == NULL
+               && c->ssl->saved_write_handler == NULL;
+    }
+
+#endif
+
+    return recv(c->fd, &byte, 1, MSG_PEEK) == -1
+           && ngx_socket_errno == NGX_EAGAIN;
+}
+
+
+/*
  * Its time is over, nginx quits, the other side has closed, or it says what
  * nobody awaits.
  */
@@ -718,15 +746,11 @@ ngx_async_conn_take(ngx_async_conn_t *conn, ngx_str_t *key)
 static void
 ngx_async_conn_idle(ngx_event_t *ev)
 {
-    char               byte;
     ngx_connection_t  *c;
 
     c = ev->data;
 
-    if (!c->close && !ev->timedout
-        && recv(c->fd, &byte, 1, MSG_PEEK) == -1
-        && ngx_socket_errno == NGX_EAGAIN)
-    {
+    if (!c->close && !ev->timedout && ngx_async_conn_is_quiet(c)) {
         ev->ready = 0;
 
         if (ngx_handle_read_event(ev, 0) == NGX_OK) {

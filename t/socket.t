@@ -367,6 +367,21 @@ sub tls_server {
     is_deeply json($m->get(query('/lines', to => $echo, pool => 1, say => "x\r\n")))->{lines},
         ['x 1'], '... nor without TLS';
 
+    my $two = tls_server(sub {
+        my ($c) = @_;
+        while (sysread $c, my $buf, 100) { syswrite $c, "abcdef" }
+    }, 'localhost');
+    my @two = (tls => 1, to => $two, name => 'localhost', say => "x\r\n", pool => 1);
+    json($m->get(query('/exact', @two)));
+    is_deeply json($m->get(query('/exact', @two))),
+        { rc => 0, got => 'abc', reused => JSON::PP::false }, 'TLS with bytes that nobody received';
+    is json($m->get(query('/exact', @two, bytes => 6)))->{got}, 'abcdef', '... all of them';
+    ok json($m->get(query('/exact', @two)))->{reused}, '... is kept';
+
+    my $deaf = tls_server(sub { pause(5) }, 'localhost');
+    is $m->get(query('/both', tls => 1, to => $deaf, name => 'localhost', bytes => 30_000_000,
+        send => 200, recv => 60_000))->status, 504, 'TLS with one that does not read';
+
     my $bytes = tls_server(sub {
         my ($c) = @_;
         while (sysread $c, my $buf, 65536) { syswrite $c, $buf }
