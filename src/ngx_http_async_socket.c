@@ -51,6 +51,8 @@ static async_rc_t ngx_http_async_socket_tls(ngx_async_task_t *t,
 static async_rc_t ngx_http_async_socket_enter(ngx_async_task_t *t,
     const char *await, const char *site, async_socket_t *s,
     ngx_uint_t sends);
+static async_rc_t ngx_http_async_socket_done(async_socket_t *s,
+    async_rc_t rc);
 static async_rc_t ngx_http_async_socket_room(ngx_async_task_t *t,
     async_socket_t *s, size_t size);
 static async_rc_t ngx_http_async_socket_fill(ngx_async_task_t *t,
@@ -346,7 +348,7 @@ await_recv_at(async_t *co, const char *site, async_socket_t *s, void *buf,
     rc = ngx_async_conn_recv(co, &s->conn, buf, size, s->recv_timeout, n);
     s->receives = 0;
 
-    return rc;
+    return ngx_http_async_socket_done(s, rc);
 }
 
 
@@ -384,7 +386,7 @@ await_recv_all_at(async_t *co, const char *site, async_socket_t *s, void *buf,
 
     s->receives = 0;
 
-    return rc;
+    return ngx_http_async_socket_done(s, rc);
 }
 
 
@@ -444,7 +446,7 @@ await_recv_until_at(async_t *co, const char *site, async_socket_t *s,
     s->receives = 0;
 
     if (rc != ASYNC_OK) {
-        return rc;
+        return ngx_http_async_socket_done(s, rc);
     }
 
     /* the delimiter makes room for the zero */
@@ -475,7 +477,7 @@ await_send_all_at(async_t *co, const char *site, async_socket_t *s,
     rc = ngx_async_conn_send(co, &s->conn, data, len, s->send_timeout);
     s->sends = 0;
 
-    return rc;
+    return ngx_http_async_socket_done(s, rc);
 }
 
 
@@ -519,7 +521,7 @@ ngx_http_async_socket_enter(ngx_async_task_t *t, const char *await,
     rc = ngx_async_enter(t, await, site);
 
     if (rc != ASYNC_OK) {
-        return rc;
+        return ngx_http_async_socket_done(s, rc);
     }
 
     if (s->conn.connection == NULL) {
@@ -534,6 +536,19 @@ ngx_http_async_socket_enter(ngx_async_task_t *t, const char *await,
     }
 
     return ASYNC_OK;
+}
+
+
+/* After a failure nobody knows what is still to come: it is not kept. */
+
+static async_rc_t
+ngx_http_async_socket_done(async_socket_t *s, async_rc_t rc)
+{
+    if (rc != ASYNC_OK) {
+        s->key.len = 0;
+    }
+
+    return rc;
 }
 
 

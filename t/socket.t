@@ -293,6 +293,16 @@ is_deeply json($n->get(query('/busy', to => $silent))), { first => -4, second =>
 }
 
 {
+    my $late = server(sub { my ($c) = @_; <$c>; pause(0.3); print $c "abc"; <$c>; print $c "def" });
+    my @late = (to => $late, say => "x\r\n", pool => 1);
+    is json($n->get(query('/exact', @late, recv => 100)))->{rc}, -2, 'one that has failed';
+    pause(0.1);
+    is_deeply json($n->get(query('/exact', @late))),
+        { rc => 0, got => 'abc', reused => JSON::PP::false }, '... is not kept';
+    ok json($n->get(query('/exact', @late)))->{reused}, '... one that has not is';
+}
+
+{
     my $fds = $n->open_fds;
     lines(to => $echo, say => "x\r\n", pool => "bound$_", keep => 1) for 1 .. 40;
     cmp_ok $n->open_fds - $fds, '<=', 32, 'a bound for those that are kept';
