@@ -426,7 +426,9 @@ await_recv_until_at(async_t *co, const char *site, async_socket_t *s,
             break;
         }
 
-        if (found || s->end - s->start >= max + len) {
+        if (found || (s->end - s->start >= len
+                      && s->end - s->start - len >= max))
+        {
             rc = ngx_async_set_error(co, ASYNC_ERROR, "%s: no delimiter within "
                                      "%uz bytes", s->conn.name, max);
             break;

@@ -218,6 +218,8 @@ is lines(to => 'unix:')->{rc}, -1, 'no path';
         { what => 'recv', rc => -1, error => "$to: no delimiter within 99 bytes" }, 'too long';
     $to = server(sub { my ($c) = @_; print $c 'x' x 99 . "\r\n"; <$c> });
     is_deeply lines(to => $to, max => 99)->{lines}, ['x' x 99], '... just not';
+    $to = server(sub { my ($c) = @_; print $c 'x' x 99; $c->flush; pause(0.2); print $c "\r\n"; <$c> });
+    is_deeply lines(to => $to, max => -1)->{lines}, ['x' x 99], '... and without a bound';
     $to = server(sub { my ($c) = @_; print $c "10\r\nabc" });
     my $r = json($n->get(query('/parts', to => $to)));
     is_deeply [@$r{qw(rc error)}], [-4, "$to has closed, 7 bytes too early"], 'fewer than all';
