@@ -69,6 +69,9 @@ static void ngx_async_conn_tls_on_loop(void *data);
 static void ngx_async_conn_tls_handler(ngx_connection_t *c);
 static async_rc_t ngx_async_conn_tls_check(ngx_async_task_t *t,
     ngx_async_conn_t *c, ngx_str_t *host, ngx_uint_t verify);
+static ngx_int_t ngx_async_conn_tls_name(ngx_connection_t *c,
+    ngx_str_t *host);
+static size_t ngx_async_conn_tls_address(ngx_str_t *host, u_char *bytes);
 #endif
 static ngx_uint_t ngx_async_conn_is_quiet(ngx_connection_t *c);
 static void ngx_async_conn_idle(ngx_event_t *ev);
@@ -515,6 +518,7 @@ ngx_async_conn_tls_on_loop(void *data)
     ngx_async_conn_tls_t  *tls = data;
 
     char               name[256];
+    u_char             address[16];
     ngx_connection_t  *c;
 
     c = tls->connection;
@@ -538,9 +542,7 @@ ngx_async_conn_tls_on_loop(void *data)
     /* no addresses, RFC 6066, 3 */
 
     if (tls->host->len < sizeof(name)
-        && ngx_inet_addr(tls->host->data, tls->host->len) == INADDR_NONE
-        && !ngx_strlchr(tls->host->data, tls->host->data + tls->host->len,
-                        ':'))
+        && ngx_async_conn_tls_address(tls->host, address) == 0)
     {
         *ngx_cpymem(name, tls->host->data, tls->host->len) = '\0';
 
@@ -591,12 +593,66 @@ ngx_async_conn_tls_check(ngx_async_task_t *t, ngx_async_conn_t *c,
                                    c->name, X509_verify_cert_error_string(rc));
     }
 
-    if (ngx_ssl_check_host(connection, host) != NGX_OK) {
+    if (ngx_async_conn_tls_name(connection, host) != NGX_OK) {
         return ngx_async_set_error(t, ASYNC_ERROR, "the certificate of %s is "
                                    "not one of \"%V\"", c->name, host);
     }
 
     return ASYNC_OK;
+}
+
+
+/* nginx compares names only; an address is one of its own kind (RFC 6125) */
+
+static ngx_int_t
+ngx_async_conn_tls_name(ngx_connection_t *c, ngx_str_t *host)
+{
+    int      rc;
+    X509    *cert;
+    size_t   len;
+    u_char   address[16];
+
+    len = ngx_async_conn_tls_address(host, address);
+
+    if (len == 0) {
+        return ngx_ssl_check_host(c, host);
+    }
+
+    cert = SSL_get_peer_certificate(c->ssl->connection);
+
+    if (cert == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = X509_check_ip(cert, address, len, 0);
+
+    X509_free(cert);
+
+    return (rc == 1) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* How many bytes of an address it is; 0: a name. */
+
+static size_t
+ngx_async_conn_tls_address(ngx_str_t *host, u_char *bytes)
+{
+    in_addr_t  addr;
+
+    addr = ngx_inet_addr(host->data, host->len);
+
+    if (addr != INADDR_NONE) {
+        ngx_memcpy(bytes, &addr, sizeof(in_addr_t));
+        return sizeof(in_addr_t);
+    }
+
+#if (NGX_HAVE_INET6)
+    if (ngx_inet6_addr(host->data, host->len, bytes) == NGX_OK) {
+        return 16;
+    }
+#endif
+
+    return 0;
 }
 
 #endif

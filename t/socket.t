@@ -333,14 +333,16 @@ is_deeply json($n->get(query('/busy', to => $silent))), { first => -4, second =>
 my $dir = NginxAsync::Guard::temp_dir('tls');
 
 sub certificate {
-    my ($name, @more) = @_;
+    my ($name, $san) = @_;
+    $san //= "DNS:$name";
     system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=$name -addext "
-        . "subjectAltName=DNS:$name -keyout $dir/$name.key -out $dir/$name.crt 2>/dev/null") == 0
+        . "subjectAltName=$san -keyout $dir/$name.key -out $dir/$name.crt 2>/dev/null") == 0
         or die 'openssl';
 }
 
 certificate('localhost');
 certificate('other.example');
+certificate('address', 'IP:127.0.0.1');
 
 sub tls_server {
     my ($part, $name, %o) = @_;
@@ -369,6 +371,14 @@ sub tls_server {
         qr/^the certificate of \S+: self.signed certificate$/, '... not by the system';
     is_deeply json($n->get(query('/free/lines', tls => 1, to => $tls, say => "x\r\n")))->{lines},
         ['x 1'], 'async_fetch_ssl_verify off';
+
+    my $address = tls_server(\&echo_lines, 'address');
+    my $a = nginx(http => "async_fetch_ssl_trusted_certificate $dir/address.crt;");
+    is_deeply json($a->get(query('/lines', tls => 1, to => $address, say => "x\r\n")))->{lines},
+        ['x 1'], '... or of its address';
+    is json($a->get(query('/lines', tls => 1, to => $address, name => '127.0.0.2', say => 'x')))
+        ->{error}, "the certificate of $address is not one of \"127.0.0.2\"", '... but no other';
+    $a->stop;
 
     is_deeply $get->(to => $tls, name => 'localhost', pool => 1, keep => 1)->{lines}, ['x 1'],
         'TLS that is kept';
