@@ -165,6 +165,15 @@ ngx_async_conn_open_on_loop(void *data)
 
     ngx_connection_t  *c;
 
+    if (ngx_async_conn_nkept
+        && ngx_cycle->free_connection_n <= ngx_cycle->connection_n / 16)
+    {
+        /* as nginx closes idle connections of clients then */
+        ngx_async_conn_drop(ngx_queue_data(
+                                ngx_queue_last(&ngx_async_conn_kept),
+                                ngx_async_conn_kept_t, queue));
+    }
+
     ngx_set_errno(0);
 
     open->rc = ngx_event_connect_peer(&open->peer);

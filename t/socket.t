@@ -328,6 +328,14 @@ is_deeply json($n->get(query('/busy', to => $silent))), { first => -4, second =>
     $m->stop;
 }
 
+{
+    my $m = nginx(http => 'async_fetch_keepalive 1000;', connections => 40);
+    my $get = sub { json($m->get(query('/lines', to => $echo, say => "x\r\n", keep => 1, @_))) };
+    is_deeply [map { $get->(pool => $_)->{lines}[0] } 1 .. 60], [('x 1') x 60],
+        'those that are kept give way to those that are needed';
+    $m->stop;
+}
+
 # ---- TLS
 
 my $dir = NginxAsync::Guard::temp_dir('tls');
