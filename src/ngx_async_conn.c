@@ -10,6 +10,10 @@
 #include <ngx_async_conn.h>
 
 
+/* what is read or written at once: OpenSSL's lengths are an int */
+#define NGX_ASYNC_CONN_MAX  ((size_t) 1 << 30)
+
+
 typedef struct {
     ngx_async_conn_t         *conn;
     ngx_peer_connection_t     peer;
@@ -325,7 +329,7 @@ ngx_async_conn_recv(ngx_async_task_t *t, ngx_async_conn_t *c, void *buf,
 
         io.connection = c->connection;
         io.buf = buf;
-        io.size = size;
+        io.size = ngx_min(size, NGX_ASYNC_CONN_MAX);
 
 #if (NGX_SSL)
         if (io.connection->ssl) {
@@ -391,7 +395,8 @@ ngx_async_conn_send(ngx_async_task_t *t, ngx_async_conn_t *c,
         }
 
         io.connection = c->connection;
-        io.size = len;
+        io.size = ngx_min(len, NGX_ASYNC_CONN_MAX);
+
 #if (NGX_SSL)
         if (io.connection->ssl) {
             ngx_async_on_loop(ngx_async_conn_send_on_loop, &io);
