@@ -477,9 +477,17 @@ ngx_async_conn_close_on_loop(void *data)
 
     if (c->ssl) {
         c->ssl->no_wait_shutdown = 1;
-        c->ssl->no_send_shutdown = !c->ssl->handshaked || c->error;
 
-        (void) ngx_ssl_shutdown(c);
+        if (!c->ssl->handshaked) {
+            /* nor after an error, says nginx itself */
+            c->ssl->no_send_shutdown = 1;
+        }
+
+        if (ngx_ssl_shutdown(c) == NGX_AGAIN) {
+            /* no room for the "close notify"; without it, then */
+            c->timedout = 1;
+            (void) ngx_ssl_shutdown(c);
+        }
     }
 
 #endif
