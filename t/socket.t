@@ -8,6 +8,7 @@ use lib 't/lib';
 use IO::Socket::INET;
 use IO::Socket::IP;
 use IO::Socket::SSL;
+use IO::Socket::SSL::Utils ();
 use IO::Socket::UNIX;
 use JSON::PP;
 use POSIX ();
@@ -16,7 +17,7 @@ use Test::More;
 use NginxAsync;
 use NginxAsync::Say qw(json);
 
-my @handlers = qw(lines exact literal parts both busy within hello);
+my @handlers = qw(lines exact literal split parts both busy within hello);
 
 sub nginx {
     my (%o) = @_;
@@ -175,6 +176,41 @@ SKIP: {
     is $r->{total}, 300 * 301 / 2 + 70536, 'parts of all sizes';
     is $r->{sum}, $sum, '... and their bytes';
     is $r->{rest}, 4, '... and what is left in the buffer';
+}
+
+{
+    # compared with what Perl finds: few letters, so that delimiters overlap
+    my $seed = $ENV{TEST_NGINX_SEED} // time;
+    srand $seed;
+    my @wrong;
+
+    for my $turn (1 .. 60) {
+        my $by = join '', map { chr 97 + int rand 2 } 1 .. 1 + int rand 5;
+        my $text = join '', map { chr 97 + int rand 2 + rand() ** 3 } 1 .. int rand 3 * 10 ** (1 + int rand 4);
+        my $max = rand() < 0.5 ? -1 : int rand 60;
+        my $to = server(sub {
+            my ($c) = @_;
+            $c->autoflush;
+            setsockopt $c, 6, 1, 1;
+            for (my ($at, $size) = (0, 1 + int rand 6000); $at < length $text; $at += $size) {
+                print $c substr $text, $at, $size;
+                pause(0.0005);
+            }
+        });
+
+        my ($rest, $rc, @list) = ($text, -4);
+        while ((my $at = index $rest, $by) >= 0) {
+            if ($max >= 0 && $at > $max) { $rc = -1; last }
+            push @list, substr $rest, 0, $at;
+            $rest = substr $rest, $at + length $by;
+        }
+        $rc = -1 if $max >= 0 && length $rest >= $max + length $by;
+
+        my $r = json($n->get(query('/split', to => $to, by => $by, max => $max)));
+        push @wrong, "$by in $text, $max: $r->{rc}" if $r->{rc} != $rc || "@{$r->{list}}" ne "@list";
+    }
+
+    is_deeply \@wrong, [], "delimiters at random (TEST_NGINX_SEED=$seed)";
 }
 
 {
@@ -350,6 +386,12 @@ sub certificate {
 
 certificate('localhost');
 certificate('other.example');
+{
+    my ($cert, $key) = IO::Socket::SSL::Utils::CERT_create(CA => 1, subject => { CN => 'expired' },
+        subjectAltNames => [[DNS => 'expired']], not_before => time - 9999, not_after => time - 99);
+    IO::Socket::SSL::Utils::PEM_cert2file($cert, "$dir/expired.crt");
+    IO::Socket::SSL::Utils::PEM_key2file($key, "$dir/expired.key");
+}
 certificate('address', 'IP:127.0.0.1');
 
 sub tls_server {
@@ -407,6 +449,22 @@ sub tls_server {
         { rc => 0, got => 'abc', reused => JSON::PP::false }, 'TLS with bytes that nobody received';
     is json($m->get(query('/exact', @two, bytes => 6)))->{got}, 'abcdef', '... all of them';
     ok json($m->get(query('/exact', @two)))->{reused}, '... is kept';
+
+    my $asks = tls_server(\&echo_lines, 'localhost', SSL_ca_file => "$dir/other.example.crt",
+        SSL_verify_mode => 3);
+    my @asks = (tls => 1, to => $asks, name => 'localhost', say => "x\r\n");
+    isnt $get->(@asks)->{lines}[0], 'x 1', 'a server that asks for a certificate';
+    my $known = nginx(http => "async_fetch_ssl_trusted_certificate $dir/localhost.crt;"
+        . "async_fetch_ssl_certificate $dir/other.example.crt;"
+        . "async_fetch_ssl_certificate_key $dir/other.example.key;");
+    is_deeply json($known->get(query('/lines', @asks)))->{lines}, ['x 1'], '... gets it';
+    $known->stop;
+
+    my $expired = tls_server(\&echo_lines, 'expired');
+    my $old = nginx(http => "async_fetch_ssl_trusted_certificate $dir/expired.crt;");
+    is json($old->get(query('/lines', tls => 1, to => $expired, name => 'expired', say => 'x')))
+        ->{error}, "the certificate of $expired: certificate has expired", 'one that has expired';
+    $old->stop;
 
     my $deaf = tls_server(sub { pause(5) }, 'localhost');
     is $m->get(query('/both', tls => 1, to => $deaf, name => 'localhost', bytes => 30_000_000,
@@ -478,6 +536,37 @@ sub dns {
     is_deeply [map { json($_->response)->{lines}[0] } map { $m->connect->send_request('GET',
         query('/lines', say => "x\r\n", to => "two.test:$port")) } 1 .. 20], [('x 1') x 20],
         '... twenty at once';
+    $m->stop;
+}
+
+# ---- clients that leave at any moment
+
+{
+    my $dns = dns();
+    my $tls = tls_server(\&echo_lines, 'localhost');
+    my $bytes = server(sub { my ($c) = @_; while (sysread $c, my $buf, 65536) { syswrite $c, $buf } });
+    my $m = nginx(http => "async_fetch_ssl_trusted_certificate $dir/localhost.crt; resolver $dns;");
+    my @paths = (
+        map({ my $pool = $_; map { query('/lines', @$_, say => "x\r\n", pool => $pool, keep => 1) }
+            [to => $echo], [to => $tls, tls => 1, name => 'localhost'], [to => "one.test:$port"] } 1 .. 3),
+        query('/lines', to => $silent, tls => 1), query('/lines', to => $silent),
+        query('/lines', to => 'silent.test:1'), query('/busy', to => $silent),
+        query('/within', to => $silent), query('/both', to => $bytes, bytes => 300_000),
+    );
+    my $play = sub {
+        for (1 .. $_[0]) {
+            my @c = map { $m->connect->send_request('GET', $paths[rand @paths]) } 1 .. 10;
+            for my $c (sort { rand() <=> 0.5 } @c) { pause(rand 0.004); $c->reset }
+        }
+        pause(0.5);
+    };
+
+    $play->(20);
+    my ($fds, $memory) = (scalar(() = $m->open_fds), $m->memory_of_worker);
+    $play->($ENV{TEST_NGINX_LONG} ? 1000 : 40);
+    cmp_ok scalar(() = $m->open_fds) - $fds, '<=', 12, 'clients that leave: no descriptor is lost';
+    cmp_ok $m->memory_of_worker - $memory, '<', 4_000_000, '... nor memory' if !$ENV{TEST_NGINX_ASAN};
+    is $m->get('/hello')->body, "hello\n", '... and all goes on';
     $m->stop;
 }
 

@@ -130,6 +130,37 @@ ASYNC_HANDLER(exact)
 }
 
 
+/* /split?to=&by=&max=: what stands before each delimiter, to the end */
+
+ASYNC_HANDLER(split)
+{
+    int              rc;
+    json_t          *list;
+    int64_t          max;
+    async_str_t      to, by, text;
+    async_socket_t  *s;
+
+    ASYNC_TRY(async_query_str(req, "to", &to));
+    ASYNC_TRY(async_query_str(req, "by", &by));
+    ASYNC_TRY(async_query_int_or(req, "max", &max, -1));
+    ASYNC_TRY(await_connect(co, to.data, NULL, &s));
+
+    list = json_array();
+
+    for ( ;; ) {
+        rc = await_recv_until(co, s, by.data, (size_t) max, &text);
+
+        if (rc != ASYNC_OK) {
+            break;
+        }
+
+        json_array_append_new(list, json_stringn(text.data, text.len));
+    }
+
+    return async_json_pack(req, 200, "{s:i, s:o}", "rc", rc, "list", list);
+}
+
+
 /* /literal: an address that nobody may write to */
 
 ASYNC_HANDLER(literal)
