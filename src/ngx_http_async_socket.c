@@ -42,7 +42,7 @@ static async_rc_t ngx_http_async_socket_options(ngx_async_task_t *t,
 static async_rc_t ngx_http_async_socket_key(ngx_async_task_t *t,
     async_socket_t *s, const char *address,
     const async_socket_options_t *options,
-    ngx_http_async_client_conf_t *tls);
+    ngx_http_async_client_conf_t *tls, ngx_resolver_t *resolver);
 static async_rc_t ngx_http_async_socket_url(ngx_async_task_t *t,
     ngx_url_t *url, const char *address);
 static async_rc_t ngx_http_async_socket_tls(ngx_async_task_t *t,
@@ -178,7 +178,8 @@ ngx_http_async_socket_connect(ngx_async_task_t *t, async_socket_t *s,
 #endif
 
     if (options->pool) {
-        rc = ngx_http_async_socket_key(t, s, address, options, tls);
+        rc = ngx_http_async_socket_key(t, s, address, options, tls,
+                                       resolver);
 
         if (rc != ASYNC_OK) {
             return rc;
@@ -204,12 +205,15 @@ ngx_http_async_socket_connect(ngx_async_task_t *t, async_socket_t *s,
 }
 
 
-/* Whoever has the same key trusts in the same way, and has agreed on the same. */
+/*
+ * Whoever has the same key trusts in the same way, finds the same by a name,
+ * and has agreed on the same.
+ */
 
 static async_rc_t
 ngx_http_async_socket_key(ngx_async_task_t *t, async_socket_t *s,
     const char *address, const async_socket_options_t *options,
-    ngx_http_async_client_conf_t *tls)
+    ngx_http_async_client_conf_t *tls, ngx_resolver_t *resolver)
 {
     int          verify = 0;
     void        *ssl = NULL;
@@ -221,7 +225,7 @@ ngx_http_async_socket_key(ngx_async_task_t *t, async_socket_t *s,
 
     /* zeros part what comes from the app */
 
-    len = NGX_PTR_SIZE * 2 + sizeof("0") + ngx_strlen(address)
+    len = 2 * NGX_PTR_SIZE * 2 + sizeof("0") + ngx_strlen(address)
           + ngx_strlen(name) + ngx_strlen(options->pool) + 3;
 
     pool = ngx_async_task_pool(t);
@@ -236,8 +240,9 @@ ngx_http_async_socket_key(ngx_async_task_t *t, async_socket_t *s,
     verify = tls ? tls->ssl_verify : 0;
 #endif
 
-    s->key.len = ngx_sprintf(s->key.data, "%p%d%Z%s%Z%s%Z%s", ssl, verify,
-                             address, name, options->pool) - s->key.data;
+    s->key.len = ngx_sprintf(s->key.data, "%p%p%d%Z%s%Z%s%Z%s", ssl, resolver,
+                             verify, address, name, options->pool)
+                 - s->key.data;
 
     return ASYNC_OK;
 }

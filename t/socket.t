@@ -519,7 +519,9 @@ sub dns {
 
 {
     my $dns = dns();
-    my $m = nginx(http => "resolver $dns ipv6=off; resolver_timeout 1s;");
+    my $dns2 = dns();
+    my $m = nginx(http => "resolver $dns ipv6=off; resolver_timeout 1s;",
+        server => "location = /view/lines { async_handler socket:lines; resolver $dns2 ipv6=off; }");
     my $get = sub { json($m->get(query('/lines', say => "x\r\n", to => "$_[0]:$port"))) };
 
     is_deeply $get->('one.test')->{lines}, ['x 1'], 'a name by the resolver';
@@ -527,6 +529,11 @@ sub dns {
     is_deeply $get->('two.test')->{lines}, ['x 1'], '... of two addresses, one of which refuses';
     is json($m->get('/literal'))->{error}, 'connect to One.Test:1: Connection refused',
         '... of an address that is constant';
+    my @kept = (say => "x\r\n", to => "one.test:$port", pool => 'v', keep => 1);
+    json($m->get(query('/lines', @kept)));
+    ok !json($m->get(query('/view/lines', @kept)))->{reused},
+        '... of another resolver, which may say otherwise';
+    ok json($m->get(query('/lines', @kept)))->{reused}, '... of the same, which does not';
     is $get->('no.test')->{error}, 'the host "no.test" could not be resolved: Host not found',
         '... that there is not';
     is_deeply [@{$get->('silent.test')}{qw(rc error)}],
