@@ -300,6 +300,7 @@ ngx_http_async_hosts_read(void)
 
     if (stat(NGX_HTTP_ASYNC_HOSTS, &fi) == -1) {
         ngx_http_async_hosts_len = 0;
+        ngx_http_async_hosts_mtime = -1;
         return 0;
     }
 
@@ -325,6 +326,13 @@ ngx_http_async_hosts_read(void)
     n = read(fd, ngx_http_async_hosts_text, NGX_HTTP_ASYNC_HOSTS_SIZE);
 
     (void) close(fd);
+
+    if (n == NGX_HTTP_ASYNC_HOSTS_SIZE) {
+        /* a line that is cut might say something else */
+        while (n && ngx_http_async_hosts_text[n - 1] != '\n') {
+            n--;
+        }
+    }
 
     if (n > 0) {
         ngx_http_async_hosts_len = n;
