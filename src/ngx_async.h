@@ -953,8 +953,9 @@ typedef struct {
 
 /*
  * Suspends until the delimiter has come: *text is what stands before it, at
- * most "max" bytes, borrowed until the next call that receives.  ASYNC_CLOSED:
- * the end before.  ASYNC_ERROR: not within "max" bytes.
+ * most "max" bytes, borrowed until the next call that receives, gives the
+ * socket back or closes it.  ASYNC_CLOSED: the end before.  ASYNC_ERROR: not
+ * within "max" bytes.
  */
 #define await_recv_until(co, s, delimiter, max, text)                        \
     await_recv_until_at(co, ASYNC_SITE, s, delimiter, max, text)
