@@ -450,6 +450,11 @@ sub tls_server {
     is json($m->get(query('/exact', @two, bytes => 6)))->{got}, 'abcdef', '... all of them';
     ok json($m->get(query('/exact', @two)))->{reused}, '... is kept';
 
+    my @idle = (tls => 1, to => $two, name => 'localhost', say => '', bytes => 0, pool => 'idle');
+    json($m->get(query('/exact', @idle)));
+    pause(0.1);
+    ok json($m->get(query('/exact', @idle)))->{reused}, 'a ticket for TLS does not end one that is kept';
+
     my $asks = tls_server(\&echo_lines, 'localhost', SSL_ca_file => "$dir/other.example.crt",
         SSL_verify_mode => 3);
     my @asks = (tls => 1, to => $asks, name => 'localhost', say => "x\r\n");
@@ -600,7 +605,9 @@ $n->stop;
 
 # ---- what nginx -t says
 
-for (["async_fetch_keepalive many;", qr/takes a number of connections, 0 for none/],
+for (["async_fetch_read_timeout 0;", qr/must be greater than zero/],
+    ["async_fetch_connect_timeout 4000d;", qr/is too long/],
+    ["async_fetch_keepalive many;", qr/takes a number of connections, 0 for none/],
     ['async_fetch_keepalive 3 idle=3;', qr/takes a second argument like "timeout=60s"/],
     ["async_fetch_ssl_certificate $dir/localhost.crt;", qr/belong together/],
     ['async_fetch_ssl_trusted_certificate /no/such;', qr/no.such/])
