@@ -22,6 +22,8 @@ static char *ngx_http_async_client_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static char *ngx_http_async_client_keepalive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_async_client_time(ngx_conf_t *cf, void *post,
+    void *data);
 #if (NGX_SSL)
 static char *ngx_http_async_client_merge_ssl(ngx_conf_t *cf,
     ngx_http_async_client_conf_t *prev, ngx_http_async_client_conf_t *conf);
@@ -41,6 +43,11 @@ static ngx_conf_bitmask_t  ngx_http_async_client_protocols[] = {
 #endif
 
 
+static ngx_conf_post_t  ngx_http_async_client_time_post = {
+    ngx_http_async_client_time
+};
+
+
 static ngx_command_t  ngx_http_async_client_commands[] = {
 
     { ngx_string("async_fetch_connect_timeout"),
@@ -48,21 +55,21 @@ static ngx_command_t  ngx_http_async_client_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, connect_timeout),
-      NULL },
+      &ngx_http_async_client_time_post },
 
     { ngx_string("async_fetch_read_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, read_timeout),
-      NULL },
+      &ngx_http_async_client_time_post },
 
     { ngx_string("async_fetch_send_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, send_timeout),
-      NULL },
+      &ngx_http_async_client_time_post },
 
     { ngx_string("async_fetch_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
@@ -233,6 +240,20 @@ ngx_http_async_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 #else
     return NGX_CONF_OK;
 #endif
+}
+
+
+static char *
+ngx_http_async_client_time(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t  *time = data;
+
+    if (*time == 0) {
+        return "must be greater than zero";
+    }
+
+    return (*time <= (ngx_msec_t) NGX_ASYNC_TIME_MAX) ? NGX_CONF_OK
+                                                      : "is too long";
 }
 
 
