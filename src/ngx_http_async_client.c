@@ -78,6 +78,20 @@ static ngx_command_t  ngx_http_async_client_commands[] = {
       0,
       NULL },
 
+    { ngx_string("async_fetch_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_async_client_rule,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_fetch_deny"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_async_client_rule,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
 #if (NGX_SSL)
 
     { ngx_string("async_fetch_ssl_verify"),
@@ -234,6 +248,10 @@ ngx_http_async_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_ASYNC_CLIENT_TIMEOUT);
     ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout,
                               NGX_HTTP_ASYNC_CLIENT_TIMEOUT);
+
+    if (conf->rules == NULL) {
+        conf->rules = prev->rules;
+    }
 
 #if (NGX_SSL)
     return ngx_http_async_client_merge_ssl(cf, prev, conf);

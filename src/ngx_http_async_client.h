@@ -20,6 +20,10 @@ typedef struct {
     ngx_msec_t                  read_timeout;
     ngx_msec_t                  send_timeout;
 
+    /* of ngx_http_async_client_rule_t, in their order; NULL: all may be
+       reached */
+    ngx_array_t                *rules;
+
 #if (NGX_SSL)
     ngx_flag_t                  ssl_verify;
     ngx_str_t                   ssl_trusted_certificate;
@@ -32,6 +36,21 @@ typedef struct {
 } ngx_http_async_client_conf_t;
 
 
+/* async_fetch_allow, async_fetch_deny */
+
+typedef struct {
+    ngx_cidr_t                  cidr;
+    ngx_uint_t                  deny;
+} ngx_http_async_client_rule_t;
+
+
+char *ngx_http_async_client_rule(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* The first rule that fits counts. */
+ngx_uint_t ngx_http_async_client_denied(ngx_http_async_client_conf_t *conf,
+    struct sockaddr *sockaddr);
+
 /* The settings that hold for the task; *resolver: may be NULL. */
 ngx_http_async_client_conf_t *ngx_http_async_client(ngx_async_task_t *t,
     ngx_resolver_t **resolver, ngx_msec_t *resolver_timeout);
@@ -41,8 +60,8 @@ ngx_http_async_client_conf_t *ngx_http_async_client(ngx_async_task_t *t,
  * of its addresses answers first in their order: those of the text itself, of
  * /etc/hosts, of nginx's resolver.
  *
- * ASYNC_ERROR: the name is unknown, or there is no resolver; as
- * ngx_async_conn_open().
+ * ASYNC_ERROR: the name is unknown, there is no resolver, or every address is
+ * denied; as ngx_async_conn_open().
  */
 async_rc_t ngx_http_async_client_connect(ngx_async_task_t *t,
     ngx_async_conn_t *c, ngx_url_t *url, ngx_msec_t timeout);

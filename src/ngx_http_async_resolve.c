@@ -42,6 +42,8 @@ typedef struct {
 } ngx_http_async_resolve_t;
 
 
+static async_rc_t ngx_http_async_client_deny(ngx_async_task_t *t,
+    ngx_async_conn_t *c);
 static async_rc_t ngx_http_async_resolve(ngx_async_task_t *t,
     ngx_http_async_resolve_t *res);
 static void ngx_http_async_resolve_start(void *data);
@@ -68,20 +70,27 @@ async_rc_t
 ngx_http_async_client_connect(ngx_async_task_t *t, ngx_async_conn_t *c,
     ngx_url_t *url, ngx_msec_t timeout)
 {
-    async_rc_t                 rc;
-    ngx_uint_t                 i;
-    struct sockaddr           *sockaddr;
-    ngx_http_async_resolve_t   res;
-
-    if (url->naddrs) {
-        return ngx_async_conn_open(t, c, url->addrs[0].sockaddr,
-                                   url->addrs[0].socklen, timeout);
-    }
+    async_rc_t                     rc;
+    ngx_uint_t                     i;
+    struct sockaddr               *sockaddr;
+    ngx_http_async_resolve_t       res;
+    ngx_http_async_client_conf_t  *conf;
 
     ngx_memzero(&res, offsetof(ngx_http_async_resolve_t, addr));
 
     res.name = url->host;
     res.port = url->port;
+
+    conf = ngx_http_async_client(t, &res.resolver, &res.timeout);
+
+    if (url->naddrs) {
+        sockaddr = url->addrs[0].sockaddr;
+
+        return ngx_http_async_client_denied(conf, sockaddr)
+               ? ngx_http_async_client_deny(t, c)
+               : ngx_async_conn_open(t, c, sockaddr, url->addrs[0].socklen,
+                                     timeout);
+    }
 
     rc = ngx_http_async_resolve(t, &res);
 
@@ -89,8 +98,14 @@ ngx_http_async_client_connect(ngx_async_task_t *t, ngx_async_conn_t *c,
         return rc;
     }
 
+    rc = ngx_http_async_client_deny(t, c);
+
     for (i = 0; i < res.n; i++) {
         sockaddr = &res.addr[i].sockaddr;
+
+        if (ngx_http_async_client_denied(conf, sockaddr)) {
+            continue;
+        }
 
         rc = ngx_async_conn_open(t, c, sockaddr,
                                  sockaddr->sa_family == AF_INET
@@ -107,6 +122,14 @@ ngx_http_async_client_connect(ngx_async_task_t *t, ngx_async_conn_t *c,
     }
 
     return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_client_deny(ngx_async_task_t *t, ngx_async_conn_t *c)
+{
+    return ngx_async_set_error(t, ASYNC_ERROR, "connect to %s: "
+                               "async_fetch_deny forbids it", c->name);
 }
 
 
@@ -130,8 +153,6 @@ ngx_http_async_resolve(ngx_async_task_t *t, ngx_http_async_resolve_t *res)
     if (res->name.data == NULL) {
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
-
-    (void) ngx_http_async_client(t, &res->resolver, &res->timeout);
 
     res->ctx = NULL;
     res->state = NGX_OK;

@@ -42,7 +42,7 @@ static async_rc_t ngx_http_async_socket_options(ngx_async_task_t *t,
 static async_rc_t ngx_http_async_socket_key(ngx_async_task_t *t,
     async_socket_t *s, const char *address,
     const async_socket_options_t *options,
-    ngx_http_async_client_conf_t *tls, ngx_resolver_t *resolver);
+    ngx_http_async_client_conf_t *conf, ngx_resolver_t *resolver);
 static async_rc_t ngx_http_async_socket_url(ngx_async_task_t *t,
     ngx_url_t *url, const char *address);
 static async_rc_t ngx_http_async_socket_tls(ngx_async_task_t *t,
@@ -178,7 +178,7 @@ ngx_http_async_socket_connect(ngx_async_task_t *t, async_socket_t *s,
 #endif
 
     if (options->pool) {
-        rc = ngx_http_async_socket_key(t, s, address, options, tls,
+        rc = ngx_http_async_socket_key(t, s, address, options, conf,
                                        resolver);
 
         if (rc != ASYNC_OK) {
@@ -213,7 +213,7 @@ ngx_http_async_socket_connect(ngx_async_task_t *t, async_socket_t *s,
 static async_rc_t
 ngx_http_async_socket_key(ngx_async_task_t *t, async_socket_t *s,
     const char *address, const async_socket_options_t *options,
-    ngx_http_async_client_conf_t *tls, ngx_resolver_t *resolver)
+    ngx_http_async_client_conf_t *conf, ngx_resolver_t *resolver)
 {
     int          verify = 0;
     void        *ssl = NULL;
@@ -225,7 +225,7 @@ ngx_http_async_socket_key(ngx_async_task_t *t, async_socket_t *s,
 
     /* zeros part what comes from the app */
 
-    len = 2 * NGX_PTR_SIZE * 2 + sizeof("0") + ngx_strlen(address)
+    len = 3 * (NGX_PTR_SIZE * 2 + 1) + sizeof("0") + ngx_strlen(address)
           + ngx_strlen(name) + ngx_strlen(options->pool) + 3;
 
     pool = ngx_async_task_pool(t);
@@ -236,12 +236,15 @@ ngx_http_async_socket_key(ngx_async_task_t *t, async_socket_t *s,
     }
 
 #if (NGX_SSL)
-    ssl = tls ? tls->ssl : NULL;
-    verify = tls ? tls->ssl_verify : 0;
+    if (options->flags & ASYNC_SOCKET_TLS) {
+        ssl = conf->ssl;
+        verify = (int) conf->ssl_verify;
+    }
 #endif
 
-    s->key.len = ngx_sprintf(s->key.data, "%p%p%d%Z%s%Z%s%Z%s", ssl, resolver,
-                             verify, address, name, options->pool)
+    s->key.len = ngx_sprintf(s->key.data, "%p,%p,%p,%d%Z%s%Z%s%Z%s",
+                             conf->rules, resolver, ssl, verify, address, name,
+                             options->pool)
                  - s->key.data;
 
     return ASYNC_OK;

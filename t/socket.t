@@ -582,6 +582,47 @@ sub dns {
     $m->stop;
 }
 
+# ---- who may be reached
+
+{
+    my $rules = join '', map { my ($name, $rules) = @$_; "location /$name/ { $rules " .
+        'rewrite ^/\w+(/.*) $1 break; async_handler socket:lines; }' }
+        ['inside', 'async_fetch_deny private;'],
+        ['one', 'async_fetch_allow 127.0.0.1; async_fetch_deny all;'],
+        ['first', 'async_fetch_deny 127.0.0.0/8; async_fetch_allow all;'],
+        ['second', 'async_fetch_deny 127.0.0.2;'],
+        ['unix', 'async_fetch_deny unix: 10.0.0.0/8;'];
+    my $dns = dns();
+    my $m = nginx(server => $rules, http => "resolver $dns ipv6=off;");
+    my $get = sub {
+        my ($where, $to, @more) = @_;
+        my $r = json($m->get(query("/$where/lines", say => "x\r\n", to => $to, @more)));
+        return $r->{error} // $r->{lines}[0];
+    };
+
+    is $get->('inside', $_), "connect to $_: async_fetch_deny forbids it", "denied: $_"
+        for "127.0.0.1:$port", "localhost:$port", "0.0.0.0:$port", "[::ffff:127.0.0.1]:$port",
+        "[::1]:$port", "[::]:$port", "[::7f00:1]:$port", "[64:ff9b::7f00:1]:$port",
+        "two.test:$port", "169.254.169.254:80", 'unix:/no/such';
+    is $get->('one', "127.0.0.1:$port"), 'x 1', 'async_fetch_allow';
+    is $get->('one', "[::ffff:127.0.0.1]:$port"), 'x 1', '... however it is written';
+    is $get->('one', "127.0.0.2:$port"), "connect to 127.0.0.2:$port: async_fetch_deny forbids it",
+        '... and no other one';
+    is $get->('first', "127.0.0.1:$port"),
+        "connect to 127.0.0.1:$port: async_fetch_deny forbids it", 'the first that fits';
+    is $get->('second', "two.test:$port"), 'x 1', 'one address of two';
+    is $get->('unix', "127.0.0.1:$port"), 'x 1', 'what no rule is about';
+    is $get->('unix', 'unix:/no/such'), 'connect to unix:/no/such: async_fetch_deny forbids it',
+        'async_fetch_deny unix:';
+
+    my @kept = (pool => 'rules', keep => 1);
+    is $get->('.', "127.0.0.1:$port", @kept), 'x 1', 'one that is kept';
+    is $get->('inside', "127.0.0.1:$port", @kept),
+        "connect to 127.0.0.1:$port: async_fetch_deny forbids it", '... is not for those who may not';
+    is $get->('.', "127.0.0.1:$port", @kept), 'x 2', '... but for those who may';
+    $m->stop;
+}
+
 # ---- tasks without a request
 
 {
@@ -610,7 +651,9 @@ for (["async_fetch_read_timeout 0;", qr/must be greater than zero/],
     ["async_fetch_keepalive many;", qr/takes a number of connections, 0 for none/],
     ['async_fetch_keepalive 3 idle=3;', qr/takes a second argument like "timeout=60s"/],
     ["async_fetch_ssl_certificate $dir/localhost.crt;", qr/belong together/],
-    ['async_fetch_ssl_trusted_certificate /no/such;', qr/no.such/])
+    ['async_fetch_ssl_trusted_certificate /no/such;', qr/no.such/],
+    ['async_fetch_deny 10.0.0.0/33;', qr/"10.0.0.0\/33" is no address, network like 10.0.0.0\/8/],
+    ['async_fetch_allow inside;', qr/"inside" is no address/])
 {
     my ($line, $says) = @$_;
     my $m = NginxAsync->new(conf => { http => $line }, allow => [qr/emerg/]);
