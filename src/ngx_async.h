@@ -929,7 +929,7 @@ typedef struct {
     const char  *tls_name;           /* of the certificate, and for SNI (RFC
                                         6066, 3); NULL: the host */
     const char  *pool;               /* see async_socket_keep() */
-    int64_t      connect_timeout;    /* TLS has this time once more */
+    int64_t      connect_timeout;    /* of each address; TLS once more */
     int64_t      recv_timeout;
     int64_t      send_timeout;
 } async_socket_options_t;

@@ -72,7 +72,10 @@ exchange(async_t *co, async_socket_t *s, const async_str_t *args, int n,
 }
 
 
-/* On a connection that was kept, if there is one; it may have gone stale. */
+/*
+ * On a connection that was kept, if there is one.  It may just have gone stale,
+ * so this is for commands that may be repeated.
+ */
 
 static async_rc_t
 redis(async_t *co, async_req_t *req, const async_str_t *args, int n,
@@ -142,14 +145,19 @@ ASYNC_HANDLER(put)
 }
 
 
-/* POST /count/{key}: one more, over all workers and servers */
+/*
+ * POST /count/{key}: one more, over all workers and servers.  To count twice
+ * would be wrong, so the connection is a new one, and nothing is repeated.
+ */
 
 ASYNC_HANDLER(count)
 {
-    async_str_t  reply;
-    async_str_t  args[] = { { "INCR", 4 }, async_path(req, "key") };
+    async_str_t      reply;
+    async_str_t      args[] = { { "INCR", 4 }, async_path(req, "key") };
+    async_socket_t  *s;
 
-    ASYNC_TRY(redis(co, req, args, 2, &reply));
+    ASYNC_TRY(await_connect(co, async_param(req, "redis").data, NULL, &s));
+    ASYNC_TRY(exchange(co, s, args, 2, &reply));
 
     return async_json_pack(req, 200, "{s:I}", "count",
                            (json_int_t) strtoll(reply.data, NULL, 10));
