@@ -54,6 +54,7 @@ redis();
 my $nginx = NginxAsync->new(conf => example_conf('redis', example_app('redis'),
     'unix:redis/redis.sock;' => "unix:$sock;"))->start;
 
+is $nginx->get('/ping')->body, '+PONG', 'ping';
 is $nginx->request('PUT', '/cache/a', body => "one\r\ntwo")->status, 204, 'put';
 is $nginx->get('/cache/a')->body, "one\r\ntwo", 'get';
 is $nginx->get('/cache/b')->status, 404, '... nothing';

@@ -105,6 +105,28 @@ redis(async_t *co, async_req_t *req, const async_str_t *args, int n,
 }
 
 
+/* GET /ping: as little as it takes */
+
+ASYNC_HANDLER(ping)
+{
+    async_rc_t               rc;
+    async_str_t              line;
+    async_socket_t          *s;
+    async_socket_options_t   options = { .pool = "redis" };
+
+    ASYNC_TRY(await_connect(co, async_param(req, "redis").data, &options, &s));
+    ASYNC_TRY(await_send_all(co, s, "PING\r\n", 6));
+    ASYNC_TRY(await_recv_until(co, s, "\r\n", 512, &line));
+
+    rc = async_text(req, 200, line.data);
+
+    /* for the next one; the line is the socket's */
+    async_socket_keep(co, s);
+
+    return rc;
+}
+
+
 /* GET /cache/{key} */
 
 ASYNC_HANDLER(get)
