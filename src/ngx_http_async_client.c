@@ -29,6 +29,7 @@ static char *ngx_http_async_client_merge_ssl(ngx_conf_t *cf,
     ngx_http_async_client_conf_t *prev, ngx_http_async_client_conf_t *conf);
 static ngx_int_t ngx_http_async_client_trust(ngx_conf_t *cf,
     ngx_http_async_client_conf_t *conf);
+static ngx_uint_t ngx_http_async_client_hashed(const char *dir);
 #endif
 
 
@@ -398,23 +399,69 @@ ngx_http_async_client_merge_ssl(ngx_conf_t *cf,
 }
 
 
-/* Whom to trust: a file, or what the system has. */
+/*
+ * Whom to trust: a file, or what the system has.  That is read when it is
+ * needed where it is a directory of hashed names, as Debian's: to read all of
+ * it at every start of nginx would take longer than everything else.
+ */
 
 static ngx_int_t
 ngx_http_async_client_trust(ngx_conf_t *cf, ngx_http_async_client_conf_t *conf)
 {
+    X509_LOOKUP  *lookup;
+
     if (conf->ssl_trusted_certificate.len) {
         return ngx_ssl_trusted_certificate(cf, conf->ssl,
                                            &conf->ssl_trusted_certificate, 10);
     }
 
-    if (SSL_CTX_set_default_verify_paths(conf->ssl->ctx) == 0) {
-        ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
-                      "SSL_CTX_set_default_verify_paths() failed");
-        return NGX_ERROR;
+    if (ngx_http_async_client_hashed(X509_get_default_cert_dir())) {
+
+        lookup = X509_STORE_add_lookup(SSL_CTX_get_cert_store(conf->ssl->ctx),
+                                       X509_LOOKUP_hash_dir());
+
+        if (lookup && X509_LOOKUP_add_dir(lookup, X509_get_default_cert_dir(),
+                                          X509_FILETYPE_PEM) == 1)
+        {
+            return NGX_OK;
+        }
+
+    } else if (SSL_CTX_set_default_verify_paths(conf->ssl->ctx) == 1) {
+        return NGX_OK;
     }
 
-    return NGX_OK;
+    ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
+                  "the certificates that the system trusts cannot be set");
+
+    return NGX_ERROR;
+}
+
+
+/* Whether one file in it has a name like 5ed36f99.0 */
+
+static ngx_uint_t
+ngx_http_async_client_hashed(const char *dir)
+{
+    DIR            *d;
+    ngx_uint_t      hashed;
+    struct dirent  *e;
+
+    d = opendir(dir);
+
+    if (d == NULL) {
+        return 0;
+    }
+
+    hashed = 0;
+
+    while (!hashed && (e = readdir(d)) != NULL) {
+        hashed = (strspn(e->d_name, "0123456789abcdef") == 8
+                  && ngx_strcmp(e->d_name + 8, ".0") == 0);
+    }
+
+    (void) closedir(d);
+
+    return hashed;
 }
 
 #endif
