@@ -47,8 +47,8 @@ exchange(async_t *co, async_socket_t *s, const async_str_t *args, int n,
                                 : (long) line.len - 1;
 
     if (len < 0 || len > MAX_REPLY) {
-        return (len == -1) ? ASYNC_OK
-                           : async_task_fail(co, ASYNC_ERROR, "Redis: too much");
+        return (len == -1)
+               ? ASYNC_OK : async_task_fail(co, ASYNC_ERROR, "Redis: too much");
     }
 
     bytes = async_task_alloc(co, (size_t) len + 2);
