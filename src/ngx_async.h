@@ -894,6 +894,190 @@ ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
 
 
 /*
+ * HTTP, of others and of this server.
+ *
+ *     async_response_t  *res;
+ *     json_t            *weather;
+ *
+ *     ASYNC_TRY(await_fetch(co, "https://api.example.com/weather", NULL, &res));
+ *     ASYNC_TRY(async_raise_for_status(co, res));
+ *     ASYNC_TRY(async_response_json(co, res, &weather));
+ *
+ * await_fetch() suspends until the response (RFC 9110, 9112) is there: whatever
+ * its status is, that is ASYNC_OK.  It may be called by every task.
+ *
+ * The URL: "http://" or "https://", then a host and what else a URL has, or
+ * "http://unix:path:/uri", where the path is relative to nginx's prefix.  The
+ * host may be the name of an upstream {} of nginx.conf, whose servers are then
+ * chosen, counted and kept connected as nginx does; an address; or a name, in
+ * /etc/hosts or known to nginx's "resolver".  "user:password@" is sent as Basic
+ * credentials (RFC 7617).  Characters beyond ASCII are encoded; a space or a
+ * control character is an error.
+ *
+ * A request that failed is not repeated, except on another address when there
+ * was no connection, and once when a kept connection turned out to be closed
+ * and nothing had come; this, if the method is idempotent (RFC 9110, 9.2.2).
+ *
+ * await_subrequest() does the same with a location of this server, "/path" or
+ * "/path?args", without a connection: as nginx's subrequests do, it also
+ * reaches those that are "internal", and no access rule (allow, deny,
+ * auth_basic, auth_request) is looked at.  It has the header fields of the
+ * client's request but those about its body, Accept-Encoding, Range, and
+ * conditions; nginx variables of its own; what its location answers, before
+ * gzip and SSI.  One that nobody waits for any more is ended if a handler or a
+ * proxy serves it, otherwise it ends by itself and its answer is dropped.  It
+ * takes memory of the request until that ends.
+ *
+ * The response is borrowed, memory of the task (see async_task_alloc()).
+ */
+typedef struct async_response_s  async_response_t;
+
+/* Gives the next bytes of what is to be sent, *n of them, 0 at the end. */
+typedef async_rc_t (*async_source_pt)(async_t *co, void *arg, void *buf,
+    size_t size, size_t *n);
+
+typedef struct {
+    /* a token (RFC 9110, 5.6.2); NULL: GET, or POST if there is a body */
+    const char         *method;
+
+    /* ASYNC_PAIRS("X-Token", token, "Accept", "text/csv").  With a value of
+       NULL it is as if the pair were not there; in subrequests, the client's
+       field is left out.  Not to be set: Connection, Content-Length, Expect,
+       Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade. */
+    const char *const  *headers;
+
+    /* pairs, too: encoded, and put behind the arguments that the URL has */
+    const char *const  *query;
+
+    /* What is sent, one of the three: bytes, borrowed; JSON, which is stolen
+       and set to NULL; or what a function gives, which may await: "length"
+       bytes of it, 0: as many as come, chunked (RFC 9112, 7.1).  The last not
+       in subrequests. */
+    async_str_t         body;
+    json_t             *json;
+    async_source_pt     source;
+    void               *source_arg;
+    int64_t             length;
+
+    /* In ms; 0: none, and those of async_fetch_connect_timeout and so on.  The
+       first is for the await as a whole, the others for one wait each.  None of
+       them sticks.  In subrequests, only the first. */
+    int64_t             timeout;
+    int64_t             connect_timeout;
+    int64_t             send_timeout;
+    int64_t             read_timeout;
+
+    /* of the body that is held, decoded; 0: async_fetch_max_body */
+    size_t              max;
+
+    /* How many are followed, 0: none (RFC 9110, 15.4).  Authorization and
+       Cookie are left out when it goes to another scheme, host or port. */
+    unsigned            redirects;
+
+    unsigned            flags;       /* ASYNC_FETCH_... */
+
+    /* "http://user:password@host:port": through this one (RFC 9110, 9.3.6, for
+       https).  async_fetch_allow and async_fetch_deny look at its address. */
+    const char         *proxy;
+
+    /* of the certificate and for SNI; NULL: the host */
+    const char         *tls_name;
+} async_fetch_t;
+
+/* only the head is awaited: await_response_read() gives the body */
+#define ASYNC_FETCH_STREAM  1
+
+/* "Accept-Encoding: gzip" is sent, and the answer decoded; not in subrequests */
+#define ASYNC_FETCH_DECODE  2
+
+#define await_fetch(co, url, fetch, res)                                     \
+    await_fetch_at(co, ASYNC_SITE, url, fetch, ASYNC_FETCH_, res)
+
+#define await_subrequest(co, req, uri, fetch, res)                           \
+    await_subrequest_at(co, ASYNC_SITE, req, uri, fetch, ASYNC_FETCH_, res)
+
+/*
+ * Names and values by turns.  They are borrowed, as the array is, by the await.
+ * In C++ write the array: { "a", "1", NULL }.
+ */
+#ifndef __cplusplus
+#define ASYNC_PAIRS(...)                                                     \
+    ((const char *const []) { __VA_ARGS__, NULL, NULL })
+#endif
+
+/*
+ * What kind of failure the last one was, of these awaits and of those of
+ * sockets; async_error() has it in words.
+ */
+typedef enum {
+    ASYNC_CAUSE_NONE = 0,          /* of another call */
+    ASYNC_CAUSE_REQUEST = 1,       /* ASYNC_ERROR: what is to be sent is wrong */
+    ASYNC_CAUSE_URL = 2,           /* ASYNC_ERROR: malformed */
+    ASYNC_CAUSE_NAME = 3,          /* ASYNC_ERROR: the host is not known */
+    ASYNC_CAUSE_DENIED = 4,        /* ASYNC_ERROR: async_fetch_deny */
+    ASYNC_CAUSE_CONNECT = 5,       /* ASYNC_ERROR: refused, unreachable */
+    ASYNC_CAUSE_TLS = 6,           /* ASYNC_ERROR: handshake, certificate */
+    ASYNC_CAUSE_RESET = 7,         /* ASYNC_CLOSED: broken off */
+    ASYNC_CAUSE_TIMEOUT = 8,       /* ASYNC_TIMEOUT, of this call alone */
+    ASYNC_CAUSE_PROTOCOL = 9,      /* ASYNC_ERROR: that is not HTTP */
+    ASYNC_CAUSE_TOO_LARGE = 10,    /* ASYNC_ERROR: head or body */
+    ASYNC_CAUSE_REDIRECT = 11,     /* ASYNC_ERROR: too many, or to nowhere */
+    ASYNC_CAUSE_STATUS = 12,       /* ASYNC_ERROR: async_raise_for_status() */
+    ASYNC_CAUSE_JSON = 13          /* ASYNC_ERROR: async_response_json() */
+} async_cause_t;
+
+ASYNC_LOOP async_cause_t async_cause(async_t *co);
+
+ASYNC_LOOP int async_response_status(async_response_t *res);
+
+/* The body, of length zero if there is none, or it is read in pieces. */
+ASYNC_LOOP async_str_t async_response_body(async_response_t *res);
+
+/* A field by name, in any case; the first one of several, or absent. */
+ASYNC_LOOP async_str_t async_response_header(async_response_t *res,
+    const char *name);
+
+/* The i-th field, from 0, as it came.  Returns 0 past the last one, else 1. */
+ASYNC_LOOP int async_response_header_at(async_response_t *res, size_t i,
+    async_str_t *name, async_str_t *value);
+
+/* The value that it sets for the cookie (RFC 6265, 5.2), or absent. */
+ASYNC_LOOP async_str_t async_response_cookie(async_response_t *res,
+    const char *name);
+
+/* The URL that has answered, after redirects and without credentials. */
+ASYNC_LOOP async_str_t async_response_url(async_response_t *res);
+
+/* ASYNC_ERROR unless the status is from 200 to 299. */
+ASYNC_LOOP async_rc_t async_raise_for_status(async_t *co,
+    async_response_t *res);
+
+/*
+ * The body as JSON (RFC 8259), whatever its Content-Type.  *value is borrowed:
+ * take json_incref() to give it to a call that steals.  ASYNC_ERROR for what
+ * await_json() does not take, an empty one too.
+ */
+ASYNC_LOOP async_rc_t async_response_json(async_t *co, async_response_t *res,
+    json_t **value);
+
+/*
+ * Suspends until there is more of the body: *n bytes, at most "size"; 0 at its
+ * end.  The other side is not read from faster than this.
+ *
+ * ASYNC_CLOSED: broken off before the end.  ASYNC_BUSY: another task reads it.
+ * ASYNC_ERROR: what has come is not HTTP, or cannot be decoded.
+ */
+#define await_response_read(co, res, buf, size, n)                           \
+    await_response_read_at(co, ASYNC_SITE, res, buf, size, n)
+
+/*
+ * Breaks off what is still to come, and frees the body.  What is not closed is
+ * when the task ends, or its innermost ASYNC_MEMORY.  Does not suspend.
+ */
+ASYNC_LOOP void async_response_close(async_t *co, async_response_t *res);
+
+
+/*
  * Sockets, for protocols that nobody has wrapped.
  *
  *     async_socket_t  *s;
@@ -1505,6 +1689,18 @@ ASYNC_AWAIT async_rc_t await_process_get_errors_at(async_t *co,
     const char *site, async_process_t *p, void *buf, size_t size, size_t *n);
 ASYNC_AWAIT async_rc_t await_process_close_at(async_t *co, const char *site,
     async_process_t *p, async_command_t *command, size_t size);
+
+/* how large the options are for the caller */
+#define ASYNC_FETCH_  sizeof(async_fetch_t)
+
+ASYNC_AWAIT async_rc_t await_fetch_at(async_t *co, const char *site,
+    const char *url, async_fetch_t *fetch, size_t size,
+    async_response_t **res);
+ASYNC_AWAIT async_rc_t await_subrequest_at(async_t *co, const char *site,
+    async_req_t *req, const char *uri, async_fetch_t *fetch, size_t size,
+    async_response_t **res);
+ASYNC_AWAIT async_rc_t await_response_read_at(async_t *co, const char *site,
+    async_response_t *res, void *buf, size_t size, size_t *n);
 
 /* how large the options are for the caller */
 #define ASYNC_OPTIONS_  sizeof(async_socket_options_t)

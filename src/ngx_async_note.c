@@ -60,6 +60,7 @@ ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
     va_end(args);
 
     t->error[ngx_async_whole(t->error, p - t->error)] = '\0';
+    t->cause = ASYNC_CAUSE_NONE;
 
     /* the running task is to know it, too: a child, or a call from a thread */
 
@@ -70,6 +71,24 @@ ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc, const char *fmt, ...)
     }
 
     return rc;
+}
+
+
+async_rc_t
+ngx_async_because(ngx_async_task_t *t, async_cause_t cause, async_rc_t rc)
+{
+    t->cause = cause;
+
+    return rc;
+}
+
+
+async_cause_t
+async_cause(async_t *co)
+{
+    ngx_async_check_task(co);
+
+    return co->cause;
 }
 
 

@@ -185,7 +185,9 @@ struct async_s {
     ngx_async_call_pt          call;
     void                      *call_data;
 
+    /* of the last failure: in words; of what kind, async_cause_t; errno */
     u_char                     error[NGX_ASYNC_ERROR_LEN];
+    int                        cause;
     int                        file_errno;
 
     unsigned                   measured:1;
@@ -341,6 +343,10 @@ void ngx_async_on_loop(ngx_async_call_pt call, void *data);
 /* Notes the cause for async_error(), in nginx's format; returns the code. */
 async_rc_t ngx_async_set_error(ngx_async_task_t *t, async_rc_t rc,
     const char *fmt, ...);
+
+/* Around that, for async_cause(): returns rc. */
+async_rc_t ngx_async_because(ngx_async_task_t *t, async_cause_t cause,
+    async_rc_t rc);
 
 /*
  * The cause that a user gives, in printf()'s format, for

@@ -8,6 +8,7 @@
 
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_json.h>
+#include <ngx_http_async_field.h>
 
 
 static async_rc_t ngx_http_async_status(async_req_t *req, const char *call,
@@ -27,8 +28,6 @@ static async_rc_t ngx_http_async_header_out(async_req_t *req,
     const char *name, const char *value, ngx_uint_t replace);
 static async_rc_t ngx_http_async_header_add(async_req_t *req,
     ngx_str_t *name, ngx_str_t *value);
-static ngx_uint_t ngx_http_async_is_token(const char *p);
-static ngx_uint_t ngx_http_async_has_control(const char *p);
 static ngx_uint_t ngx_http_async_is_framing(const char *name);
 static void ngx_http_async_trim(ngx_str_t *value);
 static void ngx_http_async_remove_header(async_req_t *req, ngx_str_t *name);
@@ -623,40 +622,6 @@ ngx_http_async_header_add(async_req_t *req, ngx_str_t *name, ngx_str_t *value)
     ngx_strlow(h->lowcase_key, name->data, name->len);
 
     return ASYNC_OK;
-}
-
-
-/* tchar of RFC 9110, 5.6.2 */
-
-static ngx_uint_t
-ngx_http_async_is_token(const char *p)
-{
-    if (*p == '\0') {
-        return 0;
-    }
-
-    for ( /* void */ ; *p; p++) {
-        if (!ngx_http_async_is_alnum(*p)
-            && !ngx_strchr("!#$%&'*+-.^_`|~", *p))
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static ngx_uint_t
-ngx_http_async_has_control(const char *p)
-{
-    for ( /* void */ ; *p; p++) {
-        if (((u_char) *p < ' ' && *p != '\t') || *p == 0x7f) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
