@@ -899,7 +899,7 @@ ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
  *     async_response_t  *res;
  *     json_t            *weather;
  *
- *     ASYNC_TRY(await_fetch(co, "https://api.example.com/weather", NULL, &res));
+ *     ASYNC_TRY(await_fetch(co, "https://example.com/weather", NULL, &res));
  *     ASYNC_TRY(async_raise_for_status(co, res));
  *     ASYNC_TRY(async_response_json(co, res, &weather));
  *
@@ -987,7 +987,7 @@ typedef struct {
 /* only the head is awaited: await_response_read() gives the body */
 #define ASYNC_FETCH_STREAM  1
 
-/* "Accept-Encoding: gzip" is sent, and the answer decoded; not in subrequests */
+/* "Accept-Encoding: gzip" is sent, the answer decoded; not in subrequests */
 #define ASYNC_FETCH_DECODE  2
 
 #define await_fetch(co, url, fetch, res)                                     \
@@ -1011,7 +1011,7 @@ typedef struct {
  */
 typedef enum {
     ASYNC_CAUSE_NONE = 0,          /* of another call */
-    ASYNC_CAUSE_REQUEST = 1,       /* ASYNC_ERROR: what is to be sent is wrong */
+    ASYNC_CAUSE_REQUEST = 1,       /* ASYNC_ERROR: what was to be sent */
     ASYNC_CAUSE_URL = 2,           /* ASYNC_ERROR: malformed */
     ASYNC_CAUSE_NAME = 3,          /* ASYNC_ERROR: the host is not known */
     ASYNC_CAUSE_DENIED = 4,        /* ASYNC_ERROR: async_fetch_deny */

@@ -16,18 +16,33 @@
 #include <ngx_event_connect.h>
 
 
+/* what is waited for */
+#define NGX_ASYNC_CONN_READ   1
+#define NGX_ASYNC_CONN_WRITE  2
+
+
 typedef struct {
     ngx_connection_t     *connection;     /* NULL: closed */
 
     /* "host:port", for messages */
     const char           *name;
 
+    /* when all is to be over, as ngx_current_msec; zero: no such time */
+    ngx_msec_t            until;
+
     ngx_async_waker_t     reader;
     ngx_async_waker_t     writer;
+
+    /* of ngx_async_conn_send(): what is left */
+    size_t                unsent;
 
     unsigned              reads:1;
     unsigned              writes:1;
     unsigned              reused:1;
+
+    /* it is not sent to one that says something instead of receiving */
+    unsigned              listens:1;
+    unsigned              heard:1;
 } ngx_async_conn_t;
 
 
@@ -52,6 +67,10 @@ void ngx_async_conn_exit(void);
 async_rc_t ngx_async_conn_open(ngx_async_task_t *t, ngx_async_conn_t *c,
     struct sockaddr *sockaddr, socklen_t socklen, ngx_msec_t timeout);
 
+/* The same to what a balancer gives: c->reused if that has kept it. */
+async_rc_t ngx_async_conn_open_peer(ngx_async_task_t *t, ngx_async_conn_t *c,
+    ngx_peer_connection_t *peer, ngx_msec_t timeout);
+
 #if (NGX_SSL)
 
 /*
@@ -72,19 +91,47 @@ async_rc_t ngx_async_conn_tls(ngx_async_task_t *t, ngx_async_conn_t *c,
 async_rc_t ngx_async_conn_recv(ngx_async_task_t *t, ngx_async_conn_t *c,
     void *buf, size_t size, ngx_msec_t timeout, size_t *n);
 
-/* Suspends until all of it is with the kernel; timeout: for each piece. */
+/* Suspends until there may be something, or the end. */
+async_rc_t ngx_async_conn_readable(ngx_async_task_t *t, ngx_async_conn_t *c,
+    ngx_msec_t timeout);
+
+/* Does not suspend: as c->recv(). */
+ssize_t ngx_async_conn_recv_now(ngx_connection_t *c, void *buf, size_t size,
+    ngx_err_t *err);
+
+/*
+ * Suspends until all of it is with the kernel; timeout: for each piece.  If it
+ * listens, also until the other side says something: c->heard, and c->unsent
+ * bytes are left then.
+ */
 async_rc_t ngx_async_conn_send(ngx_async_task_t *t, ngx_async_conn_t *c,
     const void *data, size_t len, ngx_msec_t timeout);
 
 void ngx_async_conn_close(ngx_async_conn_t *c);
 
+/* Suspends until an event: for the files of this concept. */
+async_rc_t ngx_async_conn_wait(ngx_async_task_t *t, ngx_async_conn_t *c,
+    ngx_uint_t events, ngx_msec_t timeout, const char *what);
+
+/* Notes that it has not been in time: ASYNC_TIMEOUT. */
+async_rc_t ngx_async_conn_late(ngx_async_task_t *t, ngx_async_conn_t *c,
+    ngx_msec_t timeout, const char *what);
+
+/* Makes the events of the connection those of c. */
+void ngx_async_conn_hook(ngx_async_conn_t *c);
+
+/* Drops one that is kept if nginx has few connections left. */
+void ngx_async_conn_spare(void);
+
 /*
  * Keeps it under the key, which is copied, for ngx_async_conn_take(): NGX_OK,
  * NGX_DECLINED.  The oldest one gives way when there are too many.  One that
- * the other side closes, or sends something on, is dropped.
+ * the other side closes, or sends something on, is dropped.  "look": not only
+ * if the loop has told of it, for who cannot send twice.
  */
 void ngx_async_conn_keep(ngx_async_conn_t *c, ngx_str_t *key);
-ngx_int_t ngx_async_conn_take(ngx_async_conn_t *c, ngx_str_t *key);
+ngx_int_t ngx_async_conn_take(ngx_async_conn_t *c, ngx_str_t *key,
+    ngx_uint_t look);
 
 
 #endif /* _NGX_ASYNC_CONN_H_INCLUDED_ */

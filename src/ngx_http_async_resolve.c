@@ -45,7 +45,7 @@ typedef struct {
 static async_rc_t ngx_http_async_client_deny(ngx_async_task_t *t,
     ngx_async_conn_t *c);
 static async_rc_t ngx_http_async_resolve(ngx_async_task_t *t,
-    ngx_http_async_resolve_t *res);
+    ngx_async_conn_t *c, ngx_http_async_resolve_t *res);
 static void ngx_http_async_resolve_start(void *data);
 static void ngx_http_async_resolve_done(ngx_resolver_ctx_t *ctx);
 static void ngx_http_async_resolve_cancel(void *data);
@@ -92,7 +92,7 @@ ngx_http_async_client_connect(ngx_async_task_t *t, ngx_async_conn_t *c,
                                      timeout);
     }
 
-    rc = ngx_http_async_resolve(t, &res);
+    rc = ngx_http_async_resolve(t, c, &res);
 
     if (rc != ASYNC_OK) {
         return rc;
@@ -128,16 +128,21 @@ ngx_http_async_client_connect(ngx_async_task_t *t, ngx_async_conn_t *c,
 static async_rc_t
 ngx_http_async_client_deny(ngx_async_task_t *t, ngx_async_conn_t *c)
 {
-    return ngx_async_set_error(t, ASYNC_ERROR, "connect to %s: "
-                               "async_fetch_deny forbids it", c->name);
+    return ngx_async_because(t, ASYNC_CAUSE_DENIED,
+                             ngx_async_set_error(t, ASYNC_ERROR, "connect to "
+                                                 "%s: async_fetch_deny forbids "
+                                                 "it", c->name));
 }
 
 
 static async_rc_t
-ngx_http_async_resolve(ngx_async_task_t *t, ngx_http_async_resolve_t *res)
+ngx_http_async_resolve(ngx_async_task_t *t, ngx_async_conn_t *c,
+    ngx_http_async_resolve_t *res)
 {
-    ngx_int_t    rc;
-    ngx_pool_t  *pool;
+    ngx_int_t       rc;
+    ngx_pool_t     *pool;
+    ngx_msec_t      timeout;
+    ngx_msec_int_t  left;
 
     ngx_http_async_hosts(res);
 
@@ -162,19 +167,29 @@ ngx_http_async_resolve(ngx_async_task_t *t, ngx_http_async_resolve_t *res)
     ngx_async_on_loop(ngx_http_async_resolve_start, res);
 
     if (res->ctx == (void *) NGX_NO_RESOLVER) {
-        return ngx_async_set_error(t, ASYNC_ERROR, "the host \"%V\" is not in "
-                                   NGX_HTTP_ASYNC_HOSTS ", and there is no "
-                                   "directive resolver", &res->name);
+        rc = ngx_async_set_error(t, ASYNC_ERROR, "the host \"%V\" is not in "
+                                 NGX_HTTP_ASYNC_HOSTS ", and there is no "
+                                 "directive resolver", &res->name);
+
+        return ngx_async_because(t, ASYNC_CAUSE_NAME, rc);
     }
 
     if (res->ctx) {
         res->waits = 1;
+        timeout = NGX_ASYNC_FOREVER;
 
-        rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
+        if (c->until) {
+            left = (ngx_msec_int_t) (c->until - ngx_current_msec);
+            timeout = ngx_max(left, 0);
+        }
+
+        rc = ngx_async_wait(t, timeout);
 
         if (rc != ASYNC_OK) {
             ngx_async_on_loop(ngx_http_async_resolve_cancel, res);
-            return rc;
+
+            return (rc == NGX_ASYNC_ELAPSED)
+                   ? ngx_async_conn_late(t, c, timeout, "look up") : rc;
         }
     }
 
@@ -182,11 +197,14 @@ ngx_http_async_resolve(ngx_async_task_t *t, ngx_http_async_resolve_t *res)
         return ASYNC_OK;
     }
 
-    return ngx_async_set_error(t, res->state == NGX_RESOLVE_TIMEDOUT
-                               ? ASYNC_TIMEOUT : ASYNC_ERROR,
-                               "the host \"%V\" could not be resolved: %s",
-                               &res->name, res->state == NGX_OK ? "no memory"
-                               : ngx_resolver_strerror(res->state));
+    rc = ngx_async_set_error(t, res->state == NGX_RESOLVE_TIMEDOUT
+                             ? ASYNC_TIMEOUT : ASYNC_ERROR,
+                             "the host \"%V\" could not be resolved: %s",
+                             &res->name, res->state == NGX_OK ? "no memory"
+                             : ngx_resolver_strerror(res->state));
+
+    return ngx_async_because(t, rc == ASYNC_TIMEOUT ? ASYNC_CAUSE_TIMEOUT
+                             : ASYNC_CAUSE_NAME, rc);
 }
 
 
