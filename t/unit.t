@@ -3,8 +3,8 @@
 # Compiles the pure files with t/unit/*.c, plain and sanitized, and
 # runs the tables there, then compares thousands of random cases with Python:
 # the routes with Starlette's regular expressions, JSON with json, numbers with
-# repr(), values with pydantic 2 where it is installed; and formats of JSON with
-# json_pack().  Needs nginx's headers (nginx-dev, or NGX_SRC=.../nginx-1.x of any
+# repr(), values with pydantic 2 where it is installed, URLs with urllib; and
+# formats of JSON with json_pack().  Needs nginx's headers (nginx-dev, or NGX_SRC=.../nginx-1.x of any
 # version), no nginx.
 #
 # All runs in a locale with a decimal comma, if Debian's package locales is
@@ -31,6 +31,7 @@ my @programs = (
     [beneath => []],
     [route_tree => ['near', 'route_parse', 'route_tree']],
     [value => ['value', 'value_uuid']],
+    [url => ['url', 'url_join']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
     [pack => ['value', map({ "json_$_" } qw/ write double encode pack /)],

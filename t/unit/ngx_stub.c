@@ -149,6 +149,34 @@ ngx_hextoi(u_char *line, size_t n)
 }
 
 
+void
+ngx_strlow(u_char *dst, u_char *src, size_t n)
+{
+    for ( /* void */ ; n; n--) {
+        *dst++ = ngx_tolower(*src);
+        src++;
+    }
+}
+
+
+/* stricter than nginx's with what is no address */
+
+ngx_int_t
+ngx_inet6_addr(u_char *p, size_t len, u_char *addr)
+{
+    char  text[INET6_ADDRSTRLEN];
+
+    if (len >= sizeof(text)) {
+        return NGX_ERROR;
+    }
+
+    memcpy(text, p, len);
+    text[len] = '\0';
+
+    return inet_pton(AF_INET6, text, addr) == 1 ? NGX_OK : NGX_ERROR;
+}
+
+
 u_char *
 ngx_sprintf(u_char *buf, const char *fmt, ...)
 {
