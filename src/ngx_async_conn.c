@@ -15,8 +15,8 @@
 
 
 typedef struct {
-    ngx_async_conn_t         *conn;
-    ngx_peer_connection_t    *peer;
+    ngx_peer_connection_t     peer;
+    ngx_str_t                 name;
     ngx_int_t                 rc;
     ngx_err_t                 err;
 } ngx_async_conn_open_t;
@@ -48,37 +48,26 @@ async_rc_t
 ngx_async_conn_open(ngx_async_task_t *t, ngx_async_conn_t *c,
     struct sockaddr *sockaddr, socklen_t socklen, ngx_msec_t timeout)
 {
-    ngx_str_t              name;
-    ngx_peer_connection_t  peer;
+    async_rc_t             rc;
+    ngx_async_conn_open_t  open;
 
-    ngx_memzero(&peer, sizeof(ngx_peer_connection_t));
+    ngx_memzero(&open, sizeof(ngx_async_conn_open_t));
 
-    name.data = (u_char *) c->name;
-    name.len = ngx_strlen(c->name);
+    open.name.data = (u_char *) c->name;
+    open.name.len = ngx_strlen(c->name);
 
-    peer.sockaddr = sockaddr;
-    peer.socklen = socklen;
-    peer.name = &name;
-    peer.get = ngx_event_get_peer;
-    peer.log = t->log;
-    peer.log_error = NGX_ERROR_ERR;
-
-    return ngx_async_conn_open_peer(t, c, &peer, timeout);
-}
-
-
-async_rc_t
-ngx_async_conn_open_peer(ngx_async_task_t *t, ngx_async_conn_t *c,
-    ngx_peer_connection_t *peer, ngx_msec_t timeout)
-{
-    const char             *why;
-    async_rc_t              rc;
-    ngx_async_conn_open_t   open;
-
-    open.conn = c;
-    open.peer = peer;
+    open.peer.sockaddr = sockaddr;
+    open.peer.socklen = socklen;
+    open.peer.name = &open.name;
+    open.peer.get = ngx_event_get_peer;
+    open.peer.log = t->log;
+    open.peer.log_error = NGX_ERROR_ERR;
 
     ngx_async_on_loop(ngx_async_conn_open_on_loop, &open);
+
+    if (open.peer.connection) {
+        ngx_async_conn_adopt(c, open.peer.connection);
+    }
 
     if (open.rc == NGX_AGAIN) {
         rc = ngx_async_conn_wait(t, c, NGX_ASYNC_CONN_WRITE, timeout,
@@ -95,20 +84,18 @@ ngx_async_conn_open_peer(ngx_async_task_t *t, ngx_async_conn_t *c,
             return ASYNC_OK;
         }
 
-        ngx_async_conn_close(c);
-
-    } else if (open.rc == NGX_OK || open.rc == NGX_DONE) {
+    } else if (open.rc == NGX_OK) {
         return ASYNC_OK;
     }
 
-    why = (open.rc == NGX_BUSY) ? "no server of it is alive"
-          : open.err ? strerror(open.err)
-          : "no connections of nginx (worker_connections) are left";
+    ngx_async_conn_close(c);
 
     return ngx_async_because(t, ASYNC_CAUSE_CONNECT,
                              ngx_async_set_error(t, ASYNC_ERROR,
-                                                 "connect to %s: %s", c->name,
-                                                 why));
+                                       "connect to %s: %s", c->name,
+                                       open.err ? strerror(open.err)
+                                       : "no connections of nginx "
+                                         "(worker_connections) are left"));
 }
 
 
@@ -117,35 +104,24 @@ ngx_async_conn_open_on_loop(void *data)
 {
     ngx_async_conn_open_t  *open = data;
 
-    ngx_connection_t  *c;
-
     ngx_async_conn_spare();
 
     ngx_set_errno(0);
 
-    open->rc = ngx_event_connect_peer(open->peer);
+    open->rc = ngx_event_connect_peer(&open->peer);
     open->err = ngx_errno;
 
-    c = open->peer->connection;
+    /* requests of many small pieces are common; a failure is logged */
 
-    if (c == NULL) {
-        return;
+    if (open->peer.connection && open->peer.sockaddr->sa_family != AF_UNIX) {
+        (void) ngx_tcp_nodelay(open->peer.connection);
     }
+}
 
-    if (open->rc == NGX_DONE) {
-        /* a balancer has kept it */
-        open->conn->reused = 1;
 
-    } else if (open->rc == NGX_ERROR || open->rc == NGX_DECLINED) {
-        ngx_close_connection(c);
-        open->peer->connection = NULL;
-        return;
-
-    } else if (open->peer->sockaddr->sa_family != AF_UNIX) {
-        /* requests of many small pieces are common; a failure is logged */
-        (void) ngx_tcp_nodelay(c);
-    }
-
+void
+ngx_async_conn_adopt(ngx_async_conn_t *conn, ngx_connection_t *c)
+{
     /* the task may end, and its log, while others use the connection */
 
     c->log = ngx_cycle->log;
@@ -157,8 +133,9 @@ ngx_async_conn_open_on_loop(void *data)
         c->pool->log = ngx_cycle->log;
     }
 
-    open->conn->connection = c;
-    ngx_async_conn_hook(open->conn);
+    conn->connection = c;
+
+    ngx_async_conn_hook(conn);
 }
 
 

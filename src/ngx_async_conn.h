@@ -67,9 +67,8 @@ void ngx_async_conn_exit(void);
 async_rc_t ngx_async_conn_open(ngx_async_task_t *t, ngx_async_conn_t *c,
     struct sockaddr *sockaddr, socklen_t socklen, ngx_msec_t timeout);
 
-/* The same to what a balancer gives: c->reused if that has kept it. */
-async_rc_t ngx_async_conn_open_peer(ngx_async_task_t *t, ngx_async_conn_t *c,
-    ngx_peer_connection_t *peer, ngx_msec_t timeout);
+/* Takes over one that stands. */
+void ngx_async_conn_adopt(ngx_async_conn_t *c, ngx_connection_t *connection);
 
 #if (NGX_SSL)
 
@@ -119,6 +118,9 @@ async_rc_t ngx_async_conn_late(ngx_async_task_t *t, ngx_async_conn_t *c,
 
 /* Makes the events of the connection those of c. */
 void ngx_async_conn_hook(ngx_async_conn_t *c);
+
+/* Does not suspend: it is open, and the other side has said nothing. */
+ngx_uint_t ngx_async_conn_is_quiet(ngx_connection_t *c);
 
 /* Drops one that is kept if nginx has few connections left. */
 void ngx_async_conn_spare(void);

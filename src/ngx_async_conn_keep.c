@@ -20,7 +20,6 @@ typedef struct {
 } ngx_async_conn_kept_t;
 
 
-static ngx_uint_t ngx_async_conn_is_quiet(ngx_connection_t *c);
 static void ngx_async_conn_idle(ngx_event_t *ev);
 static void ngx_async_conn_idle_write(ngx_event_t *wev);
 static void ngx_async_conn_drop(ngx_async_conn_kept_t *kept);
@@ -183,7 +182,7 @@ ngx_async_conn_take(ngx_async_conn_t *conn, ngx_str_t *key,
  * tickets, say.
  */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_async_conn_is_quiet(ngx_connection_t *c)
 {
     char  byte;

@@ -14,6 +14,9 @@
 #define NGX_HTTP_ASYNC_CLIENT_KEEP     32
 #define NGX_HTTP_ASYNC_CLIENT_IDLE     60000
 
+#define NGX_HTTP_ASYNC_CLIENT_HEAD     (32 * 1024)
+#define NGX_HTTP_ASYNC_CLIENT_BODY     (1024 * 1024)
+
 
 static void *ngx_http_async_client_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_async_client_init_main_conf(ngx_conf_t *cf, void *conf);
@@ -23,6 +26,8 @@ static char *ngx_http_async_client_merge_loc_conf(ngx_conf_t *cf,
 static char *ngx_http_async_client_keepalive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_async_client_time(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_async_client_size(ngx_conf_t *cf, void *post,
     void *data);
 #if (NGX_SSL)
 static char *ngx_http_async_client_merge_ssl(ngx_conf_t *cf,
@@ -49,6 +54,11 @@ static ngx_conf_post_t  ngx_http_async_client_time_post = {
 };
 
 
+static ngx_conf_post_t  ngx_http_async_client_size_post = {
+    ngx_http_async_client_size
+};
+
+
 static ngx_command_t  ngx_http_async_client_commands[] = {
 
     { ngx_string("async_fetch_connect_timeout"),
@@ -71,6 +81,20 @@ static ngx_command_t  ngx_http_async_client_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, send_timeout),
       &ngx_http_async_client_time_post },
+
+    { ngx_string("async_fetch_max_head"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_client_conf_t, max_head),
+      &ngx_http_async_client_size_post },
+
+    { ngx_string("async_fetch_max_body"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_client_conf_t, max_body),
+      &ngx_http_async_client_size_post },
 
     { ngx_string("async_fetch_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
@@ -228,6 +252,8 @@ ngx_http_async_client_create_loc_conf(ngx_conf_t *cf)
     conf->connect_timeout = NGX_CONF_UNSET_MSEC;
     conf->read_timeout = NGX_CONF_UNSET_MSEC;
     conf->send_timeout = NGX_CONF_UNSET_MSEC;
+    conf->max_head = NGX_CONF_UNSET_SIZE;
+    conf->max_body = NGX_CONF_UNSET_SIZE;
 
 #if (NGX_SSL)
     conf->ssl_verify = NGX_CONF_UNSET;
@@ -249,6 +275,11 @@ ngx_http_async_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_ASYNC_CLIENT_TIMEOUT);
     ngx_conf_merge_msec_value(conf->send_timeout, prev->send_timeout,
                               NGX_HTTP_ASYNC_CLIENT_TIMEOUT);
+
+    ngx_conf_merge_size_value(conf->max_head, prev->max_head,
+                              NGX_HTTP_ASYNC_CLIENT_HEAD);
+    ngx_conf_merge_size_value(conf->max_body, prev->max_body,
+                              NGX_HTTP_ASYNC_CLIENT_BODY);
 
     if (conf->rules == NULL) {
         conf->rules = prev->rules;
@@ -273,6 +304,21 @@ ngx_http_async_client_time(ngx_conf_t *cf, void *post, void *data)
 
     return (*time <= (ngx_msec_t) NGX_ASYNC_TIME_MAX) ? NGX_CONF_OK
                                                       : "is too long";
+}
+
+
+static char *
+ngx_http_async_client_size(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t  *size = data;
+
+    if (*size == 0) {
+        return "must be greater than zero";
+    }
+
+    /* sums of a few of them fit */
+
+    return (*size <= NGX_MAX_SIZE_T_VALUE / 8) ? NGX_CONF_OK : "is too large";
 }
 
 
@@ -475,6 +521,13 @@ ngx_http_async_client_init(ngx_cycle_t *cycle)
 
     ngx_async_conn_init(ngx_http_cycle_get_module_main_conf(cycle,
                                             ngx_http_async_client_module));
+}
+
+
+ngx_http_conf_ctx_t *
+ngx_http_async_client_http(void)
+{
+    return ngx_http_async_client_ctx;
 }
 
 

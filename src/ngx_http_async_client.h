@@ -20,6 +20,10 @@ typedef struct {
     ngx_msec_t                  read_timeout;
     ngx_msec_t                  send_timeout;
 
+    /* of the responses that are fetched */
+    size_t                      max_head;
+    size_t                      max_body;
+
     /* of ngx_http_async_client_rule_t, in their order; NULL: all may be
        reached */
     ngx_array_t                *rules;
@@ -66,7 +70,18 @@ ngx_http_async_client_conf_t *ngx_http_async_client(ngx_async_task_t *t,
 async_rc_t ngx_http_async_client_connect(ngx_async_task_t *t,
     ngx_async_conn_t *c, ngx_url_t *url, ngx_msec_t timeout);
 
+/* The same to a host, without brackets; port 0: the path of a unix socket. */
+async_rc_t ngx_http_async_client_reach(ngx_async_task_t *t,
+    ngx_async_conn_t *c, ngx_str_t *host, in_port_t port, ngx_msec_t timeout);
+
+/* Notes that async_fetch_deny forbids it. */
+async_rc_t ngx_http_async_client_deny(ngx_async_task_t *t,
+    ngx_async_conn_t *c);
+
 void ngx_http_async_client_init(ngx_cycle_t *cycle);
+
+/* Of the http block, for tasks without a request. */
+ngx_http_conf_ctx_t *ngx_http_async_client_http(void);
 
 extern ngx_module_t  ngx_http_async_client_module;
 

@@ -26,6 +26,7 @@ static const char *ngx_http_async_fetch_headers(const char *const *headers);
 static async_rc_t ngx_http_async_fetch_encode(ngx_async_task_t *t,
     json_t *value, async_str_t *body);
 static void ngx_http_async_fetch_encode_on_loop(void *data);
+static void ngx_http_async_fetch_free_on_loop(void *data);
 
 
 async_rc_t
@@ -50,18 +51,37 @@ ngx_http_async_fetch_options(ngx_async_task_t *t, async_fetch_t *given,
     value = fetch->json;
 
     if (value) {
-        given->json = NULL;
         fetch->json = NULL;
 
-        if (rc == ASYNC_OK) {
-            *type = "application/json";
-            return ngx_http_async_fetch_encode(t, value, &fetch->body);
+        if (rc != ASYNC_OK) {
+            ngx_http_async_fetch_forget(given);
+            return rc;
         }
 
-        json_decref(value);
+        given->json = NULL;
+        *type = "application/json";
+
+        return ngx_http_async_fetch_encode(t, value, &fetch->body);
     }
 
     return rc;
+}
+
+
+void
+ngx_http_async_fetch_forget(async_fetch_t *given)
+{
+    if (given && given->json) {
+        ngx_async_on_loop(ngx_http_async_fetch_free_on_loop, given->json);
+        given->json = NULL;
+    }
+}
+
+
+static void
+ngx_http_async_fetch_free_on_loop(void *data)
+{
+    json_decref((json_t *) data);
 }
 
 

@@ -130,6 +130,13 @@ ngx_http_async_fetched_close(void *handle)
 }
 
 
+void
+ngx_http_async_fetched_free(async_response_t *res)
+{
+    ngx_http_async_fetched_close(res);
+}
+
+
 static void
 ngx_http_async_fetched_drop(async_response_t *res)
 {

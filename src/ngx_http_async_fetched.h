@@ -54,6 +54,9 @@ struct async_response_s {
 /* An empty one, a handle of the task; NULL: no memory. */
 async_response_t *ngx_http_async_fetched(ngx_async_task_t *t);
 
+/* Frees what it holds, before its task ends. */
+void ngx_http_async_fetched_free(async_response_t *res);
+
 /* Adds a field: zero-terminated strings that live as long as the pool. */
 ngx_int_t ngx_http_async_fetched_field(async_response_t *res, ngx_str_t *name,
     ngx_str_t *value);
@@ -72,6 +75,9 @@ ngx_int_t ngx_http_async_fetched_add(async_response_t *res,
 async_rc_t ngx_http_async_fetch_options(ngx_async_task_t *t,
     async_fetch_t *given, size_t size, async_fetch_t *fetch,
     const char **type);
+
+/* Frees what would be stolen, of an await that is refused. */
+void ngx_http_async_fetch_forget(async_fetch_t *given);
 
 
 #endif /* _NGX_HTTP_ASYNC_FETCHED_H_INCLUDED_ */

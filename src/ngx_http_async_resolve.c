@@ -42,8 +42,6 @@ typedef struct {
 } ngx_http_async_resolve_t;
 
 
-static async_rc_t ngx_http_async_client_deny(ngx_async_task_t *t,
-    ngx_async_conn_t *c);
 static async_rc_t ngx_http_async_resolve(ngx_async_task_t *t,
     ngx_async_conn_t *c, ngx_http_async_resolve_t *res);
 static void ngx_http_async_resolve_start(void *data);
@@ -125,7 +123,57 @@ ngx_http_async_client_connect(ngx_async_task_t *t, ngx_async_conn_t *c,
 }
 
 
-static async_rc_t
+async_rc_t
+ngx_http_async_client_reach(ngx_async_task_t *t, ngx_async_conn_t *c,
+    ngx_str_t *host, in_port_t port, ngx_msec_t timeout)
+{
+    ngx_url_t               url;
+    ngx_addr_t              addr;
+    struct sockaddr_un      saun;
+    ngx_http_async_addr_t   sockaddr;
+
+    ngx_memzero(&url, sizeof(ngx_url_t));
+
+    url.host = *host;
+    url.port = port;
+    url.addrs = &addr;
+
+    if (port == 0) {
+
+        if (host->len >= sizeof(saun.sun_path)) {
+            return ngx_async_because(t, ASYNC_CAUSE_URL,
+                             ngx_async_set_error(t, ASYNC_ERROR, "the path of "
+                                                 "the unix socket is too long: "
+                                                 "\"%V\"", host));
+        }
+
+        ngx_memzero(&saun, sizeof(struct sockaddr_un));
+        saun.sun_family = AF_UNIX;
+        ngx_memcpy(saun.sun_path, host->data, host->len);
+
+        addr.sockaddr = (struct sockaddr *) &saun;
+        addr.socklen = sizeof(struct sockaddr_un);
+        url.naddrs = 1;
+
+    } else {
+        ngx_memzero(&sockaddr, sizeof(ngx_http_async_addr_t));
+
+        if (ngx_http_async_hosts_addr(&sockaddr, host->data, host->len)) {
+            ngx_inet_set_port(&sockaddr.sockaddr, port);
+
+            addr.sockaddr = &sockaddr.sockaddr;
+            addr.socklen = (sockaddr.sockaddr.sa_family == AF_INET)
+                           ? sizeof(struct sockaddr_in)
+                           : sizeof(ngx_http_async_addr_t);
+            url.naddrs = 1;
+        }
+    }
+
+    return ngx_http_async_client_connect(t, c, &url, timeout);
+}
+
+
+async_rc_t
 ngx_http_async_client_deny(ngx_async_task_t *t, ngx_async_conn_t *c)
 {
     return ngx_async_because(t, ASYNC_CAUSE_DENIED,
