@@ -15,6 +15,8 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 CONTENDERS = os.path.join(HERE, "contenders")
 WORK = os.environ.get("BENCH_WORK") or os.path.join(TOP, "build", "bench")
 
+# of HTTP and of TLS; the contenders' follow
+BACKEND_PORT = 23008
 FIRST_PORT = 23010
 START_TIMEOUT = 60      # valgrind takes its time
 STOP_TRIES = 10
@@ -24,15 +26,24 @@ class Unavailable(Exception):
     """The contender cannot run here, which its row is to say."""
 
 
+def load(name):
+    with open(os.path.join(CONTENDERS, name, "contender.json")) as f:
+        return dict(json.load(f), name=name)
+
+
+def backend():
+    """What contenders fetch from: no contender, but run like one."""
+    return dict(load("backend"), port=BACKEND_PORT)
+
+
 def load_all():
     """The limit first, then ours, then the others by name."""
     contenders = {}
 
     for name in sorted(os.listdir(CONTENDERS)):
         file = os.path.join(CONTENDERS, name, "contender.json")
-        if os.path.exists(file):
-            with open(file) as f:
-                contenders[name] = dict(json.load(f), name=name)
+        if os.path.exists(file) and name != "backend":
+            contenders[name] = load(name)
 
     order = sorted(contenders, key=lambda n: (
         not contenders[n].get("limit"), n != "async", n))
@@ -56,7 +67,8 @@ class Values:
 
     def __init__(self, module, streams):
         self.common = {"TOP": TOP, "CONTENDERS": CONTENDERS,
-                       "MODULE": module, "STREAMS": streams}
+                       "MODULE": module, "STREAMS": streams,
+                       "BACKEND": BACKEND_PORT, "BACKEND2": BACKEND_PORT + 1}
         if shutil.which("nginx"):
             self.common["NGINX_MODULES"] = nginx_modules()
 
@@ -142,6 +154,7 @@ class Server:
         self.before, self.after = list(before), list(after)
         self.state = state(contender)
         self.port = contender["port"]
+        self.helpers = []       # processes on the client's core
 
     def __enter__(self):
         if in_use(self.port):

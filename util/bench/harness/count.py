@@ -1,7 +1,7 @@
 """Counts instructions with callgrind: they hold whatever else runs."""
+import http.client
 import os
 import re
-import socket
 
 from . import machine
 from .contender import Server, state
@@ -22,22 +22,22 @@ SUSPEND_RESUME = {"ngx_async_" + name for name in (
 
 def drive(port, path, n):
     """Requests one after another on one connection."""
-    request = ("GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % path).encode()
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    c.connect()
+    c.auto_open = 0
 
-    with socket.create_connection(("127.0.0.1", port), 60) as s:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
+    try:
         for _ in range(n):
-            s.sendall(request)
-            answer = b""
-            while not answer.endswith(b"}"):
-                more = s.recv(65536)
-                if not more:
-                    raise RuntimeError("the server has closed the connection")
-                answer += more
-
-            if not answer.startswith(b"HTTP/1.1 200 "):
-                raise RuntimeError(answer[:80].decode())
+            c.putrequest("GET", path, skip_host=True,
+                         skip_accept_encoding=True)
+            c.putheader("Host", "127.0.0.1")
+            c.endheaders()
+            answer = c.getresponse()
+            body = answer.read()
+            if answer.status != 200:
+                raise RuntimeError("%d %s" % (answer.status, body[:80]))
+    finally:
+        c.close()
 
 
 def profile(contender, values, path, n):

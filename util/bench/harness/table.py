@@ -97,6 +97,13 @@ def pair_cells(samples, limit):
             total(samples, "bad"), quiet_cell(samples)]
 
 
+def latency_cells(samples, limit):
+    return [number(median(samples, key)) for key in ("first_p50", "p50")] + [
+        number(median(samples, "times"), "%.2f")] + [
+        number(median(samples, key)) for key in ("first_p99", "p99")] + [
+        total(samples, "bad"), quiet_cell(samples)]
+
+
 def bulk_cells(samples, limit):
     return [milliseconds(median(samples, "us")),
             ratio(samples, limit, "us"),
@@ -126,6 +133,9 @@ KINDS = {
     "pair": (["hello, CPU µs", "in a thread, CPU µs", "hello × N",
               "hello/s", "in a thread/s", "probe p99 ms, hello",
               "probe p99 ms, in a thread", "errors", "quiet"], pair_cells),
+    "latency": (["one, p50 µs", "three, p50 µs", "three : one",
+                 "one, p99 µs", "three, p99 µs", "errors", "quiet"],
+                latency_cells),
     "bulk": (["CPU ms/GiB", "of limit", "MiB/s", "RSS before, KiB",
               "grows at most, KiB", "quiet"], bulk_cells),
     "count": (["instructions", "of limit", "of them in our module",

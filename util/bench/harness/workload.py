@@ -1,11 +1,13 @@
 """The workloads, and how one sample of each is taken."""
+import contextlib
 import json
 import os
+import statistics
 import subprocess
 import time
 
 from . import count, machine
-from .contender import HERE, WORK, Server, get
+from .contender import HERE, WORK, Server, backend, get
 
 CLIENTS = os.path.join(WORK, "client")
 
@@ -25,9 +27,29 @@ WORKLOADS = {
     "w5": ("wrk", "16 MiB in pieces of 64 KiB, %s connections", 2, 2),
     "w6d": ("bulk", "%s MiB in pieces of 64 KiB to one client", 1024, 64),
     "w6u": ("bulk", "%s MiB from one client, read in pieces", 1024, 64),
+    "w7": ("wrk", "one fetch from a backend, its JSON read and written again, "
+           "%s connections", 64, 64),
+    "w7s": ("wrk", "the same fetch by a subrequest to a location with "
+            "proxy_pass, %s connections", 64, 64),
+    "w7t": ("wrk", "the same fetch by TLS, %s connections", 64, 64),
+    "w7g": ("wrk", "three fetches at once, %s connections", 64, 64),
+    "w7l": ("latency", "one fetch, and three at once, %s connection", 1, 1),
+    "w7i": ("count", "instructions of one fetch, by callgrind over %s "
+            "requests", 2048, 256),
+    "w7gi": ("count", "instructions of three fetches at once, by callgrind "
+             "over %s requests", 2048, 256),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
+
+# next to which the backend runs, on the client's core
+WITH_BACKEND = {"w7", "w7s", "w7t", "w7g", "w7l", "w7i", "w7gi"}
+
+# how many fetches a request makes
+FETCHES = {"w7": 1, "w7s": 1, "w7t": 1, "w7i": 1, "w7g": 3, "w7gi": 3}
+
+# w7l: both take turns, against drift; ms before samples count
+LATENCY_TURNS, LATENCY_SKIP = 4, 50
 
 # the default once the server is warm, before samples count
 HOLD_SKIP = 2.5
@@ -118,9 +140,14 @@ def start_wrk(server, path, connections, seconds):
 def wrk(server, path, connections, seconds):
     start_wrk(server, path, connections, 1).communicate()
 
+    # after the warm-up some have no connections to the backend left, as those
+    # of requests that wrk has broken off are closed
+    skip = 0.25 if server.helpers else 0
+
     p = start_wrk(server, path, connections, seconds)
-    window = machine.Window(server.pids, [p.pid])
-    time.sleep(seconds - 0.25)
+    time.sleep(skip)
+    window = machine.Window(server.pids, [p.pid] + server.helpers)
+    time.sleep(seconds - skip - 0.25)
     window = window.close()
 
     return rate(result(p.communicate()[0]), window)
@@ -161,6 +188,37 @@ def pair(server, paths, connections, seconds):
                 bad=one["bad"] + other["bad"],
                 foreign=max(one["foreign"], other["foreign"]),
                 steal=max(one["steal"], other["steal"]))
+
+
+def turn(server, path, connections, seconds):
+    p = client(os.path.join(CLIENTS, "load"), "-p", server.port, "-u", path,
+               "-c", connections, "-k", LATENCY_SKIP,
+               "-d", int(seconds * 1000))
+
+    wait_for(p, "CONNECTED")
+    window = machine.Window(server.pids, [p.pid] + server.helpers)
+    go(p)
+    time.sleep(seconds)
+    window = window.close()
+
+    return rate(result(p.communicate()[0]), window)
+
+
+def latency(server, paths, connections, seconds):
+    """Two paths of the same server by turns."""
+    turns = [[turn(server, path, connections, seconds / LATENCY_TURNS)
+              for path in paths] for _ in range(LATENCY_TURNS)]
+    taken = sum(turns, [])
+
+    def median(which, key):
+        return statistics.median(t[which][key] for t in turns)
+
+    return {"first_p50": median(0, "p50"), "p50": median(1, "p50"),
+            "times": median(1, "p50") / median(0, "p50"),
+            "first_p99": median(0, "p99"), "p99": median(1, "p99"),
+            "bad": sum(t["bad"] for t in taken),
+            "foreign": statistics.mean(t["foreign"] for t in taken),
+            "steal": sum(t["steal"] for t in taken)}
 
 
 def hold(server, path, requests, seconds):
@@ -257,15 +315,31 @@ def zeros(mib):
     return name
 
 
-def sample(contender, values, kind, path, n, seconds):
-    if kind == "count":
-        return count.sample(contender, values, path, n)
+@contextlib.contextmanager
+def helpers(name, values):
+    """Processes that the workload needs beside server and client."""
+    if name not in WITH_BACKEND:
+        yield []
+        return
 
-    measure = {"wrk": wrk, "hold": hold, "streams": streams, "stall": stall,
-               "pair": pair, "bulk": bulk}[kind]
+    with Server(backend(), values, machine.CLIENT_CORE) as server:
+        yield server.pids
 
-    with Server(contender, values, machine.SERVER_CORE) as server:
-        return measure(server, path, n, seconds)
+
+def sample(contender, values, name, path, n, seconds):
+    kind = WORKLOADS[name][0]
+
+    with helpers(name, values) as pids:
+        if kind == "count":
+            return count.sample(contender, values, path, n)
+
+        measure = {"wrk": wrk, "hold": hold, "streams": streams,
+                   "stall": stall, "pair": pair, "bulk": bulk,
+                   "latency": latency}[kind]
+
+        with Server(contender, values, machine.SERVER_CORE) as server:
+            server.helpers = pids
+            return measure(server, path, n, seconds)
 
 
 def quiet_sample(retries, *args):
@@ -289,7 +363,8 @@ def quiet_sample(retries, *args):
 
 def check(contender, values, name, path):
     """Raises unless the path answers what the workload is about."""
-    with Server(contender, values, machine.SERVER_CORE) as server:
+    with helpers(name, values), \
+            Server(contender, values, machine.SERVER_CORE) as server:
         if WORKLOADS[name][0] == "bulk":
             bulk(server, path, 16, 0)
             return
@@ -304,12 +379,27 @@ def check(contender, values, name, path):
             raise RuntimeError("%d, %d bytes" % (status, len(body)))
         return
 
+    if name in WITH_BACKEND:
+        check_fetches(name, status, body)
+        return
+
     got = (status, media_type.partition(";")[0], json.loads(body))
     expected = EXPECTED.get(name)
 
     if got[:2] != (200, "application/json") \
        or expected is not None and got[2] != expected:
         raise RuntimeError("%d %s %r" % (status, media_type, body[:100]))
+
+
+def check_fetches(name, status, body):
+    """What the backend has answered: once, or three times as an array or one
+    after the other."""
+    one = b'{"message":"Hello, World!"}'
+    three = one * 3, b"[" + b",".join([one] * 3) + b"]"
+    right = {1: (one,), 3: three}.get(FETCHES.get(name), (one,) + three)
+
+    if status != 200 or body not in right:
+        raise RuntimeError("%d %r" % (status, body[:100]))
 
 
 def check_streams(server, path):
