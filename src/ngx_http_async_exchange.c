@@ -450,7 +450,7 @@ ngx_http_async_exchange_parse(ngx_http_async_exchange_t *x,
 }
 
 
-/* The fields are in the reader so far: in memory of the response from now on. */
+/* The fields are in the reader so far, and in the response from now on. */
 
 static ngx_int_t
 ngx_http_async_exchange_copy(ngx_http_async_exchange_t *x,
