@@ -32,6 +32,7 @@ my @programs = (
     [route_tree => ['near', 'route_parse', 'route_tree']],
     [value => ['value', 'value_uuid']],
     [url => ['url', 'url_join']],
+    [inflate => ['inflate'], '-lz'],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
     [pack => ['value', map({ "json_$_" } qw/ write double encode pack /)],
