@@ -37,9 +37,16 @@ struct ngx_http_async_reader_s {
 
     unsigned                    headed:1;     /* the status line is over */
     unsigned                    inside:1;     /* of a chunk */
+    unsigned                    odd:1;        /* a name has odd characters */
 
     u_char                      data[];
 };
+
+
+#define ngx_http_async_exchange_is(field, text)                              \
+    ((field)->name.len == sizeof(text) - 1                                   \
+     && ngx_strncasecmp((u_char *) (field)->name.data, (u_char *) (text),    \
+                        sizeof(text) - 1) == 0)
 
 
 typedef struct {
@@ -257,6 +264,9 @@ ngx_http_async_reader_of(ngx_http_async_exchange_t *x)
         if (rd == NULL) {
             return NULL;
         }
+
+        /* once: the parsers set what they read, but for their state */
+        ngx_memzero(&rd->r, sizeof(ngx_http_request_t));
     }
 
     x->reader = rd;
@@ -303,11 +313,12 @@ ngx_http_async_exchange_end(ngx_http_async_exchange_t *x)
 static void
 ngx_http_async_reader_reset(ngx_http_async_reader_t *rd, async_response_t *res)
 {
-    ngx_memzero(&rd->r, sizeof(ngx_http_request_t));
     ngx_memzero(&rd->status, sizeof(ngx_http_status_t));
 
+    rd->r.state = 0;
     rd->buf.pos = rd->buf.start;
     rd->headed = 0;
+    rd->odd = 0;
 
     res->fields.nelts = 0;
     res->status = 0;
@@ -437,6 +448,8 @@ ngx_http_async_exchange_parse(ngx_http_async_exchange_t *x,
             return NGX_ERROR;
         }
 
+        rd->odd |= r->invalid_header;
+
         name.data = r->header_name_start;
         name.len = r->header_name_end - r->header_name_start;
 
@@ -497,15 +510,21 @@ ngx_http_async_exchange_frame(ngx_async_task_t *t,
 {
     ngx_uint_t                 i, version;
     const char                *wrong;
+    ngx_http_async_field_t    *field;
     ngx_http_async_framing_t   framing;
 
     ngx_memzero(&framing, sizeof(ngx_http_async_framing_t));
 
     version = x->reader->status.http_version;
 
+    field = res->fields.elts;
+
     for (i = 0, wrong = NULL; i < res->fields.nelts && wrong == NULL; i++) {
-        wrong = ngx_http_async_exchange_field(&framing,
-                           (ngx_http_async_field_t *) res->fields.elts + i);
+
+        wrong = (x->reader->odd
+                 && !ngx_http_async_is_token(field[i].name.data))
+                ? "a field's name is no token"
+                : ngx_http_async_exchange_field(&framing, &field[i]);
     }
 
     if (wrong == NULL && framing.codings
@@ -551,22 +570,15 @@ static const char *
 ngx_http_async_exchange_field(ngx_http_async_framing_t *f,
     ngx_http_async_field_t *field)
 {
-    u_char  *name, *value;
+    u_char  *value;
 
-    name = (u_char *) field->name.data;
     value = (u_char *) field->value.data;
 
-    if (!ngx_http_async_is_token(field->name.data)) {
-        return "a field's name is no token";
-    }
-
-    if (ngx_strlen(value) != field->value.len
-        || ngx_http_async_has_control(field->value.data))
-    {
+    if (ngx_http_async_has_controls(value, field->value.len)) {
         return "a field has a control character";
     }
 
-    if (ngx_strcasecmp(name, (u_char *) "Content-Length") == 0) {
+    if (ngx_http_async_exchange_is(field, "Content-Length")) {
 
         f->length = ngx_atoof(value, field->value.len);
 
@@ -575,7 +587,7 @@ ngx_http_async_exchange_field(ngx_http_async_framing_t *f,
                : NULL;
     }
 
-    if (ngx_strcasecmp(name, (u_char *) "Transfer-Encoding") == 0) {
+    if (ngx_http_async_exchange_is(field, "Transfer-Encoding")) {
 
         return f->codings++ ? "it has two Transfer-Encodings"
                : ngx_strcasecmp(value, (u_char *) "chunked") != 0
@@ -583,7 +595,7 @@ ngx_http_async_exchange_field(ngx_http_async_framing_t *f,
                : NULL;
     }
 
-    if (ngx_strcasecmp(name, (u_char *) "Connection") == 0) {
+    if (ngx_http_async_exchange_is(field, "Connection")) {
         ngx_http_async_exchange_options(f, field->value.data);
     }
 

@@ -18,14 +18,21 @@
 #define NGX_HTTP_ASYNC_FETCH_BEHIND  (sizeof(CRLF) - 1)
 
 
-/* Writes, or, with "p" NULL, only counts. */
+/* what stands in the head besides names and values that vary */
+#define NGX_HTTP_ASYNC_FETCH_FIXED                                           \
+    (sizeof("  HTTP/1.1" CRLF "http://" "Host: " CRLF "User-Agent: " CRLF    \
+            "nginx-async/" ASYNC_VERSION "Accept: */*" CRLF                  \
+            "Accept-Encoding: gzip" CRLF "Authorization: " CRLF              \
+            "Proxy-Authorization: " CRLF "Content-Type: " CRLF               \
+            "Transfer-Encoding: chunked" CRLF CRLF) + NGX_OFF_T_LEN)
+
 
 typedef struct {
     u_char                 *p;
-    size_t                  len;
 } ngx_http_async_fetch_text_t;
 
 
+static size_t ngx_http_async_fetch_size(ngx_http_async_fetch_t *f);
 static void ngx_http_async_fetch_head(ngx_http_async_fetch_t *f,
     ngx_http_async_fetch_text_t *text, ngx_str_t *basic,
     ngx_str_t *proxy_basic);
@@ -53,7 +60,8 @@ static async_rc_t ngx_http_async_fetch_put(ngx_async_task_t *t,
 async_rc_t
 ngx_http_async_fetch_send(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 {
-    size_t                        body;
+    size_t                        len, body;
+    u_char                       *start;
     ngx_str_t                     basic, proxy;
     async_rc_t                    rc;
     ngx_http_async_fetch_text_t   text;
@@ -72,18 +80,15 @@ ngx_http_async_fetch_send(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 
     body = f->bodyless ? 0 : f->fetch.body.len;
 
-    text.p = NULL;
-    text.len = 0;
+    len = NGX_HTTP_ASYNC_FETCH_FIXED + basic.len + proxy.len
+          + ngx_http_async_fetch_size(f);
 
-    ngx_http_async_fetch_head(f, &text, &basic, &proxy);
-
-    text.p = ngx_pnalloc(f->pool, text.len
-                         + (body <= NGX_HTTP_ASYNC_FETCH_SMALL ? body : 0));
-    if (text.p == NULL) {
+    start = ngx_pnalloc(f->pool, len);
+    if (start == NULL) {
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
-    text.len = 0;
+    text.p = start;
 
     ngx_http_async_fetch_head(f, &text, &basic, &proxy);
 
@@ -98,7 +103,7 @@ ngx_http_async_fetch_send(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
     f->x.head = (ngx_strcmp(f->method, "HEAD") == 0);
     f->x.conn.listens = 0;
 
-    rc = ngx_async_conn_send(t, &f->x.conn, text.p - text.len, text.len,
+    rc = ngx_async_conn_send(t, &f->x.conn, start, text.p - start,
                              f->x.send_timeout);
 
     f->x.conn.listens = 1;
@@ -114,6 +119,34 @@ ngx_http_async_fetch_send(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
     f->x.conn.listens = 0;
 
     return rc;
+}
+
+
+/* Of what varies: room for it, and for a small body. */
+
+static size_t
+ngx_http_async_fetch_size(ngx_http_async_fetch_t *f)
+{
+    size_t              len;
+    const char *const  *h;
+
+    len = ngx_strlen(f->method) + 2 * f->url.authority.len
+          + f->url.target.len + (f->type ? ngx_strlen(f->type) : 0);
+
+    if (f->fetch.headers) {
+        for (h = f->fetch.headers; *h; h += 2) {
+            if (h[1]) {
+                len += ngx_strlen(h[0]) + ngx_strlen(h[1])
+                       + sizeof(": " CRLF) - 1;
+            }
+        }
+    }
+
+    if (!f->bodyless && f->fetch.body.len <= NGX_HTTP_ASYNC_FETCH_SMALL) {
+        len += f->fetch.body.len;
+    }
+
+    return len;
 }
 
 
@@ -244,11 +277,9 @@ static void
 ngx_http_async_fetch_write(ngx_http_async_fetch_text_t *text, const void *data,
     size_t len)
 {
-    if (text->p && len) {
+    if (len) {
         text->p = ngx_cpymem(text->p, data, len);
     }
-
-    text->len += len;
 }
 
 

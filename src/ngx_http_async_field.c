@@ -56,3 +56,35 @@ ngx_http_async_has_control(const char *p)
 
     return 0;
 }
+
+
+ngx_uint_t
+ngx_http_async_has_controls(const u_char *p, size_t len)
+{
+    size_t    i;
+    uint64_t  word, low;
+
+    /* eight at once, as long as all are printable, or beyond ASCII */
+
+    for (i = 0; i + 8 <= len; i += 8) {
+        ngx_memcpy(&word, p + i, 8);
+
+        low = word & 0x7f7f7f7f7f7f7f7f;
+
+        /* the high bit says that a byte is not below 32, and is not 127 */
+
+        low = (low + 0x6060606060606060) & ~(low + 0x0101010101010101);
+
+        if (((low | word) & 0x8080808080808080) != 0x8080808080808080) {
+            break;
+        }
+    }
+
+    for ( /* void */ ; i < len; i++) {
+        if ((p[i] < ' ' && p[i] != '\t') || p[i] == 0x7f) {
+            return 1;
+        }
+    }
+
+    return 0;
+}

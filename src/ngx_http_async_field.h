@@ -19,6 +19,7 @@ ngx_uint_t ngx_http_async_is_token(const char *p);
 
 /* CR, LF and others that a value must not have (RFC 9110, 5.5) */
 ngx_uint_t ngx_http_async_has_control(const char *p);
+ngx_uint_t ngx_http_async_has_controls(const u_char *p, size_t len);
 
 
 #endif /* _NGX_HTTP_ASYNC_FIELD_H_INCLUDED_ */
