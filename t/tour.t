@@ -236,6 +236,11 @@ my %answer = (
     '/calculate/0'       => '{"number":0,"result":0}',
     '/calculate/-3'      => '{"number":-3,"result":0}',
 
+    '/external'          => '{"data":[1,2,3]}',
+    '/call-other-api'    => '{"status":200}',
+    '/call-external-api' => '{"external":{"userId":1,"id":1,"title":'
+        . '"delectus aut autem","completed":false},"message":"Data fetched"}',
+
     # -10 ** 18, whose product is beyond 64 bits
     '/calculate/-1000000000000000000'
         => '{"number":-1000000000000000000,"result":0}',
@@ -261,7 +266,9 @@ my (%waiting, $started);
 $started = Time::HiRes::time;
 $waiting{$_} = connection()->send_request('GET', $_) for reverse @slow;
 
-for my $uri (qw(/data /async-example /sync-example /async /sync /hello)) {
+for my $uri (qw(/data /async-example /sync-example /async /sync /hello
+    /external /call-other-api /call-external-api))
+{
     answer_is($uri, connection()->request('GET', $uri));
 }
 

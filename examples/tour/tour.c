@@ -168,3 +168,67 @@ BLOCKING_HANDLER(calculate)
                                           (json_int_t) number, "result",
                                           (json_int_t) result));
 }
+
+
+/*
+ * The API of somebody else.  "api" is an upstream {} of nginx.conf; it might be
+ * https://api.example.com as well.  What it says is passed on, whatever its
+ * status is; no JSON is an error, and the client gets 500.
+ */
+
+ASYNC_HANDLER(external_api)
+{
+    json_t            *data;
+    async_response_t  *res;
+
+    ASYNC_TRY(await_fetch(co, "http://api/data", NULL, &res));
+    ASYNC_TRY(async_response_json(co, res, &data));
+
+    return async_json(req, 200, json_incref(data));
+}
+
+
+/* Redirects are not followed unless async_fetch_t asks for it. */
+
+ASYNC_HANDLER(call_other_api)
+{
+    async_response_t  *res;
+
+    ASYNC_TRY(await_fetch(co, "http://api/", NULL, &res));
+
+    return async_json_pack(req, 200, "{s:i}", "status",
+                           async_response_status(res));
+}
+
+
+/* raise_for_status() of httpx: what is not 2xx is an error, too. */
+
+static async_rc_t
+fetch_todo(async_t *co, json_t **todo)
+{
+    async_response_t  *res;
+
+    ASYNC_TRY(await_fetch(co, "http://api/todos/1", NULL, &res));
+    ASYNC_TRY(async_raise_for_status(co, res));
+
+    return async_response_json(co, res, todo);
+}
+
+
+ASYNC_HANDLER(get_external_data)
+{
+    json_t      *todo;
+    async_rc_t   rc;
+
+    rc = fetch_todo(co, &todo);
+
+    if (rc == ASYNC_TIMEOUT) {
+        return ASYNC_ERROR;                /* 500, as FastAPI; else it is 504 */
+    }
+
+    ASYNC_TRY(rc);
+    ASYNC_TRY(await_sleep(co, 100));       /* another await: 0.1 seconds */
+
+    return async_json_pack(req, 200, "{s:O, s:s}", "external", todo,
+                           "message", "Data fetched");
+}
