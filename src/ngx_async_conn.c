@@ -44,6 +44,8 @@ static async_rc_t ngx_async_conn_send_some(ngx_async_task_t *t,
     ngx_async_conn_t *c, u_char *data, ngx_msec_t timeout);
 static void ngx_async_conn_send_on_loop(void *data);
 static void ngx_async_conn_close_on_loop(void *data);
+
+
 async_rc_t
 ngx_async_conn_open(ngx_async_task_t *t, ngx_async_conn_t *c,
     struct sockaddr *sockaddr, socklen_t socklen, ngx_msec_t timeout)
@@ -520,5 +522,3 @@ ngx_async_conn_close_on_loop(void *data)
         ngx_destroy_pool(pool);
     }
 }
-
-

@@ -68,7 +68,7 @@ async_rc_t ngx_async_conn_open(ngx_async_task_t *t, ngx_async_conn_t *c,
     struct sockaddr *sockaddr, socklen_t socklen, ngx_msec_t timeout);
 
 /* Takes over one that stands. */
-void ngx_async_conn_adopt(ngx_async_conn_t *c, ngx_connection_t *connection);
+void ngx_async_conn_adopt(ngx_async_conn_t *conn, ngx_connection_t *c);
 
 #if (NGX_SSL)
 

@@ -26,9 +26,9 @@ ngx_http_async_balancer_t *ngx_http_async_balancer(ngx_async_task_t *t,
     ngx_http_upstream_srv_conf_t *us);
 
 /*
- * The next server.  NGX_OK: its address is in "peer"; NGX_DONE: a connection,
- * too, one that nginx has kept, ours from now on; else there is none.  Each of
- * the two is to be followed by _done().
+ * The next server.  NGX_OK: its address is in "peer"; NGX_DONE: so is a
+ * connection that nginx has kept, ours from now on; else there is none.  Each
+ * of the two is to be followed by _done().
  */
 ngx_int_t ngx_http_async_balancer_next(ngx_http_async_balancer_t *b);
 

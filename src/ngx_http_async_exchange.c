@@ -463,7 +463,7 @@ ngx_http_async_exchange_parse(ngx_http_async_exchange_t *x,
 }
 
 
-/* The fields are in the reader so far, and in the response from now on. */
+/* The fields are in the reader so far: now in memory of the response. */
 
 static ngx_int_t
 ngx_http_async_exchange_copy(ngx_http_async_exchange_t *x,

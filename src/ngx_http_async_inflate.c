@@ -112,7 +112,7 @@ ngx_http_async_inflate_inside(ngx_http_async_inflate_t *inf, u_char **in,
 {
     int     rc;
     size_t  size, room;
-    u_char  none;
+    u_char  none = 0;
 
     size = ngx_min(in_last - *in, NGX_HTTP_ASYNC_INFLATE_CHUNK);
     room = ngx_min(out_last - *out, NGX_HTTP_ASYNC_INFLATE_CHUNK);
