@@ -26,9 +26,6 @@ struct async_socket_s {
     size_t                start;
     size_t                end;
 
-    unsigned              receives:1;
-    unsigned              sends:1;
-
     /* for those that are kept; len 0: it is not */
     ngx_str_t             key;
 };
@@ -57,6 +54,8 @@ static async_rc_t ngx_http_async_socket_room(ngx_async_task_t *t,
     async_socket_t *s, size_t size);
 static async_rc_t ngx_http_async_socket_fill(ngx_async_task_t *t,
     async_socket_t *s);
+static u_char *ngx_http_async_socket_find(async_socket_t *s, size_t seen,
+    const char *delimiter, size_t len);
 static size_t ngx_http_async_socket_take(async_socket_t *s, void *buf,
     size_t size);
 static void ngx_http_async_socket_close(void *handle);
@@ -352,9 +351,7 @@ await_recv_at(async_t *co, const char *site, async_socket_t *s, void *buf,
         return ASYNC_OK;
     }
 
-    s->receives = 1;
     rc = ngx_async_conn_recv(co, &s->conn, buf, size, s->recv_timeout, n);
-    s->receives = 0;
 
     return ngx_http_async_socket_done(s, rc);
 }
@@ -376,8 +373,6 @@ await_recv_all_at(async_t *co, const char *site, async_socket_t *s, void *buf,
 
     n = ngx_http_async_socket_take(s, buf, len);
 
-    s->receives = 1;
-
     for (p = (u_char *) buf + n, len -= n; len; p += n, len -= n) {
 
         rc = ngx_async_conn_recv(co, &s->conn, p, len, s->recv_timeout, &n);
@@ -391,8 +386,6 @@ await_recv_all_at(async_t *co, const char *site, async_socket_t *s, void *buf,
             break;
         }
     }
-
-    s->receives = 0;
 
     return ngx_http_async_socket_done(s, rc);
 }
@@ -422,13 +415,9 @@ await_recv_until_at(async_t *co, const char *site, async_socket_t *s,
                                    "a delimiter");
     }
 
-    s->receives = 1;
-
     for (seen = 0; /* void */ ; /* void */ ) {
 
-        found = s->buf ? memmem(s->buf + s->start + seen,
-                                s->end - s->start - seen, delimiter, len)
-                       : NULL;
+        found = ngx_http_async_socket_find(s, seen, delimiter, len);
 
         if (found && (size_t) (found - (s->buf + s->start)) <= max) {
             break;
@@ -437,9 +426,9 @@ await_recv_until_at(async_t *co, const char *site, async_socket_t *s,
         if (found || (s->end - s->start >= len
                       && s->end - s->start - len >= max))
         {
-            rc = ngx_async_set_error(co, ASYNC_ERROR, "%s: no delimiter within "
-                                     "%uz bytes", s->conn.name, max);
-            break;
+            return ngx_http_async_socket_done(s, ngx_async_set_error(co,
+                                       ASYNC_ERROR, "%s: no delimiter within "
+                                       "%uz bytes", s->conn.name, max));
         }
 
         /* its beginning may have come */
@@ -449,14 +438,8 @@ await_recv_until_at(async_t *co, const char *site, async_socket_t *s,
         rc = ngx_http_async_socket_fill(co, s);
 
         if (rc != ASYNC_OK) {
-            break;
+            return ngx_http_async_socket_done(s, rc);
         }
-    }
-
-    s->receives = 0;
-
-    if (rc != ASYNC_OK) {
-        return ngx_http_async_socket_done(s, rc);
     }
 
     /* the delimiter makes room for the zero */
@@ -483,9 +466,7 @@ await_send_all_at(async_t *co, const char *site, async_socket_t *s,
         return rc;
     }
 
-    s->sends = 1;
     rc = ngx_async_conn_send(co, &s->conn, data, len, s->send_timeout);
-    s->sends = 0;
 
     return ngx_http_async_socket_done(s, rc);
 }
@@ -505,7 +486,8 @@ async_socket_keep(async_t *co, async_socket_t *s)
 {
     ngx_async_check_task(co);
 
-    if (s->key.len && s->start == s->end && !s->receives && !s->sends) {
+    if (s->key.len && s->start == s->end && !s->conn.reads && !s->conn.writes)
+    {
         ngx_async_conn_keep(&s->conn, &s->key);
     }
 
@@ -539,7 +521,9 @@ ngx_http_async_socket_enter(ngx_async_task_t *t, const char *await,
                                    "closed", await);
     }
 
-    if (sends ? s->sends : s->receives) {
+    /* whoever is in the middle of a call waits: nothing else suspends there */
+
+    if (sends ? s->conn.writes : s->conn.reads) {
         return ngx_async_set_error(t, ASYNC_BUSY, "another task %s %s",
                                    sends ? "sends to" : "receives from",
                                    s->conn.name);
@@ -559,6 +543,21 @@ ngx_http_async_socket_done(async_socket_t *s, async_rc_t rc)
     }
 
     return rc;
+}
+
+
+/* Where the delimiter stands in what has come; "seen" bytes do not have it. */
+
+static u_char *
+ngx_http_async_socket_find(async_socket_t *s, size_t seen,
+    const char *delimiter, size_t len)
+{
+    if (s->buf == NULL) {
+        return NULL;
+    }
+
+    return memmem(s->buf + s->start + seen, s->end - s->start - seen,
+                  delimiter, len);
 }
 
 
@@ -616,7 +615,7 @@ ngx_http_async_socket_room(ngx_async_task_t *t, async_socket_t *s, size_t room)
     size_t   size;
     u_char  *buf;
 
-    if (s->start) {
+    if (s->buf && s->start) {
         ngx_memmove(s->buf, s->buf + s->start, s->end - s->start);
         s->end -= s->start;
         s->start = 0;
