@@ -275,10 +275,18 @@ static async_rc_t
 ngx_async_conn_broken(ngx_async_task_t *t, ngx_async_conn_t *c,
     const char *what, ngx_err_t err)
 {
+    const char  *alert = NULL;
+
+#if (NGX_SSL)
+    alert = ngx_async_conn_tls_alert(c->connection);
+#endif
+
     return ngx_async_because(t, ASYNC_CAUSE_RESET,
-                             ngx_async_set_error(t, ASYNC_CLOSED, "%s %s: %s",
-                                                 what, c->name, err
-                                                 ? strerror(err)
+                             ngx_async_set_error(t, ASYNC_CLOSED, "%s %s: %s%s",
+                                                 what, c->name,
+                                                 alert ? "TLS alert: " : "",
+                                                 alert ? alert
+                                                 : err ? strerror(err)
                                                  : "broken off"));
 }
 

@@ -74,11 +74,15 @@ void ngx_async_conn_adopt(ngx_async_conn_t *conn, ngx_connection_t *c);
 
 /*
  * Suspends until TLS stands.  "host" is the name for SNI (RFC 6066, 3) and, if
- * it is to be verified, of the certificate.  ASYNC_ERROR says what is wrong
- * with that; the connection is good for nothing but being closed.
+ * it is to be verified, of the certificate; a dot at its end is left out.
+ * ASYNC_ERROR says what is wrong with that, or with the handshake; the
+ * connection is good for nothing but being closed.
  */
 async_rc_t ngx_async_conn_tls(ngx_async_task_t *t, ngx_async_conn_t *c,
     ngx_ssl_t *ssl, ngx_str_t *host, ngx_uint_t verify, ngx_msec_t timeout);
+
+/* Why the other side has ended it, if it has told; NULL: it has not. */
+const char *ngx_async_conn_tls_alert(ngx_connection_t *c);
 
 #endif
 

@@ -20,12 +20,26 @@ typedef struct {
 } ngx_async_conn_tls_t;
 
 
+/* What has become of the handshake, and of all: memory of the connection. */
+
+typedef struct {
+    unsigned long             error;        /* of OpenSSL; 0: none */
+    ngx_err_t                 err;          /* of the kernel */
+    int                       alert;        /* the fatal one that has come */
+} ngx_async_conn_tls_note_t;
+
+
+static async_rc_t ngx_async_conn_tls_host(ngx_async_task_t *t,
+    ngx_async_conn_t *c, ngx_str_t *host);
 static void ngx_async_conn_tls_on_loop(void *data);
+static void ngx_async_conn_tls_info(const SSL *ssl, int where, int ret);
 static void ngx_async_conn_tls_handler(ngx_connection_t *c);
 static async_rc_t ngx_async_conn_tls_check(ngx_async_task_t *t,
     ngx_async_conn_t *c, ngx_str_t *host, ngx_uint_t verify);
 static ngx_int_t ngx_async_conn_tls_name(ngx_connection_t *c,
     ngx_str_t *host);
+static async_rc_t ngx_async_conn_tls_failed(ngx_async_task_t *t,
+    ngx_async_conn_t *c);
 static size_t ngx_async_conn_tls_address(ngx_str_t *host, u_char *bytes);
 
 
@@ -33,12 +47,21 @@ async_rc_t
 ngx_async_conn_tls(ngx_async_task_t *t, ngx_async_conn_t *c, ngx_ssl_t *ssl,
     ngx_str_t *host, ngx_uint_t verify, ngx_msec_t timeout)
 {
+    ngx_str_t             name;
     async_rc_t            rc;
     ngx_async_conn_tls_t  tls;
 
+    name = *host;
+
+    rc = ngx_async_conn_tls_host(t, c, &name);
+
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
     tls.connection = c->connection;
     tls.ssl = ssl;
-    tls.host = host;
+    tls.host = &name;
 
     ngx_async_on_loop(ngx_async_conn_tls_on_loop, &tls);
 
@@ -53,10 +76,30 @@ ngx_async_conn_tls(ngx_async_task_t *t, ngx_async_conn_t *c, ngx_ssl_t *ssl,
         }
     }
 
-    /* nginx has put its own handlers there */
-    ngx_async_conn_hook(c);
+    return ngx_async_conn_tls_check(t, c, &name, verify);
+}
 
-    return ngx_async_conn_tls_check(t, c, host, verify);
+
+/* RFC 6066, 3: "without a trailing dot", and so it is in certificates. */
+
+static async_rc_t
+ngx_async_conn_tls_host(ngx_async_task_t *t, ngx_async_conn_t *c,
+    ngx_str_t *host)
+{
+    if (host->len && host->data[host->len - 1] == '.') {
+        host->len--;
+    }
+
+    if (host->len && host->len <= TLSEXT_MAXLEN_host_name) {
+        return ASYNC_OK;
+    }
+
+    return ngx_async_because(t, ASYNC_CAUSE_TLS,
+                             ngx_async_set_error(t, ASYNC_ERROR,
+                                       "TLS handshake with %s: the name of the "
+                                       "server has %uz bytes, %d are allowed",
+                                       c->name, host->len,
+                                       TLSEXT_MAXLEN_host_name));
 }
 
 
@@ -65,9 +108,10 @@ ngx_async_conn_tls_on_loop(void *data)
 {
     ngx_async_conn_tls_t  *tls = data;
 
-    char               name[256];
-    u_char             address[16];
-    ngx_connection_t  *c;
+    char                        name[TLSEXT_MAXLEN_host_name + 1];
+    u_char                      address[16];
+    ngx_connection_t           *c;
+    ngx_async_conn_tls_note_t  *note;
 
     c = tls->connection;
     tls->rc = NGX_ERROR;
@@ -79,6 +123,11 @@ ngx_async_conn_tls_on_loop(void *data)
         }
     }
 
+    note = ngx_pcalloc(c->pool, sizeof(ngx_async_conn_tls_note_t));
+    if (note == NULL) {
+        return;
+    }
+
     if (ngx_ssl_create_connection(tls->ssl, c, NGX_SSL_BUFFER|NGX_SSL_CLIENT)
         != NGX_OK)
     {
@@ -87,11 +136,15 @@ ngx_async_conn_tls_on_loop(void *data)
 
     c->sendfile = 0;
 
+    /* nginx writes to the log why it fails, but tells nobody */
+
+    if (SSL_set_app_data(c->ssl->connection, note) == 1) {
+        SSL_set_info_callback(c->ssl->connection, ngx_async_conn_tls_info);
+    }
+
     /* no addresses, RFC 6066, 3 */
 
-    if (tls->host->len < sizeof(name)
-        && ngx_async_conn_tls_address(tls->host, address) == 0)
-    {
+    if (ngx_async_conn_tls_address(tls->host, address) == 0) {
         *ngx_cpymem(name, tls->host->data, tls->host->len) = '\0';
 
         if (SSL_set_tlsext_host_name(c->ssl->connection, name) == 0) {
@@ -105,12 +158,34 @@ ngx_async_conn_tls_on_loop(void *data)
 }
 
 
+/* nginx's own is about handshakes of servers. */
+
+static void
+ngx_async_conn_tls_info(const SSL *ssl, int where, int ret)
+{
+    ngx_async_conn_tls_note_t  *note;
+
+    note = SSL_get_app_data(ssl);
+
+    if (where == SSL_CB_CONNECT_EXIT && ret <= 0) {
+        note->err = ngx_socket_errno;
+        note->error = ERR_peek_error();
+
+    } else if (where == SSL_CB_READ_ALERT && (ret >> 8) == SSL3_AL_FATAL) {
+        note->alert = ret;
+    }
+}
+
+
 static void
 ngx_async_conn_tls_handler(ngx_connection_t *c)
 {
     ngx_async_conn_t  *conn;
 
     conn = c->data;
+
+    /* those of nginx would go on when the same event is told once more */
+    ngx_async_conn_hook(conn);
 
     (void) ngx_async_wake(&conn->reader, ASYNC_OK);
 }
@@ -126,10 +201,7 @@ ngx_async_conn_tls_check(ngx_async_task_t *t, ngx_async_conn_t *c,
     connection = c->connection;
 
     if (connection->ssl == NULL || !connection->ssl->handshaked) {
-        return ngx_async_because(t, ASYNC_CAUSE_TLS,
-                                 ngx_async_set_error(t, ASYNC_ERROR,
-                                                     "TLS handshake with %s "
-                                                     "failed", c->name));
+        return ngx_async_conn_tls_failed(t, c);
     }
 
     if (!verify) {
@@ -153,6 +225,47 @@ ngx_async_conn_tls_check(ngx_async_task_t *t, ngx_async_conn_t *c,
     }
 
     return ASYNC_OK;
+}
+
+
+static async_rc_t
+ngx_async_conn_tls_failed(ngx_async_task_t *t, ngx_async_conn_t *c)
+{
+    const char                 *why;
+    ngx_async_conn_tls_note_t  *note;
+
+    note = c->connection->ssl
+           ? SSL_get_app_data(c->connection->ssl->connection) : NULL;
+
+    if (note == NULL) {
+        why = "no memory";
+
+    } else if (note->error) {
+        why = ERR_reason_error_string(note->error);
+
+    } else if (note->err && note->err != NGX_EAGAIN) {
+        why = strerror(note->err);
+
+    } else {
+        why = "it has closed the connection";
+    }
+
+    return ngx_async_because(t, ASYNC_CAUSE_TLS,
+                             ngx_async_set_error(t, ASYNC_ERROR,
+                                       "TLS handshake with %s: %s", c->name,
+                                       why ? why : "it has failed"));
+}
+
+
+const char *
+ngx_async_conn_tls_alert(ngx_connection_t *c)
+{
+    ngx_async_conn_tls_note_t  *note;
+
+    note = c->ssl ? SSL_get_app_data(c->ssl->connection) : NULL;
+
+    return (note && note->alert) ? SSL_alert_desc_string_long(note->alert)
+                                 : NULL;
 }
 
 

@@ -352,11 +352,6 @@ ngx_http_async_fetch_tls(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 
     } else {
         name = f->url.host;
-
-        if (name.len && name.data[name.len - 1] == '.') {
-            /* RFC 6066, 3: without it */
-            name.len--;
-        }
     }
 
     return ngx_async_conn_tls(t, &f->x.conn, f->conf->ssl, &name,

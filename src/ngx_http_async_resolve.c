@@ -79,6 +79,11 @@ ngx_http_async_client_connect(ngx_async_task_t *t, ngx_async_conn_t *c,
     res.name = url->host;
     res.port = url->port;
 
+    if (res.name.len > 1 && res.name.data[res.name.len - 1] == '.') {
+        /* the root, which /etc/hosts does not write */
+        res.name.len--;
+    }
+
     conf = ngx_http_async_client(t, &res.resolver, &res.timeout);
 
     if (url->naddrs) {

@@ -126,6 +126,7 @@ is_deeply lines(to => $echo, say => "one\r\ntwo\r\n", lines => 2),
 is_deeply lines(to => "localhost:$port", say => "one\r\n")->{lines}, ['one 1'],
     'a name of /etc/hosts';
 is_deeply lines(to => "LOCALHOST:$port", say => "one\r\n")->{lines}, ['one 1'], '... in any case';
+is_deeply lines(to => "localhost.:$port", say => "one\r\n")->{lines}, ['one 1'], '... with a dot';
 
 SKIP: {
     my $six = IO::Socket::IP->new(Listen => 5, LocalAddr => '::1');
@@ -413,6 +414,21 @@ sub tls_server {
 
     is_deeply $get->(to => "localhost:$port")->{lines}, ['x 1'], 'TLS';
     is_deeply $get->(to => $tls, name => 'localhost')->{lines}, ['x 1'], '... by its name';
+    is_deeply $get->(to => $tls, name => 'localhost.')->{lines}, ['x 1'], '... with a dot';
+    is_deeply $get->(to => "localhost.:$port")->{lines}, ['x 1'], '... of the address, too';
+    my $names = tls_server(sub { my ($c) = @_; <$c>; print $c $c->get_servername // '-', "\r\n" }, 'localhost');
+    is_deeply $get->(to => $names, name => 'localhost.')->{lines}, ['localhost'], '... by SNI';
+    is_deeply json($m->get(query('/free/lines', tls => 1, to => $names,
+        say => "x\r\n")))->{lines}, ['-'],
+        '... which has no addresses';
+    is_deeply json($m->get(query('/free/lines', tls => 1, to => $names, name => 'n' x 255,
+        say => "x\r\n")))->{lines},
+        ['n' x 255], '... but long names';
+    is json($m->get(query('/free/lines', tls => 1, to => $names, name => 'n' x $_)))->{error},
+        "TLS handshake with $names: the name of the server has $_ bytes, 255 are allowed",
+        "... not of $_ bytes" for 256, 5000;
+    is json($m->get(query('/free/lines', tls => 1, to => $names, name => '.')))->{error},
+        "TLS handshake with $names: the name of the server has 0 bytes, 255 are allowed", '... nor 0';
     is $get->(to => $tls)->{error}, "the certificate of $tls is not one of \"127.0.0.1\"",
         '... which must be its own';
     like $get->(to => $other, name => 'other.example')->{error},
@@ -458,7 +474,8 @@ sub tls_server {
     my $asks = tls_server(\&echo_lines, 'localhost', SSL_ca_file => "$dir/other.example.crt",
         SSL_verify_mode => 3);
     my @asks = (tls => 1, to => $asks, name => 'localhost', say => "x\r\n");
-    isnt $get->(@asks)->{lines}[0], 'x 1', 'a server that asks for a certificate';
+    like $get->(@asks, say => '')->{error}, qr/^receive from \S+: TLS alert: \w/,
+        'a server that asks for a certificate';
     my $known = nginx(http => "async_fetch_ssl_trusted_certificate $dir/localhost.crt;"
         . "async_fetch_ssl_certificate $dir/other.example.crt;"
         . "async_fetch_ssl_certificate_key $dir/other.example.key;");
@@ -485,8 +502,33 @@ sub tls_server {
     like $get->(to => $silent, name => 'localhost', connect => 200)->{error},
         qr/^TLS handshake with \S+: not within 200 ms$/, 'a server that says nothing';
     my $early = server(sub { my ($c) = @_; print $c "220 hello\r\n"; <$c> });
-    like $get->(to => $early, name => 'localhost')->{error}, qr/^TLS handshake with \S+ failed$/,
-        'a server that speaks before TLS';
+    is $get->(to => $early, name => 'localhost')->{error},
+        "TLS handshake with $early: wrong version number", 'a server that speaks before TLS';
+    my $gone = server(sub { my ($c) = @_; sysread $c, my $hello, 10000 });
+    is $get->(to => $gone, name => 'localhost')->{error},
+        "TLS handshake with $gone: it has closed the connection", '... that closes';
+    my $rude = server(sub { my ($c) = @_; sysread $c, my $hello, 10000; rst($c) });
+    is $get->(to => $rude, name => 'localhost')->{error},
+        "TLS handshake with $rude: Connection reset by peer", '... that breaks off';
+    my $half = server(sub { my ($c) = @_; sysread $c, my $hello, 10000; print $c "\x16\x03\x03\0\x64\x02" });
+    is $get->(to => $half, name => 'localhost')->{error},
+        "TLS handshake with $half: it has closed the connection", '... in the middle of a record';
+
+    my $picky = tls_server(\&echo_lines, 'localhost', SSL_version => 'TLSv1_2',
+        SSL_cipher_list => 'AES128-SHA256');
+    my $new = nginx(http => 'async_fetch_ssl_protocols TLSv1.3;');
+    my $says = qr/^TLS handshake with \S+: \S+ alert (?:protocol version|handshake failure)$/;
+    like json($new->get(query('/lines', tls => 1, to => $picky, name => 'localhost')))->{error},
+        $says, 'another version of TLS';
+    $new->stop;
+    $new = nginx(http => 'async_fetch_ssl_protocols TLSv1.2; async_fetch_ssl_ciphers AES256-SHA;');
+    like json($new->get(query('/lines', tls => 1, to => $picky, name => 'localhost')))->{error},
+        $says, '... other ciphers';
+    $asks = tls_server(\&echo_lines, 'localhost', SSL_ca_file => "$dir/other.example.crt",
+        SSL_verify_mode => 3, SSL_version => 'TLSv1_2');
+    like json($m->get(query('/lines', tls => 1, to => $asks, name => 'localhost')))->{error},
+        $says, '... no certificate';
+    $new->stop;
     $m->stop;
 }
 
