@@ -1099,7 +1099,10 @@ ASYNC_LOOP void async_response_close(async_t *co, async_response_t *res);
  *
  * Timeouts are of one wait each, in ms, and do not stick: 0 for those of
  * async_fetch_connect_timeout, async_fetch_read_timeout and _send_timeout of
- * the location, or of the http block in tasks without a request.
+ * the location, or of the http block in tasks without a request.  So
+ * await_connect() may take resolver_timeout, then connect_timeout for each
+ * address of the name, of which there are 16 at most, and once more for TLS;
+ * an ASYNC_DEADLINE around it bounds the whole.
  *
  * ASYNC_ERROR: the address, the name, the connection, the certificate; the
  * cause tells.  ASYNC_TIMEOUT: not in time.  ASYNC_CLOSED: the other side has
@@ -1113,7 +1116,7 @@ typedef struct {
     const char  *tls_name;           /* of the certificate, and for SNI (RFC
                                         6066, 3); NULL: the host */
     const char  *pool;               /* see async_socket_keep() */
-    int64_t      connect_timeout;    /* of each address; TLS once more */
+    int64_t      connect_timeout;    /* of each address; of TLS once more */
     int64_t      recv_timeout;
     int64_t      send_timeout;
 } async_socket_options_t;

@@ -95,6 +95,16 @@ sub echo_lines {
     }
 }
 
+# a listener whose queue is full: the kernel drops what else comes
+sub full {
+    my ($addr, $port) = @_;
+    my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => $addr, LocalPort => $port // 0)
+        or die "listen: $!";
+    listen $full, 0;
+    my $to = "$addr:" . $full->sockport;
+    return ($to, $full, map { IO::Socket::INET->new(PeerAddr => $to, Blocking => 0) } 1 .. 3);
+}
+
 sub rst { setsockopt $_[0], SOL_SOCKET, SO_LINGER, pack('ii', 1, 0); close $_[0] }
 
 sub pause { select undef, undef, undef, $_[0] }
@@ -263,12 +273,7 @@ is lines(to => 'unix:')->{rc}, -1, 'no path';
 }
 
 {
-    # a listener whose queue is full: the kernel drops what else comes
-    my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1');
-    setsockopt $full, SOL_SOCKET, 1, 0;
-    listen $full, 0;
-    my $to = '127.0.0.1:' . $full->sockport;
-    my @fill = map { IO::Socket::INET->new(PeerAddr => $to, Blocking => 0) } 1 .. 3;
+    my ($to, @full) = full('127.0.0.1');
     is_deeply lines(to => $to, connect => 200),
         { what => 'connect', rc => -2, error => "connect to $to: not within 200 ms" },
         'a server that does not accept';
@@ -590,6 +595,12 @@ sub dns {
     is_deeply [map { json($_->response)->{lines}[0] } map { $m->connect->send_request('GET',
         query('/lines', say => "x\r\n", to => "two.test:$port")) } 1 .. 20], [('x 1') x 20],
         '... twenty at once';
+
+    my ($slow, @full) = full('127.0.0.2', $port);
+    is_deeply json($m->get(query('/lines', say => "x\r\n", to => "two.test:$port",
+        connect => 200)))->{lines}, ['x 1'], '... each address has its time';
+    is json($m->get(query('/within', to => "two.test:$port")))->{rc}, -2,
+        '... and a scope bounds all of it';
     $m->stop;
 }
 
