@@ -295,15 +295,19 @@ async_rc_t
 ngx_async_conn_readable(ngx_async_task_t *t, ngx_async_conn_t *c,
     ngx_msec_t timeout)
 {
+    ngx_event_t  *rev;
+
     if (c->connection == NULL) {
         return ngx_async_conn_closed(t, c);
     }
 
-    if (c->connection->read->ready) {
+    rev = c->connection->read;
+
+    if (rev->ready || rev->eof || rev->error) {
         return ASYNC_OK;
     }
 
-    if (ngx_handle_read_event(c->connection->read, 0) != NGX_OK) {
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
         return ngx_async_set_error(t, ASYNC_ERROR, "epoll_ctl() failed");
     }
 
@@ -335,6 +339,16 @@ ngx_async_conn_recv(ngx_async_task_t *t, ngx_async_conn_t *c, void *buf,
 
         if (c->connection == NULL) {
             return ngx_async_conn_closed(t, c);
+        }
+
+        /* the kernel tells of the end as often as it is asked, nginx once */
+
+        if (c->connection->read->error) {
+            return ngx_async_conn_broken(t, c, "receive from", 0);
+        }
+
+        if (c->connection->read->eof) {
+            return ASYNC_OK;
         }
 
         len = ngx_async_conn_recv_now(c->connection, buf, size, &err);
@@ -443,6 +457,9 @@ ngx_async_conn_send_some(ngx_async_task_t *t, ngx_async_conn_t *c,
     }
 
     if (io.n == NGX_ERROR) {
+        /* what has come before may say why: the loop may not have told of it */
+        io.connection->read->available = -1;
+
         return ngx_async_conn_broken(t, c, "send to", io.err);
     }
 
