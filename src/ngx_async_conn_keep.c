@@ -20,6 +20,7 @@ typedef struct {
 } ngx_async_conn_kept_t;
 
 
+static ngx_uint_t ngx_async_conn_may_be_kept(ngx_connection_t *c);
 static void ngx_async_conn_idle(ngx_event_t *ev);
 static void ngx_async_conn_idle_write(ngx_event_t *wev);
 static void ngx_async_conn_drop(ngx_async_conn_kept_t *kept);
@@ -84,7 +85,7 @@ ngx_async_conn_keep(ngx_async_conn_t *conn, ngx_str_t *key)
 
     if (ngx_async_conn_bounds.max && !ngx_exiting && !ngx_terminate
         && !c->read->eof && !c->read->error && !c->write->error
-        && (!c->read->ready || ngx_async_conn_is_quiet(c))
+        && ngx_async_conn_may_be_kept(c)
         && ngx_handle_read_event(c->read, 0) == NGX_OK)
     {
         kept = ngx_alloc(sizeof(ngx_async_conn_kept_t) + key->len, c->log);
@@ -118,6 +119,24 @@ ngx_async_conn_keep(ngx_async_conn_t *conn, ngx_str_t *key)
     ngx_add_timer(c->read, ngx_async_conn_bounds.idle);
 
     conn->connection = NULL;
+}
+
+
+/* Of what OpenSSL holds, nginx tells in the next iteration of the loop only. */
+
+static ngx_uint_t
+ngx_async_conn_may_be_kept(ngx_connection_t *c)
+{
+    if (!c->read->ready
+#if (NGX_SSL)
+        && c->ssl == NULL
+#endif
+       )
+    {
+        return 1;
+    }
+
+    return ngx_async_conn_is_quiet(c);
 }
 
 

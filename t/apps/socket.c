@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 
 static async_rc_t
@@ -368,6 +369,177 @@ ASYNC_HANDLER(within)
     ASYNC_TRY(await_sleep(co, 1));
 
     return failed(co, req, "within", rc);
+}
+
+
+/* /end?to=: receives to the end, and once more */
+
+ASYNC_HANDLER(end)
+{
+    int                      rc, again;
+    char                     buf[100];
+    size_t                   n, more;
+    async_str_t              to;
+    async_socket_t          *s;
+    async_socket_options_t   options;
+
+    ASYNC_TRY(options_of(req, &options));
+    ASYNC_TRY(async_query_str(req, "to", &to));
+    ASYNC_TRY(await_connect(co, to.data, &options, &s));
+
+    do {
+        rc = await_recv(co, s, buf, sizeof(buf), &n);
+    } while (rc == ASYNC_OK && n);
+
+    again = await_recv(co, s, buf, sizeof(buf), &more);
+
+    return async_json_pack(req, 200, "{s:i, s:i, s:I, s:s}", "rc", rc, "again",
+                           again, "more", (json_int_t) more, "error",
+                           async_error(co));
+}
+
+
+/* /dripped?to=: ten bytes for a child, while the parent tries to have one */
+
+typedef struct {
+    async_socket_t  *s;
+    int              ended;
+} ten_t;
+
+
+static async_rc_t
+has_ten(async_t *co, void *arg)
+{
+    int     rc;
+    char    buf[10];
+    ten_t  *ten = arg;
+
+    rc = await_recv_all(co, ten->s, buf, sizeof(buf));
+    ten->ended = 1;
+
+    return rc;
+}
+
+
+ASYNC_HANDLER(dripped)
+{
+    int             rc, busy, other;
+    ten_t           ten = { 0 };
+    async_str_t     to;
+    async_child_t  *child;
+
+    ASYNC_TRY(async_query_str(req, "to", &to));
+    ASYNC_TRY(await_connect(co, to.data, NULL, &ten.s));
+
+    child = async_spawn(co, has_ten, &ten);
+
+    if (child == NULL) {
+        return ASYNC_BUSY;
+    }
+
+    busy = 0;
+    other = 0;
+
+    for ( ;; ) {
+        ASYNC_TRY(await_sleep(co, 1));
+
+        if (ten.ended) {
+            break;
+        }
+
+        rc = waits(co, ten.s);
+        busy += (rc == ASYNC_BUSY);
+        other += (rc != ASYNC_BUSY);
+    }
+
+    rc = await_join(co, child);
+
+    return async_json_pack(req, 200, "{s:i, s:b, s:i}", "rc", rc, "busy",
+                           busy > 3, "other", other);
+}
+
+
+/* /twice?url=: a fetch in pieces of two bytes, and at once another one */
+
+static async_rc_t
+fetched(async_t *co, const char *url, char *text, size_t size)
+{
+    size_t             n, len;
+    async_fetch_t      f = { .flags = ASYNC_FETCH_STREAM };
+    async_response_t  *res;
+
+    ASYNC_TRY(await_fetch(co, url, &f, &res));
+
+    for (len = 0; len + 3 < size; len += n) {
+        ASYNC_TRY(await_response_read(co, res, text + len, 2, &n));
+
+        if (n == 0) {
+            break;
+        }
+    }
+
+    text[len] = '\0';
+
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(twice)
+{
+    int          rc;
+    char         one[100], two[100] = "";
+    async_str_t  url;
+
+    ASYNC_TRY(async_query_str(req, "url", &url));
+    ASYNC_TRY(fetched(co, url.data, one, sizeof(one)));
+
+    rc = fetched(co, url.data, two, sizeof(two));
+
+    return async_json_pack(req, 200, "{s:s, s:s, s:i, s:s}", "one", one, "two",
+                           two, "rc", rc, "error", async_error(co));
+}
+
+
+/* /refused?url=: what is sent has a pause in which the loop stands still */
+
+static async_rc_t
+gives(async_t *co, void *arg, void *buf, size_t size, size_t *n)
+{
+    int  *left = arg;
+
+    (void) co;
+
+    if (*left == 0) {
+        return ASYNC_OK;
+    }
+
+    if ((*left)-- == 1) {
+        usleep(300000);
+    }
+
+    *n = size < 1000 ? size : 1000;
+    memset(buf, 'x', *n);
+
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(refused)
+{
+    int                left = 2;
+    async_str_t        url;
+    async_fetch_t      f = { .method = "POST", .source = gives,
+                             .source_arg = &left };
+    async_response_t  *res;
+
+    ASYNC_TRY(async_query_str(req, "url", &url));
+
+    if (await_fetch(co, url.data, &f, &res) != ASYNC_OK) {
+        return async_text(req, 200, async_error(co));
+    }
+
+    return async_json_pack(req, 200, "{s:i}", "status",
+                           async_response_status(res));
 }
 
 

@@ -1,0 +1,164 @@
+# Sockets over the life of a worker and of a connection: what ends them, who
+# waits on them, and what has come when nobody waited.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use IO::Socket::INET;
+use IO::Socket::SSL;
+use JSON::PP;
+use POSIX ();
+use Socket qw(SOL_SOCKET SO_LINGER);
+use Test::More;
+use NginxAsync;
+use NginxAsync::Http2;
+use NginxAsync::Say qw(gone json);
+
+my @handlers = qw(lines both end dripped twice refused hello);
+
+sub nginx {
+    my (%o) = @_;
+    my $http = delete $o{http} // '';
+    my $routes = join '', map { "location = /$_ { async_handler socket:$_; }\n" } @handlers;
+
+    return NginxAsync->new(%o, conf => { server => $routes, events => delete $o{events} // '',
+        http => <<"EOF_CONF" })->start;
+        async_app \$TEST_NGINX_APPS/socket.so;
+        async_fetch_ssl_verify off;
+        $http
+EOF_CONF
+}
+
+# ---- servers that fork for each connection, and play a part
+
+my @servers;
+my $parent = $$;
+
+sub server {
+    my ($part) = @_;
+
+    my $listen = IO::Socket::INET->new(Listen => 50, LocalAddr => '127.0.0.1') or die "listen: $!";
+    my $pid = fork // die "fork: $!";
+
+    if ($pid == 0) {
+        $SIG{TERM} = 'DEFAULT';
+        $SIG{CHLD} = 'IGNORE';
+        $SIG{PIPE} = 'IGNORE';
+        open STDOUT, '>', '/dev/null';
+        open STDERR, '>', '/dev/null';
+        alarm 300;
+
+        while (my $c = $listen->accept) {
+            my $child = fork // die "fork: $!";
+            next if $child;
+            alarm 60;
+            close $listen;
+            $part->($c);
+            POSIX::_exit(0);
+        }
+        POSIX::_exit(1);
+    }
+
+    push @servers, $pid;
+
+    return '127.0.0.1:' . $listen->sockport;
+}
+
+END {
+    if ($$ == $parent) {
+        my $status = $?;
+        kill TERM => $_ for @servers;
+        waitpid $_, 0 for @servers;
+        $? = $status;
+    }
+}
+
+sub pause { select undef, undef, undef, $_[0] }
+
+sub escape {
+    my ($s) = @_;
+    $s =~ s/([^A-Za-z0-9._-])/sprintf '%%%02X', ord $1/ge;
+    return $s;
+}
+
+sub query {
+    my ($path, @pairs) = @_;
+    my @q;
+    while (my ($k, $v) = splice @pairs, 0, 2) { push @q, "$k=" . escape($v) }
+    return "$path?" . join '&', @q;
+}
+
+my $dir = NginxAsync::Guard::temp_dir('tls');
+
+system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
+    . "subjectAltName=DNS:localhost -keyout $dir/key -out $dir/crt 2>/dev/null") == 0 or die 'openssl';
+
+sub tls_server {
+    my ($part, %o) = @_;
+    return server(sub {
+        my ($c) = @_;
+        IO::Socket::SSL->start_SSL($c, SSL_server => 1, SSL_cert_file => "$dir/crt",
+            SSL_key_file => "$dir/key", %o) or return;
+        $part->($c);
+    });
+}
+
+# ---- what has come when nobody waited
+
+{
+    my $n = nginx();
+    my $to = server(sub { my ($c) = @_; print $c 'abc' });
+    my $tls = tls_server(sub { my ($c) = @_; print $c 'abc' });
+    my $end = { rc => 0, again => 0, more => 0, error => '' };
+
+    is_deeply json($n->get(query('/end', to => $to, recv => 500))), $end, 'the end, and once more';
+    is_deeply json($n->get(query('/end', to => $tls, tls => 1, recv => 500))), $end, '... of TLS';
+
+    my $rude = server(sub {
+        my ($c) = @_;
+        print $c 'abc'; $c->flush; pause(0.1);
+        setsockopt $c, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
+    });
+    my $r = json($n->get(query('/end', to => $rude, recv => 500)));
+    is_deeply [@$r{qw(rc again)}], [-4, -4], 'one that breaks off, and once more';
+
+    my $drip = server(sub { my ($c) = @_; $c->autoflush; for (1 .. 10) { print $c 'x'; pause(0.01) } <$c> });
+    is_deeply json($n->get(query('/dripped', to => $drip))),
+        { rc => 0, busy => JSON::PP::true, other => 0 }, 'one that receives is there to its end';
+    $n->stop;
+}
+
+{
+    # 3 bytes, and another response in the same record that nobody asked for
+    my $tls = tls_server(sub {
+        my ($c) = @_;
+        $c->autoflush;
+        sysread $c, my $buf, 10000;
+        syswrite $c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
+        pause(0.1);
+        syswrite $c, "abcHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        while (sysread $c, my $buf, 10000) { }
+    });
+    my $n = nginx();
+    my $r = json($n->get(query('/twice', url => "https://$tls/")));
+    is_deeply [@$r{qw(one two)}], ['abc', 'abc'],
+        'TLS: what OpenSSL has and nobody asked for is no response' or diag explain $r;
+    $n->stop;
+}
+
+{
+    # it answers, and breaks off with what it has not read
+    my $to = server(sub {
+        my ($c) = @_;
+        sysread $c, my $buf, 20;
+        pause(0.1);
+        syswrite $c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+    });
+    my $n = nginx();
+    is $n->get(query('/refused', url => "http://$to/"))->body, '{"status":413}',
+        'an answer before all was sent, of which the loop has not told';
+    $n->stop;
+}
+
+done_testing;
