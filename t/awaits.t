@@ -11,6 +11,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Select;
+use IO::Socket::INET;
+use IO::Socket::SSL ();
+use POSIX ();
+use Socket qw(MSG_PEEK);
 use Test::More;
 
 use NginxAsync;
@@ -24,11 +29,12 @@ my %before = map { $_ => '' } qw(file_read file_stat file_remove file_rename
 my @kinds = qw(sleep yield body json body_read send sse join ended all gather
     any within shield lock acquire event get put thread file_read file_write
     file_append file_stat file_list file_remove file_rename file_mkdir
-    file_rmdir file_open file_get file_put file_close);
+    file_rmdir file_open file_get file_put file_close resolve tls recv recv_all
+    recv_until send_all fetch fetch_body response_read);
 
 # over other connections than those of plain HTTP/1.1
 my @some = qw(sleep body json body_read send sse all lock get thread file_read
-    file_write file_put);
+    file_write file_put recv fetch);
 
 my %has_body = map { $_ => 1 } qw(body json body_read);
 
@@ -48,11 +54,110 @@ my ($TIMEOUT, $CANCELLED, $CLOSED) = (-2, -3, -4);
 my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
 
+# ---- others: a server, and a resolver, that do their part at the gate
+
+my @others;
+
+END {
+    my $status = $?;
+    kill TERM => map { -$_ } @others;
+    waitpid $_, 0 for @others;
+    $? = $status;
+}
+
+
+sub other {
+    my ($part) = @_;
+
+    my $pid = fork // die "fork: $!";
+
+    if ($pid) {
+        push @others, $pid;
+        return;
+    }
+
+    @others = ();
+    setpgrp;
+    $SIG{TERM} = 'DEFAULT';
+    $SIG{CHLD} = $SIG{PIPE} = 'IGNORE';
+    alarm 300;
+    $part->();
+    POSIX::_exit(0);
+}
+
+
+sub waits_for { select undef, undef, undef, 0.02 while !-e $_[0] }
+
+
+sub serves {
+    my ($c, $root) = @_;
+
+    my $gate = "$root/gates/gate";
+    my $head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+
+    recv $c, my $first, 1, MSG_PEEK;
+
+    if ($first eq "\x16") {
+        waits_for($gate);
+        return IO::Socket::SSL->start_SSL($c, SSL_server => 1,
+            SSL_cert_file => "$root/tls.crt", SSL_key_file => "$root/tls.key");
+    }
+
+    my $line = <$c> // return;
+    syswrite $c, $head if $line =~ /body/;
+    waits_for($gate);
+    syswrite $c, $head if $line =~ /head/;
+    syswrite $c, "new\n";
+
+    while (sysread $c, my $buf, 65536) { }
+}
+
+
+sub listens {
+    my ($listen, $root) = @_;
+
+    while (my $c = $listen->accept) {
+        my $child = fork // die "fork: $!";
+        next if $child;
+        serves($c, $root);
+        POSIX::_exit(0);
+    }
+}
+
+
+# each name has the address 127.0.0.1
+sub resolves {
+    my ($udp, $root) = @_;
+
+    my @asked;
+    my $ready = IO::Select->new($udp);
+
+    for ( ;; ) {
+        if ($ready->can_read(0.02)) {
+            my $from = $udp->recv(my $q, 512);
+            push @asked, [$q, $from];
+        }
+
+        next if !-e "$root/gates/gate";
+
+        while (my $one = shift @asked) {
+            my ($q, $from) = @$one;
+            $udp->send(substr($q, 0, 2) . pack('n5', 0x8180, 1, 1, 0, 0)
+                . substr($q, 12) . pack('nnnNn', 0xc00c, 1, 1, 60, 4)
+                . "\x7f\0\0\x01", 0, $from);
+        }
+    }
+}
+
 # Buffers of connections are small: a large response waits for its reader.
 sub nginx {
     my (%o) = @_;
 
     my $http = delete $o{http} // '';
+    my %inet = (LocalAddr => '127.0.0.1');
+    my $listen = IO::Socket::INET->new(%inet, Listen => 100) or die $!;
+    my $udp = IO::Socket::INET->new(%inet, Proto => 'udp') or die $!;
+    my ($port, $dns) = ($listen->sockport, $udp->sockport);
     my %listen = (1 => '', 2 => ' ssl', 3 => $h2_listen, 4 => " ssl$h2_listen");
 
     my $servers = join '', map { <<"EOF_CONF" } sort keys %listen;
@@ -80,6 +185,14 @@ EOF_CONF
             http => <<"EOF_CONF" });
         async_app \$TEST_NGINX_APPS/awaits.so;
         async_timeout 1h;
+        async_fetch_connect_timeout 1h;
+        async_fetch_read_timeout 1h;
+        async_fetch_send_timeout 1h;
+        async_fetch_ssl_verify off;
+        resolver 127.0.0.1:$dns ipv6=off;
+        resolver_timeout 1h;
+        async_param peer 127.0.0.1:$port;
+        async_param named host.test:$port;
         async_param dir \$TEST_NGINX_SERVER_ROOT/gates;
         async_param root \$TEST_NGINX_SERVER_ROOT/root;
         ssl_certificate \$TEST_NGINX_SERVER_ROOT/tls.crt;
@@ -92,6 +205,9 @@ EOF_CONF
         mkdir $n->root . "/$dir";
         chmod 0777, $n->root . "/$dir";
     }
+
+    other(sub { listens($listen, $n->root) });
+    other(sub { resolves($udp, $n->root) });
 
     return $n->start;
 }

@@ -6,37 +6,11 @@
  * there, or until the client does its part, and says "<id CODE>".
  */
 
-#include <ngx_async.h>
+#include "awaits.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-
-/* more than the buffers of a connection hold, as the test has them */
-#define MUCH  1000000
-
-
-typedef struct {
-    char                path[400];
-} gate_t;
-
-
-typedef struct {
-    async_req_t        *req;
-    const char         *id;
-    const char         *root;
-    gate_t              begin;
-    gate_t              gate;
-
-    int                 held;
-    async_child_t      *child;
-    async_mutex_t       mutex;
-    async_semaphore_t   semaphore;
-    async_event_t       event;
-    async_queue_t       queue;
-    async_file_t       *file;
-} scene_t;
 
 
 typedef struct {
@@ -126,7 +100,7 @@ body_read(async_t *co, void *arg)
 
 /* The response, at the pace of the client */
 
-static const char *
+const char *
 letters(void)
 {
     static char  much[MUCH + 1];
@@ -590,6 +564,15 @@ static const kind_t  kinds[] = {
     { "file_get", file_open, file_get },
     { "file_put", file_open_new, file_put },
     { "file_close", file_open_put, file_close },
+    { "resolve", NULL, resolve },
+    { "tls", NULL, tls },
+    { "recv", will_recv, receives },
+    { "recv_all", will_recv, recv_all },
+    { "recv_until", will_recv, recv_until },
+    { "send_all", will_send, send_all },
+    { "fetch", NULL, fetch },
+    { "fetch_body", NULL, fetch_body },
+    { "response_read", fetch_stream, response_read },
 };
 
 
