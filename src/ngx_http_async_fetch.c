@@ -14,6 +14,9 @@
 /* of what is encoded */
 #define NGX_HTTP_ASYNC_FETCH_PACKED  16384
 
+/* "no bound" of a caller: one more can be counted, also as an off_t */
+#define NGX_HTTP_ASYNC_FETCH_MOST    (NGX_MAX_SIZE_T_VALUE / 4)
+
 /* what is read of a body that nobody wants, so that the connection is kept */
 #define NGX_HTTP_ASYNC_FETCH_DRAIN   16384
 
@@ -144,6 +147,7 @@ ngx_http_async_fetch_begin(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     f->conf = conf;
     f->method = f->fetch.method;
     f->max = f->fetch.max ? f->fetch.max : conf->max_body;
+    f->max = ngx_min(f->max, NGX_HTTP_ASYNC_FETCH_MOST);
     f->x.max_head = conf->max_head;
 
     f->connect_timeout = f->fetch.connect_timeout
