@@ -132,12 +132,11 @@ void ngx_async_conn_spare(void);
 /*
  * Keeps it under the key, which is copied, for ngx_async_conn_take(): NGX_OK,
  * NGX_DECLINED.  The oldest one gives way when there are too many.  One that
- * the other side closes, or sends something on, is dropped.  "look": not only
- * if the loop has told of it, for who cannot send twice.
+ * the other side closes, or sends something on, is dropped, even if the loop
+ * has not told of it yet: what comes before it is asked for is not an answer.
  */
 void ngx_async_conn_keep(ngx_async_conn_t *c, ngx_str_t *key);
-ngx_int_t ngx_async_conn_take(ngx_async_conn_t *c, ngx_str_t *key,
-    ngx_uint_t look);
+ngx_int_t ngx_async_conn_take(ngx_async_conn_t *c, ngx_str_t *key);
 
 
 #endif /* _NGX_ASYNC_CONN_H_INCLUDED_ */

@@ -141,8 +141,7 @@ ngx_async_conn_may_be_kept(ngx_connection_t *c)
 
 
 ngx_int_t
-ngx_async_conn_take(ngx_async_conn_t *conn, ngx_str_t *key,
-    ngx_uint_t look)
+ngx_async_conn_take(ngx_async_conn_t *conn, ngx_str_t *key)
 {
     uint32_t                hash;
     ngx_queue_t            *q, *next;
@@ -168,7 +167,7 @@ ngx_async_conn_take(ngx_async_conn_t *conn, ngx_str_t *key,
 
         /* what the loop has not told of yet */
 
-        if (look && !ngx_async_conn_is_quiet(c)) {
+        if (!ngx_async_conn_is_quiet(c)) {
             ngx_async_conn_drop(kept);
             continue;
         }

@@ -81,11 +81,7 @@ ngx_http_async_fetch_direct(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
         return rc;
     }
 
-    if (!f->fresh
-        && ngx_async_conn_take(&f->x.conn, &f->key,
-                               !ngx_http_async_fetch_is_idempotent(f))
-           == NGX_OK)
-    {
+    if (!f->fresh && ngx_async_conn_take(&f->x.conn, &f->key) == NGX_OK) {
         return ASYNC_OK;
     }
 
@@ -279,8 +275,7 @@ ngx_http_async_fetch_peer(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
 #if (NGX_SSL)
         && f->aside->ssl == NULL
 #endif
-        && (ngx_http_async_fetch_is_idempotent(f)
-            || ngx_async_conn_is_quiet(f->aside)))
+        && ngx_async_conn_is_quiet(f->aside))
     {
         ngx_async_conn_adopt(conn, f->aside);
         conn->reused = 1;
@@ -296,11 +291,7 @@ ngx_http_async_fetch_peer(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
             return rc;
         }
 
-        if (!f->fresh
-            && ngx_async_conn_take(conn, &f->key,
-                                   !ngx_http_async_fetch_is_idempotent(f))
-               == NGX_OK)
-        {
+        if (!f->fresh && ngx_async_conn_take(conn, &f->key) == NGX_OK) {
             return ASYNC_OK;
         }
     }

@@ -184,7 +184,7 @@ ngx_http_async_socket_connect(ngx_async_task_t *t, async_socket_t *s,
             return rc;
         }
 
-        if (ngx_async_conn_take(&s->conn, &s->key, 1) == NGX_OK) {
+        if (ngx_async_conn_take(&s->conn, &s->key) == NGX_OK) {
             return ASYNC_OK;
         }
     }
