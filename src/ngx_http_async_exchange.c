@@ -158,6 +158,9 @@ ngx_http_async_exchange_hear(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
+    /* a send that has failed may be ahead of the loop, which tells nginx */
+    x->conn.connection->read->available = -1;
+
     n = ngx_async_conn_recv_now(x->conn.connection, rd->buf.last,
                                 rd->buf.end - rd->buf.last, &err);
 
