@@ -72,6 +72,8 @@ static ngx_int_t ngx_http_async_reader_room(ngx_http_async_exchange_t *x,
     async_response_t *res);
 static ngx_int_t ngx_http_async_exchange_parse(ngx_http_async_exchange_t *x,
     async_response_t *res);
+static void ngx_http_async_exchange_value(ngx_http_request_t *r,
+    ngx_str_t *value);
 static ngx_int_t ngx_http_async_exchange_copy(ngx_http_async_exchange_t *x,
     async_response_t *res);
 static async_rc_t ngx_http_async_exchange_frame(ngx_async_task_t *t,
@@ -456,13 +458,35 @@ ngx_http_async_exchange_parse(ngx_http_async_exchange_t *x,
         name.data = r->header_name_start;
         name.len = r->header_name_end - r->header_name_start;
 
-        value.data = r->header_start;
-        value.len = r->header_end - r->header_start;
+        ngx_http_async_exchange_value(r, &value);
 
         if (ngx_http_async_fetched_field(res, &name, &value) != NGX_OK) {
             return NGX_ABORT;
         }
     }
+}
+
+
+/* nginx takes off spaces alone, RFC 9110, 5.6.3, has tabs, too. */
+
+static void
+ngx_http_async_exchange_value(ngx_http_request_t *r, ngx_str_t *value)
+{
+    u_char  *p, *last;
+
+    p = r->header_start;
+    last = r->header_end;
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    while (p < last && (last[-1] == ' ' || last[-1] == '\t')) {
+        last--;
+    }
+
+    value->data = p;
+    value->len = last - p;
 }
 
 
