@@ -103,10 +103,7 @@ async_rc_t
 ngx_http_async_exchange_head(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
     async_response_t *res, ngx_uint_t interim)
 {
-    size_t      seen;
     async_rc_t  rc;
-
-    seen = 0;
 
     for ( ;; ) {
         rc = ngx_http_async_exchange_one(t, x, res);
@@ -126,15 +123,15 @@ ngx_http_async_exchange_head(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
                                                  "protocol");
         }
 
-        if (interim) {
-            return ASYNC_OK;
-        }
+        x->interim += x->reader->buf.pos - x->reader->buf.start;
 
-        seen += x->reader->buf.pos - x->reader->buf.start;
-
-        if (seen > x->max_head) {
+        if (x->interim > x->max_head) {
             return ngx_http_async_exchange_wrong(t, x, "there is no end of "
                                                  "responses of status 1xx");
+        }
+
+        if (interim) {
+            return ASYNC_OK;
         }
     }
 }

@@ -32,6 +32,7 @@ typedef struct {
     ngx_msec_t                  read_timeout;
     ngx_msec_t                  send_timeout;
     size_t                      max_head;
+    size_t                      interim;      /* bytes of responses of 1xx */
 
     ngx_http_async_exchange_e   state;
     off_t                       left;

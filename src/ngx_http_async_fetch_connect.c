@@ -164,6 +164,7 @@ ngx_http_async_fetch_tunnel(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 
     f->x.tunnel = 1;
     f->x.answered = 0;
+    f->x.interim = 0;
 
     rc = ngx_async_conn_send(t, &f->x.conn, p, len, f->x.send_timeout);
 

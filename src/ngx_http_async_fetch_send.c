@@ -99,6 +99,7 @@ ngx_http_async_fetch_send(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 
     f->early = 0;
     f->x.answered = 0;
+    f->x.interim = 0;
     f->x.state = NGX_HTTP_ASYNC_EXCHANGE_HEAD;
     f->x.head = (ngx_strcmp(f->method, "HEAD") == 0);
     f->x.conn.listens = 0;
