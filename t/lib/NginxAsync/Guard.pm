@@ -9,6 +9,8 @@ NginxAsync::Guard - no file and no process outlives the test file
     my $dir = NginxAsync::Guard::temp_dir('nginx');
     # in a child, before exec: its process group dies with the test
     NginxAsync::Guard::enlist();
+    # and where no exec follows
+    NginxAsync::Guard::enlist_perl();
     NginxAsync::Guard::forget($pgid);
 
 A small process of our own (the watchdog) holds the reading end of a pipe
@@ -75,6 +77,13 @@ sub keeps_nothing { return !$ENV{TEST_NGINX_NO_CLEAN} }
 sub enlist {
     setpgrp(0, 0);
     syswrite $pipe, "group $$\n";
+}
+
+
+# The same in a child that does not exec: the pipe is not for it to hold.
+sub enlist_perl {
+    enlist();
+    close $pipe;
 }
 
 
