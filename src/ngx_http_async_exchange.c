@@ -420,8 +420,11 @@ ngx_http_async_exchange_parse(ngx_http_async_exchange_t *x,
             return rc;
         }
 
+        /* nginx lets spaces pass between the digits: start is of the last 3 */
+
         if (rd->status.http_version / 1000 != 1 || rd->status.code < 100
-            || rd->status.code > 599)
+            || rd->status.code > 599
+            || rd->status.start[0] == ' ' || rd->status.start[1] == ' ')
         {
             return NGX_ERROR;
         }
