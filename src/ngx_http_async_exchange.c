@@ -90,6 +90,8 @@ static async_rc_t ngx_http_async_exchange_some(ngx_async_task_t *t,
     ngx_http_async_exchange_t *x, void *buf, size_t size, size_t *n);
 static async_rc_t ngx_http_async_exchange_cut(ngx_async_task_t *t,
     ngx_http_async_exchange_t *x, const char *when);
+static async_rc_t ngx_http_async_exchange_large(ngx_async_task_t *t,
+    ngx_http_async_exchange_t *x);
 static async_rc_t ngx_http_async_exchange_wrong(ngx_async_task_t *t,
     ngx_http_async_exchange_t *x, const char *what);
 
@@ -209,6 +211,17 @@ ngx_http_async_exchange_one(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
     for ( ;; ) {
         rc = ngx_http_async_exchange_parse(x, res);
 
+        b = &x->reader->buf;
+
+        /* also one that has come as a whole */
+
+        if ((rc == NGX_OK && (size_t) (b->pos - b->start) > x->max_head)
+            || (rc == NGX_AGAIN
+                && (size_t) (b->last - b->start) >= x->max_head))
+        {
+            return ngx_http_async_exchange_large(t, x);
+        }
+
         if (rc == NGX_OK && ngx_http_async_exchange_copy(x, res) == NGX_OK) {
             return ASYNC_OK;
         }
@@ -220,16 +233,6 @@ ngx_http_async_exchange_one(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
         if (rc == NGX_ERROR) {
             return ngx_http_async_exchange_wrong(t, x, "the head of its "
                                                  "response is malformed");
-        }
-
-        b = &x->reader->buf;
-
-        if ((size_t) (b->last - b->start) >= x->max_head) {
-            return ngx_async_because(t, ASYNC_CAUSE_TOO_LARGE,
-                             ngx_async_set_error(t, ASYNC_ERROR, "%s: the head "
-                                       "of its response is larger than %uz "
-                                       "bytes (async_fetch_max_head)",
-                                       x->conn.name, x->max_head));
         }
 
         if (ngx_http_async_reader_room(x, res) != NGX_OK) {
@@ -832,6 +835,18 @@ ngx_http_async_exchange_cut(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
                              ngx_async_set_error(t, ASYNC_CLOSED, "%s has "
                                                  "closed the connection %s",
                                                  x->conn.name, when));
+}
+
+
+static async_rc_t
+ngx_http_async_exchange_large(ngx_async_task_t *t,
+    ngx_http_async_exchange_t *x)
+{
+    return ngx_async_because(t, ASYNC_CAUSE_TOO_LARGE,
+                             ngx_async_set_error(t, ASYNC_ERROR, "%s: the head "
+                                       "of its response is larger than %uz "
+                                       "bytes (async_fetch_max_head)",
+                                       x->conn.name, x->max_head));
 }
 
 

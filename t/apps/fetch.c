@@ -208,8 +208,9 @@ static json_t *
 told(async_t *co, async_response_t *res, json_t *ask)
 {
     int          rc;
-    json_t      *answer, *fields, *value;
+    json_t      *answer, *fields, *value, *again;
     size_t       i;
+    uint32_t     sum;
     const char  *p;
     async_str_t  name, text, body;
 
@@ -231,6 +232,13 @@ told(async_t *co, async_response_t *res, json_t *ask)
                                 async_response_cookie(res, p).data));
     }
 
+    p = json_string_value(json_object_get(ask, "field"));
+
+    if (p) {
+        json_object_set_new(answer, "field", json_string(
+                                async_response_header(res, p).data));
+    }
+
     if (json_is_true(json_object_get(ask, "raise"))) {
         json_object_set_new(answer, "raised",
                             failure(co, async_raise_for_status(co, res)));
@@ -240,10 +248,23 @@ told(async_t *co, async_response_t *res, json_t *ask)
         rc = async_response_json(co, res, &value);
         json_object_set_new(answer, "parsed", rc == ASYNC_OK
                             ? json_incref(value) : failure(co, rc));
+
+        rc = async_response_json(co, res, &again);
+        json_object_set_new(answer, "same", json_boolean(again == value));
     }
 
     if (json_is_true(json_object_get(ask, "stream"))) {
         json_object_set_new(answer, "body", stream(co, res, ask));
+
+    } else if (json_is_true(json_object_get(ask, "brief"))) {
+        body = async_response_body(res);
+
+        for (i = 0, sum = 0; i < body.len; i++) {
+            sum = sum * 31 + (unsigned char) body.data[i];
+        }
+
+        json_object_set_new(answer, "sum", json_integer(sum));
+        json_object_set_new(answer, "length", json_integer(body.len));
 
     } else {
         body = async_response_body(res);
