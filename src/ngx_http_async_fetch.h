@@ -53,6 +53,7 @@ typedef struct {
     unsigned                        sourced:1;    /* the source has begun */
     unsigned                        early:1;  /* answered before all was sent */
     unsigned                        unpacked:1;   /* some has come of it */
+    unsigned                        blameless:1;  /* the source has failed */
 } ngx_http_async_fetch_t;
 
 

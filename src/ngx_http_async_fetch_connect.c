@@ -470,7 +470,7 @@ ngx_http_async_fetch_leave(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     /* what is the server's fault */
 
     state = (t && rc != ASYNC_OK && rc != ASYNC_CANCELLED
-             && t->reason == NGX_ASYNC_KEEP
+             && t->reason == NGX_ASYNC_KEEP && !f->blameless
              && (t->cause == ASYNC_CAUSE_CONNECT || t->cause == ASYNC_CAUSE_TLS
                  || t->cause == ASYNC_CAUSE_RESET
                  || t->cause == ASYNC_CAUSE_TIMEOUT

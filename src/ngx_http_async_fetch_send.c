@@ -53,6 +53,8 @@ static async_rc_t ngx_http_async_fetch_source(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f);
 static async_rc_t ngx_http_async_fetch_pieces(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f, u_char *buf);
+static async_rc_t ngx_http_async_fetch_give(ngx_async_task_t *t,
+    ngx_http_async_fetch_t *f, u_char *data, size_t *n);
 static async_rc_t ngx_http_async_fetch_put(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f, const void *data, size_t len);
 
@@ -415,8 +417,7 @@ ngx_http_async_fetch_pieces(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     for ( ;; ) {
         n = 0;
 
-        rc = f->fetch.source(t, f->fetch.source_arg, data,
-                             NGX_HTTP_ASYNC_FETCH_PIECE, &n);
+        rc = ngx_http_async_fetch_give(t, f, data, &n);
 
         if (rc != ASYNC_OK) {
             return rc;
@@ -451,6 +452,44 @@ ngx_http_async_fetch_pieces(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
             return rc;
         }
     }
+}
+
+
+/* What the source awaits is a part of the whole time, too. */
+
+static async_rc_t
+ngx_http_async_fetch_give(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
+    u_char *data, size_t *n)
+{
+    async_rc_t      rc;
+    async_scope_t   scope;
+    ngx_msec_int_t  left;
+
+    if (f->until) {
+        left = (ngx_msec_int_t) (f->until - ngx_current_msec);
+        async_deadline_begin(t, t->site, &scope, ngx_max(left, 0));
+    }
+
+    rc = f->fetch.source(t, f->fetch.source_arg, data,
+                         NGX_HTTP_ASYNC_FETCH_PIECE, n);
+
+    if (f->until) {
+        async_deadline_end(&scope);
+
+        if ((rc == ASYNC_OK || rc == ASYNC_TIMEOUT)
+            && t->reason == NGX_ASYNC_KEEP
+            && (ngx_msec_int_t) (f->until - ngx_current_msec) <= 0)
+        {
+            rc = ngx_async_conn_late(t, &f->x.conn, f->x.send_timeout,
+                                     "send to");
+        }
+    }
+
+    /* whatever has failed there, the server has not */
+
+    f->blameless = (rc != ASYNC_OK);
+
+    return rc;
 }
 
 

@@ -33,8 +33,8 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 use NginxAsync;
 use NginxAsync::Guard;
 
-our @EXPORT_OK = qw(fetcher ask several server mirror answers head_of tls cert
-    dns python refusing crowded pause rst %CAUSE);
+our @EXPORT_OK = qw(fetcher ask several server mirror answers head_of request_of
+    tls cert dns python refusing crowded pause rst %CAUSE);
 
 our %CAUSE = (NONE => 0, REQUEST => 1, URL => 2, NAME => 3, DENIED => 4,
     CONNECT => 5, TLS => 6, RESET => 7, TIMEOUT => 8, PROTOCOL => 9,
