@@ -977,7 +977,8 @@ typedef struct {
     unsigned            flags;       /* ASYNC_FETCH_... */
 
     /* "http://user:password@host:port": through this one (RFC 9110, 9.3.6, for
-       https).  async_fetch_allow and async_fetch_deny look at its address. */
+       https).  async_fetch_allow and async_fetch_deny look at its address, not
+       at that of the URL, which may be none of a unix socket then. */
     const char         *proxy;
 
     /* of the certificate and for SNI; NULL: the host */

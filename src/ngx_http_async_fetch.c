@@ -26,6 +26,8 @@
 
 static async_rc_t ngx_http_async_fetch_begin(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f, const char *url);
+static async_rc_t ngx_http_async_fetch_proxy(ngx_async_task_t *t,
+    ngx_http_async_fetch_t *f);
 static async_rc_t ngx_http_async_fetch_parse(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f, ngx_http_async_url_t *url, const char *text);
 static async_rc_t ngx_http_async_fetch_hops(ngx_async_task_t *t,
@@ -178,17 +180,30 @@ ngx_http_async_fetch_begin(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
-    if (rc == ASYNC_OK && f->fetch.proxy) {
-        rc = ngx_http_async_fetch_parse(t, f, &f->proxy, f->fetch.proxy);
+    return (rc == ASYNC_OK && f->fetch.proxy) ? ngx_http_async_fetch_proxy(t, f)
+                                              : rc;
+}
 
-        if (rc == ASYNC_OK && f->proxy.tls) {
-            return ngx_async_because(t, ASYNC_CAUSE_URL,
-                             ngx_async_set_error(t, ASYNC_ERROR, "a proxy is "
-                                       "spoken to by http://, not https://"));
-        }
+
+static async_rc_t
+ngx_http_async_fetch_proxy(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
+{
+    async_rc_t   rc;
+    const char  *error;
+
+    rc = ngx_http_async_fetch_parse(t, f, &f->proxy, f->fetch.proxy);
+
+    if (rc != ASYNC_OK) {
+        return rc;
     }
 
-    return rc;
+    error = f->proxy.tls ? "a proxy is spoken to by http://, not https://"
+            : f->url.local ? "no unix socket is reached through a proxy"
+            : NULL;
+
+    return error ? ngx_async_because(t, ASYNC_CAUSE_URL,
+                             ngx_async_set_error(t, ASYNC_ERROR, "%s", error))
+                 : ASYNC_OK;
 }
 
 

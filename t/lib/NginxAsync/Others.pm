@@ -262,8 +262,9 @@ sub tls {
 }
 
 
-# Of a name (or "IP:127.0.0.1"), signed by itself, or by "ca", which is of cert()
-# too; "ends": in so many seconds.  Answers with the path, without .crt and .key.
+# Of a name (or "IP:127.0.0.1"), signed by itself, or by "ca": the path of one
+# that was made with "signs".  "ends": in so many seconds; "as": another name of
+# the file.  Answers with the path, without .crt and .key.
 sub cert {
     my ($name, %o) = @_;
 
@@ -275,9 +276,10 @@ sub cert {
     my ($type, $value) = $name =~ /^(IP|DNS):(.*)/ ? ($1, $2) : ('DNS', $name);
     my @ca = $o{ca} ? (issuer => [map { $_->[0]->("$o{ca}.$_->[1]") }
         [\&IO::Socket::SSL::Utils::PEM_file2cert, 'crt'],
-        [\&IO::Socket::SSL::Utils::PEM_file2key, 'key']]) : (CA => 1);
+        [\&IO::Socket::SSL::Utils::PEM_file2key, 'key']]) : ();
+    my @purpose = $o{signs} ? (CA => 1) : (purpose => 'server,client');
 
-    my ($cert, $key) = IO::Socket::SSL::Utils::CERT_create(@ca,
+    my ($cert, $key) = IO::Socket::SSL::Utils::CERT_create(@ca, @purpose,
         subject => { CN => $value }, subjectAltNames => [[$type, $value]],
         not_before => time - 9999, not_after => time + ($o{ends} // 9999));
 
