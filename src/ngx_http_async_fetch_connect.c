@@ -371,7 +371,7 @@ ngx_http_async_fetch_key(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
 {
     u_char      *p;
     size_t       len;
-    uint16_t     port[2];
+    uint16_t     number[3];
     ngx_str_t    name, none = ngx_null_string;
     ngx_uint_t   i, plain;
     const void  *of[3];
@@ -380,12 +380,13 @@ ngx_http_async_fetch_key(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     of[0] = f->conf->rules;
     of[1] = f->resolver;
     of[2] = NULL;
+    number[2] = 0;
 
 #if (NGX_SSL)
     if (f->url.tls) {
-        /* not verified: another one than any */
-        of[2] = f->conf->ssl_verify ? (void *) f->conf->ssl
-                                    : (void *) &f->conf->ssl->ctx;
+        /* locations that differ in this alone have the same "ssl" */
+        of[2] = f->conf->ssl;
+        number[2] = (uint16_t) f->conf->ssl_verify;
     }
 #endif
 
@@ -393,8 +394,8 @@ ngx_http_async_fetch_key(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
 
     plain = f->proxy.host.len && !f->url.tls;
 
-    port[0] = plain ? 0 : f->url.port;
-    port[1] = f->proxy.port;
+    number[0] = plain ? 0 : f->url.port;
+    number[1] = f->proxy.port;
 
     name.data = (u_char *) (f->fetch.tls_name ? f->fetch.tls_name : "");
     name.len = ngx_strlen(name.data);
@@ -405,7 +406,7 @@ ngx_http_async_fetch_key(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     part[3] = &f->proxy.userinfo;
     part[4] = peer ? peer : &none;
 
-    len = sizeof(of) + sizeof(port);
+    len = sizeof(of) + sizeof(number);
 
     for (i = 0; i < 5; i++) {
         len += part[i]->len + 1;
@@ -419,7 +420,7 @@ ngx_http_async_fetch_key(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     f->key.data = p;
 
     p = ngx_cpymem(p, of, sizeof(of));
-    p = ngx_cpymem(p, port, sizeof(port));
+    p = ngx_cpymem(p, number, sizeof(number));
 
     for (i = 0; i < 5; i++) {
         p = ngx_cpymem(p, part[i]->data, part[i]->len);
