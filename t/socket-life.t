@@ -15,7 +15,7 @@ use NginxAsync;
 use NginxAsync::Http2;
 use NginxAsync::Say qw(gone json);
 
-my @handlers = qw(lines both end dripped twice refused hello);
+my @handlers = qw(lines both end dripped twice refused called child later hello);
 
 sub nginx {
     my (%o) = @_;
@@ -159,6 +159,134 @@ sub tls_server {
     is $n->get(query('/refused', url => "http://$to/"))->body, '{"status":413}',
         'an answer before all was sent, of which the loop has not told';
     $n->stop;
+}
+
+# ---- who awaits
+
+my $echo = server(sub {
+    my ($c) = @_;
+    local $/ = "\r\n";
+    while (my $line = <$c>) { print $c $line; $c->flush }
+});
+
+{
+    my $h2 = NginxAsync::Conf::http2_directive() ? ['', 'http2 on;'] : [' http2', ''];
+    my $n = nginx(http => <<"EOF_CONF");
+        async_param starts $echo;
+        async_param ends $echo;
+        async_param probe $echo;
+        async_every 50ms socket:probe;
+        server {
+            listen 127.0.0.1:\$TEST_NGINX_RAND_PORT_1$h2->[0];
+            $h2->[1]
+            location / { async_handler socket:lines; }
+        }
+EOF_CONF
+    ok $n->wait_for_log(qr/<heard starts>/, 20), 'a startup function';
+    ok $n->wait_for_log(qr/<probed probe>/, 20), 'a periodic one';
+
+    for my $who (qw(called child later)) {
+        is $n->get(query("/$who", to => $echo))->body, $who, $who;
+        ok $n->wait_for_log(qr/<heard $who>/, 20), '... has heard of it';
+    }
+
+    my $h = NginxAsync::Http2->new(my $c = $n->connect(port => $n->port(1)));
+    my @id = map { $h->request('GET', query('/', to => $echo, say => "$_\r\n")) } 1 .. 5;
+    is_deeply [map { json($h->response($_))->{lines}[0] } @id], [1 .. 5], 'HTTP/2, five at once';
+    my $since = $n->mark;
+    my $silent = server(sub { my ($c) = @_; 1 while sysread $c, my $buf, 100 });
+    my ($first, $second) = map { $h->request('GET', query('/', to => $_, say => "x\r\n")) } $silent, $echo;
+    is json($h->response($second))->{lines}[0], 'x', '... one does not hold the others';
+    $h->reset($first);
+    ok $n->wait_for_log(qr/<recv ends -3>/, 20, $since), '... and a stream that is reset ends it';
+    $c->close;
+
+    $n->signal('QUIT');
+    ok $n->wait_for_log(qr/<heard ends>/, 20), 'a shutdown function';
+    ok gone($n, 20), '... and then the worker goes';
+    $n->stop;
+}
+
+# ---- the end of a worker
+
+# a server that does not accept before $gate is there
+my $gate = NginxAsync::Guard::temp_dir('gate') . '/gate';
+
+sub full {
+    my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
+    listen $full, 0;
+    my $to = '127.0.0.1:' . $full->sockport;
+    my @fill = map { IO::Socket::INET->new(PeerAddr => $to, Blocking => 0) } 1 .. 3;
+    my $pid = fork // die "fork: $!";
+
+    if ($pid == 0) {
+        $SIG{TERM} = 'DEFAULT';
+        alarm 60;
+        pause(0.02) while !-e $gate;
+        my @all;
+        while (my $c = $full->accept) { push @all, $c; syswrite $c, "come\r\n" }
+        POSIX::_exit(1);
+    }
+
+    push @servers, $pid;
+
+    return ($to, $full, @fill);
+}
+
+for my $how (qw(reload QUIT TERM)) {
+    unlink $gate;
+    my ($to, @full) = full();
+    # those to whose SYN nobody has answered
+    my $port = sprintf '%04X', $to =~ /:(\d+)/;
+    my $tries = sub { scalar(() = NginxAsync::Env::slurp('/proc/net/tcp') =~ /:$port 02 /g) };
+    my $others = $tries->();
+    my $n = nginx();
+    my $old = $n->worker;
+    my $c = $n->connect(timeout => 20)->send_request('GET',
+        query('/lines', to => $to, connect => 20_000, say => "x\r\n"));
+    ok $n->wait_until(sub { $tries->() > $others }, 20), "$how: it connects";
+
+    if ($how eq 'reload') {
+        is $n->reload, undef, '... a reload';
+    } else {
+        $n->signal($how);
+    }
+
+    if ($how eq 'TERM') {
+        ok $n->wait_for_log(qr/<connect ends -3>/, 20), '... it is cancelled';
+        $c->close;
+    } else {
+        pause(0.1);
+        open my $f, '>', $gate or die "$gate: $!";
+        is_deeply json($c->response)->{lines}, ['come'], '... it goes on to its end';
+        $c->close;
+    }
+
+    ok $n->wait_until(sub { !NginxAsync::Server::alive($old) }, 20), '... and the worker goes';
+    $n->stop;
+}
+
+# the time at which the other side of a kept connection sees its end
+my $closed = NginxAsync::Guard::temp_dir('closed');
+
+for my $how (qw(reload QUIT TERM)) {
+    for my $tls (0, 1) {
+        my $path = "$closed/$how-$tls";
+        my $part = sub {
+            my ($c) = @_;
+            local $/ = "\r\n";
+            while (my $line = <$c>) { print $c $line; $c->flush }
+            open my $f, '>', $path or die;
+        };
+        my $to = $tls ? tls_server($part) : server($part);
+        my $n = nginx();
+        json($n->get(query('/lines', to => $to, say => "x\r\n", pool => 1, keep => 1, tls => $tls)));
+        pause(0.1);
+        ok !-e $path, "$how, TLS $tls: it is kept";
+        $n->signal($how eq 'reload' ? 'HUP' : $how);
+        ok $n->wait_until(sub { -e $path }, $ENV{TEST_NGINX_ASAN} ? 10 : 1), '... and closed at once';
+        $n->stop;
+    }
 }
 
 done_testing;

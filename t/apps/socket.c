@@ -543,6 +543,89 @@ ASYNC_HANDLER(refused)
 }
 
 
+/* Who may await: says a line, and logs what comes back. */
+
+typedef struct {
+    const char  *who;
+    const char  *to;
+} talk_t;
+
+
+static async_rc_t
+talks(async_t *co, void *arg)
+{
+    talk_t          *talk = arg;
+    async_str_t      line;
+    async_socket_t  *s;
+
+    ASYNC_TRY(await_connect(co, talk->to, NULL, &s));
+    ASYNC_TRY(await_send_all(co, s, talk->who, strlen(talk->who)));
+    ASYNC_TRY(await_send_all(co, s, "\r\n", 2));
+    ASYNC_TRY(await_recv_until(co, s, "\r\n", 100, &line));
+
+    async_task_log(co, ASYNC_LOG_NOTICE, "<heard %s>", line.data);
+
+    return ASYNC_OK;
+}
+
+
+/* /called?to= from a thread, /child?to=, /later?to= after the response */
+
+BLOCKING_HANDLER(called)
+{
+    talk_t  talk = { "called", async_query(req, "to").data };
+
+    ASYNC_TRY(async_call(req, talks, &talk));
+
+    return async_text(req, 200, "called");
+}
+
+
+ASYNC_HANDLER(child)
+{
+    talk_t          talk = { "child", async_query(req, "to").data };
+    async_child_t  *child;
+
+    child = async_spawn(co, talks, &talk);
+
+    if (child == NULL) {
+        return ASYNC_BUSY;
+    }
+
+    ASYNC_TRY(await_join(co, child));
+
+    return async_text(req, 200, "child");
+}
+
+
+ASYNC_HANDLER(later)
+{
+    talk_t  talk = { "later", NULL };
+
+    talk.to = async_background_str(req, async_query(req, "to").data);
+
+    ASYNC_TRY(async_background(req, talks, &talk));
+
+    return async_text(req, 200, "later");
+}
+
+
+ASYNC_STARTUP(starts)
+{
+    talk_t  talk = { "starts", async_task_param(co, "starts").data };
+
+    return talk.to ? talks(co, &talk) : ASYNC_OK;
+}
+
+
+ASYNC_SHUTDOWN(ends)
+{
+    talk_t  talk = { "ends", async_task_param(co, "ends").data };
+
+    return talk.to ? talks(co, &talk) : ASYNC_OK;
+}
+
+
 /* a task without a request uses the settings of the http block */
 
 ASYNC_PERIODIC(probe)
