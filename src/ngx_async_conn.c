@@ -379,6 +379,16 @@ ngx_async_conn_recv_now(ngx_connection_t *c, void *buf, size_t size,
     if (c->ssl) {
         ngx_async_on_loop(ngx_async_conn_recv_on_loop, &io);
 
+        /*
+         * OpenSSL may have to write first, and nginx leaves it ready: whoever
+         * tries again is to wait, for the write event, which is told as one to
+         * read.
+         */
+
+        if (io.n == NGX_AGAIN) {
+            c->read->ready = 0;
+        }
+
     } else
 #endif
     {
