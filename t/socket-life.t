@@ -25,7 +25,7 @@ sub nginx {
     return NginxAsync->new(%o, conf => { server => $routes, events => delete $o{events} // '',
         http => <<"EOF_CONF" })->start;
         async_app \$TEST_NGINX_APPS/socket.so;
-        async_fetch_ssl_verify off;
+        @{[ $http =~ /ssl_verify/ ? '' : 'async_fetch_ssl_verify off;' ]}
         $http
 EOF_CONF
 }
@@ -144,6 +144,23 @@ sub tls_server {
     my $r = json($n->get(query('/twice', url => "https://$tls/")));
     is_deeply [@$r{qw(one two)}], ['abc', 'abc'],
         'TLS: what OpenSSL has and nobody asked for is no response' or diag explain $r;
+    $n->stop;
+}
+
+{
+    # the name as it is asked for, and without its dot (RFC 6066, 3)
+    my $tls = tls_server(sub {
+        my ($c) = @_;
+        while (sysread $c, my $buf, 10000) {
+            my $said = join ' ', $c->get_servername // '-', $buf =~ /^Host: ([^:]*)/m;
+            syswrite $c, "HTTP/1.1 200 OK\r\nContent-Length: " . length($said) . "\r\n\r\n$said";
+        }
+    });
+    my ($port) = $tls =~ /:(\d+)/;
+    my $n = nginx(http => "async_fetch_ssl_verify on; async_fetch_ssl_trusted_certificate $dir/crt;");
+    my $r = json($n->get(query('/twice', url => "https://localhost.:$port/")));
+    is_deeply [@$r{qw(one two)}], [('localhost localhost.') x 2], 'a fetch of a name with a dot'
+        or diag explain $r;
     $n->stop;
 }
 
