@@ -33,6 +33,7 @@ my $EVIL = "${HEAD}Content-Length: 4\r\n\r\nevil";
 
 my $n = NginxAsync->new(conf => { http => <<'EOF_HTTP', server => <<'EOF_CONF' })->start;
         async_app $TEST_NGINX_APPS/fetch.so;
+        keepalive_requests 1000000;
 EOF_HTTP
         location = /fetch   { async_handler fetch:fetch; }
         location = /several { async_handler fetch:several; }
