@@ -535,22 +535,36 @@ ngx_http_async_fetch_too_large(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 static async_rc_t
 ngx_http_async_fetch_decode(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 {
+    size_t       i, n;
     ngx_int_t    rc;
     ngx_str_t    coding;
-    async_str_t  given;
+    async_str_t  name, value;
 
-    given = async_response_header(f->res, "Content-Encoding");
+    ngx_str_null(&coding);
 
-    coding.data = (u_char *) given.data;
-    coding.len = given.len;
-
-    if (coding.len == 0 || f->x.state == NGX_HTTP_ASYNC_EXCHANGE_DONE
-        || ngx_strcasecmp(coding.data, (u_char *) "identity") == 0)
+    for (i = 0, n = 0; async_response_header_at(f->res, i, &name, &value); i++)
     {
+        if (value.len
+            && ngx_strcasecmp((u_char *) name.data,
+                              (u_char *) "Content-Encoding")
+               == 0
+            && ngx_strcasecmp((u_char *) value.data, (u_char *) "identity")
+               != 0)
+        {
+            coding.data = (u_char *) value.data;
+            coding.len = value.len;
+            n++;
+        }
+    }
+
+    if (n == 0 || f->x.state == NGX_HTTP_ASYNC_EXCHANGE_DONE) {
         return ASYNC_OK;
     }
 
-    rc = ngx_http_async_inflate_init(&f->inflate, &coding);
+    /* several of them are one list */
+
+    rc = (n == 1) ? ngx_http_async_inflate_init(&f->inflate, &coding)
+                  : NGX_DECLINED;
 
     if (rc == NGX_DECLINED) {
         return ngx_async_because(t, ASYNC_CAUSE_PROTOCOL,
