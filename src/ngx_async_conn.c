@@ -359,6 +359,17 @@ ngx_async_conn_recv(ngx_async_task_t *t, ngx_async_conn_t *c, void *buf,
         return ngx_async_conn_broken(t, c, "receive from", err);
     }
 
+#if (NGX_SSL)
+    /* RFC 8446, 6.1: an end that is not told may be that of somebody else */
+
+    if (len == 0 && c->connection->ssl
+        && !(SSL_get_shutdown(c->connection->ssl->connection)
+             & SSL_RECEIVED_SHUTDOWN))
+    {
+        return ngx_async_conn_broken(t, c, "receive from", 0);
+    }
+#endif
+
     *n = len;
 
     return ASYNC_OK;

@@ -142,6 +142,11 @@ ngx_async_conn_tls_on_loop(void *data)
         SSL_set_info_callback(c->ssl->connection, ngx_async_conn_tls_info);
     }
 
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
+    /* nginx says so for its clients; here the end may be that of a response */
+    SSL_clear_options(c->ssl->connection, SSL_OP_IGNORE_UNEXPECTED_EOF);
+#endif
+
     /* no addresses, RFC 6066, 3 */
 
     if (ngx_async_conn_tls_address(tls->host, address) == 0) {
