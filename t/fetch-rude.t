@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Compress::Raw::Zlib;
 use IO::Compress::Gzip qw(gzip);
 use IO::Socket::INET;
+use IO::Socket::SSL;
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -36,6 +37,8 @@ my $n = NginxAsync->new(conf => { http => <<'EOF_HTTP', server => <<'EOF_CONF' }
         keepalive_requests 1000000;
 EOF_HTTP
         location = /fetch   { async_handler fetch:fetch; }
+        location = /free    { async_handler fetch:fetch; async_fetch_ssl_verify off; }
+        location = /small   { async_handler fetch:fetch; async_fetch_max_head 1000; }
         location = /several { async_handler fetch:several; }
 EOF_CONF
 
@@ -183,6 +186,33 @@ my @answers = @NginxAsync::RudeAnswers::Answers;
             '... nor late';
         told($rude, 'slow', scalar $rude->came('slow'));
         is verdict(fetch($rude->url('next'))), '200 next', '... for the next request';
+    }
+}
+
+# ---- async_fetch_max_head, however the head comes
+
+{
+    my $head = sub {
+        my ($size) = @_;
+        my $text = "${HEAD}Content-Length: 5\r\nX: \r\n\r\n";
+        return $text =~ s/X: /'X: ' . 'x' x ($size - length $text)/er;
+    };
+    my $rude = NginxAsync::Rude->new(
+        at_once => sub { my ($c, undef, $size) = @_; $c->say($head->($size) . 'hello') },
+        halves  => sub {
+            my ($c, undef, $size) = @_;
+            my $text = $head->($size);
+            $c->say(substr $text, 0, 900);
+            sleep 0.02;
+            $c->say(substr($text, 900) . 'hello');
+        },
+    );
+
+    for my $name (qw(at_once halves)) {
+        for my $size (999, 1000, 1001, 5000) {
+            is verdict(json(ask($client, '/small', { url => $rude->url($name, $size) })->response)),
+                $size <= 1000 ? '200 hello' : 'large', "a head of $size bytes, $name";
+        }
     }
 }
 
@@ -475,6 +505,60 @@ my @answers = @NginxAsync::RudeAnswers::Answers;
     is_deeply [grep { $used{$_} } $rude->came('next')], [], '... on another connection';
 }
 
+# ---- proxies that are to make a tunnel
+
+{
+    my %proxy = (
+        'a 407' => ["HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n", 'connect'],
+        'a 302' => ["HTTP/1.1 302 Go\r\nLocation: http://127.0.0.1/\r\n\r\n", 'connect'],
+        'a 101' => ["HTTP/1.1 101 Go\r\n\r\n", 'protocol'],
+        'garbage' => ["garbage\r\n\r\n", 'protocol'],
+        'nothing' => ['', 'reset'],
+        'half a head' => ["HTTP/1.1 200 OK\r\n", 'reset'],
+        'more than a head' => ["HTTP/1.1 200 OK\r\n\r\nhello", 'protocol'],
+        'a response in the tunnel' => ["HTTP/1.1 200 OK\r\n\r\n$EVIL", 'protocol'],
+        'a head without end' => ['HTTP/1.1 200 OK' . "\r\nX: y" x 20_000, 'large'],
+        'responses without end' => ["HTTP/1.1 100 Go\r\n\r\n" x 8000, 'protocol'],
+        'a tunnel that ends' => ["HTTP/1.1 200 OK\r\n\r\n", 'tls'],
+    );
+
+    for my $title (sort keys %proxy) {
+        my ($bytes, $verdict) = @{ $proxy{$title} };
+        my $rude = NginxAsync::Rude->new('' => sub { my ($c) = @_; $c->say($bytes); $c->fin });
+        is verdict(fetch('https://localhost:1/', proxy => $rude->url)), $verdict, "a proxy: $title";
+        $rude->stop;
+    }
+}
+
+# ---- TLS that ends without a word: anybody on the way could have done that
+
+{
+    my ($crt, $key) = $n->certificate;
+    my %text = (
+        length  => "${HEAD}Content-Length: 5\r\n\r\nhello",
+        chunked => "${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        close   => "${HEAD}Connection: close\r\n\r\nhello",
+    );
+    my $rude = NginxAsync::Rude->new({ greets => sub {
+            IO::Socket::SSL->start_SSL($_[0]->socket, SSL_server => 1, SSL_cert_file => $crt,
+                SSL_key_file => $key) or die;
+        } },
+        said => sub { my ($c, undef, $kind) = @_; $c->say($text{$kind}); (delete $c->{socket})->close },
+        cut  => sub {
+            my ($c, undef, $kind) = @_;
+            $c->say($text{$kind});
+            (delete $c->{socket})->close(SSL_no_shutdown => 1);
+        },
+    );
+    my $url = sub { my $url = $rude->url(@_); $url =~ s/http/https/; return $url };
+    my $free = sub { return verdict(json(ask($client, '/free', { url => $url->(@_) })->response)) };
+
+    is $free->('said', $_), '200 hello', "TLS that ends: $_" for qw(length chunked close);
+    is $free->('cut', $_), '200 hello', "TLS that is cut off behind the response: $_"
+        for qw(length chunked);
+    is $free->('cut', 'close'), 'reset', 'TLS that is cut off where the response ends by it';
+}
+
 # ---- gzip
 
 {
@@ -507,6 +591,10 @@ my @answers = @NginxAsync::RudeAnswers::Answers;
             length($packed) - 1),
         twocut => $as->($packed . substr $more, 0, 12), flipped => $as->($flipped),
         sum => $as->($sum), long => $as->($long), garbage => $as->($packed . 'garbage'),
+        fields => "${HEAD}Content-Encoding: gzip\r\nContent-Encoding: br\r\nContent-Length: "
+            . length($packed) . "\r\n\r\n$packed",
+        hidden => "${HEAD}Content-Encoding: identity\r\nContent-Encoding: gzip\r\n"
+            . 'Content-Length: ' . length($packed) . "\r\n\r\n$packed",
         plain => $as->('plain'), bomb => $as->($bomb), deflate => $as->("\x78\x9c" . 'garbage', 'deflate'),
         twice => $as->($packed, 'gzip, gzip'), br => $as->('x', 'br'), zstd => $as->('x', 'zstd'),
         chunked => "${HEAD}Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -517,12 +605,13 @@ my @answers = @NginxAsync::RudeAnswers::Answers;
         ($_ => sub { my ($c) = @_; $c->say($text); $c->fin }) } keys %parts);
     my $get = sub { my ($name, %o) = @_; return verdict(fetch($rude->url($name), decode => \1, %o)) };
 
-    is $get->($_), "200 $text", "gzip: $_" for qw(whole name zeros chunked);
+    is $get->($_), "200 $text", "gzip: $_" for qw(whole name zeros chunked hidden);
     is $get->('two'), "200 ${text}more", 'gzip: two members';
     is $get->('empty'), '200 ', 'gzip: nothing';
     is $get->('identity'), '200 plain', 'gzip: identity';
     is $get->($_), 'protocol', "gzip: $_" for qw(twocut flipped sum long garbage plain
-        deflate twice br zstd), sort grep { /^cut/ } keys %parts;
+        deflate twice br zstd
+        fields), sort grep { /^cut/ } keys %parts;
     is $get->('short'), 'reset', 'gzip: cut off';
     is verdict(fetch($rude->url('garbage'), decode => \1, stream => \1)),
         '200 ' . substr($text, 0, 1024) . '|protocol', 'gzip: garbage, in pieces';
