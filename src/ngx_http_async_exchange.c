@@ -226,7 +226,7 @@ ngx_http_async_exchange_one(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
             return ASYNC_OK;
         }
 
-        if ((rc == NGX_OK && size <= x->max_head) || rc == NGX_ABORT) {
+        if (rc == NGX_OK || rc == NGX_ABORT) {
             return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
         }
 
