@@ -1131,7 +1131,11 @@ typedef struct {
 #define await_connect(co, address, options, s)                               \
     await_connect_at(co, ASYNC_SITE, address, options, ASYNC_OPTIONS_, s)
 
-/* Suspends until there is something: *n bytes, at most "size"; 0 at the end. */
+/*
+ * Suspends until there is something: *n bytes, at most "size"; 0 at the end.  An
+ * end of TLS that the other side has not told of is ASYNC_CLOSED (RFC 8446,
+ * 6.1): it may be that of somebody on the way.
+ */
 #define await_recv(co, s, buf, size, n)                                      \
     await_recv_at(co, ASYNC_SITE, s, buf, size, n)
 

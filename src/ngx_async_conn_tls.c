@@ -142,11 +142,6 @@ ngx_async_conn_tls_on_loop(void *data)
         SSL_set_info_callback(c->ssl->connection, ngx_async_conn_tls_info);
     }
 
-#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
-    /* nginx says so for its clients; here the end may be that of a response */
-    SSL_clear_options(c->ssl->connection, SSL_OP_IGNORE_UNEXPECTED_EOF);
-#endif
-
     /* no addresses, RFC 6066, 3 */
 
     if (ngx_async_conn_tls_address(tls->host, address) == 0) {
@@ -208,6 +203,12 @@ ngx_async_conn_tls_check(ngx_async_task_t *t, ngx_async_conn_t *c,
     if (connection->ssl == NULL || !connection->ssl->handshaked) {
         return ngx_async_conn_tls_failed(t, c);
     }
+
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
+    /* nginx says so for its clients; here the end may be that of a response */
+    SSL_clear_options(connection->ssl->connection,
+                      SSL_OP_IGNORE_UNEXPECTED_EOF);
+#endif
 
     if (!verify) {
         return ASYNC_OK;

@@ -109,11 +109,16 @@ sub tls_server {
 {
     my $n = nginx();
     my $to = server(sub { my ($c) = @_; print $c 'abc' });
-    my $tls = tls_server(sub { my ($c) = @_; print $c 'abc' });
+    my $tls = tls_server(sub { my ($c) = @_; print $c 'abc'; $c->close });
+    my $cut = tls_server(sub { my ($c) = @_; print $c 'abc' });
     my $end = { rc => 0, again => 0, more => 0, error => '' };
 
     is_deeply json($n->get(query('/end', to => $to, recv => 500))), $end, 'the end, and once more';
     is_deeply json($n->get(query('/end', to => $tls, tls => 1, recv => 500))), $end, '... of TLS';
+
+    my $r = json($n->get(query('/end', to => $cut, tls => 1, recv => 500)));
+    is $r->{rc}, -4, '... which says so itself: otherwise it is cut off';
+    like $r->{error}, qr/receive from .*: broken off/, '... and that is told';
 
     my $rude = server(sub {
         my ($c) = @_;
