@@ -1132,8 +1132,8 @@ typedef struct {
     await_connect_at(co, ASYNC_SITE, address, options, ASYNC_OPTIONS_, s)
 
 /*
- * Suspends until there is something: *n bytes, at most "size"; 0 at the end.  An
- * end of TLS that the other side has not told of is ASYNC_CLOSED (RFC 8446,
+ * Suspends until there is something: *n bytes, at most "size"; 0 at the end.
+ * An end of TLS that the other side has not told of is ASYNC_CLOSED (RFC 8446,
  * 6.1): it may be that of somebody on the way.
  */
 #define await_recv(co, s, buf, size, n)                                      \

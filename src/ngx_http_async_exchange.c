@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the nginx-async authors
  *
- * Responses of others, as they come: see ngx_http_async_exchange.h.
+ * Heads of the responses of others: see ngx_http_async_exchange.h.
  */
 
 #include <ngx_http_async_exchange.h>
@@ -14,33 +14,6 @@
 
 /* free ones that a worker holds */
 #define NGX_HTTP_ASYNC_READERS       32
-
-
-#if (nginx_version >= 1027002)
-#define ngx_http_async_parse_chunked(r, b, c)                                \
-    ngx_http_parse_chunked((r), (b), (c), 0)
-#else
-#define ngx_http_async_parse_chunked(r, b, c)                                \
-    ngx_http_parse_chunked((r), (b), (c))
-#endif
-
-
-/* nginx's parsers keep their state in a request: this one is no other's */
-
-struct ngx_http_async_reader_s {
-    ngx_http_async_reader_t    *next;
-    ngx_buf_t                   buf;
-    ngx_http_chunked_t          chunked;
-    size_t                      framing;      /* bytes since the last of data */
-    ngx_http_status_t           status;
-    ngx_http_request_t          r;
-
-    unsigned                    headed:1;     /* the status line is over */
-    unsigned                    inside:1;     /* of a chunk */
-    unsigned                    odd:1;        /* a name has odd characters */
-
-    u_char                      data[];
-};
 
 
 #define ngx_http_async_exchange_is(field, text)                              \
@@ -60,11 +33,7 @@ typedef struct {
 
 static async_rc_t ngx_http_async_exchange_one(ngx_async_task_t *t,
     ngx_http_async_exchange_t *x, async_response_t *res);
-static async_rc_t ngx_http_async_exchange_fill(ngx_async_task_t *t,
-    ngx_http_async_exchange_t *x);
 static ngx_http_async_reader_t *ngx_http_async_reader_of(
-    ngx_http_async_exchange_t *x);
-static async_rc_t ngx_http_async_exchange_fill(ngx_async_task_t *t,
     ngx_http_async_exchange_t *x);
 static void ngx_http_async_reader_reset(ngx_http_async_reader_t *rd,
     async_response_t *res);
@@ -82,18 +51,8 @@ static const char *ngx_http_async_exchange_field(ngx_http_async_framing_t *f,
     ngx_http_async_field_t *field);
 static void ngx_http_async_exchange_options(ngx_http_async_framing_t *f,
     const char *p);
-static async_rc_t ngx_http_async_exchange_chunked(ngx_async_task_t *t,
-    ngx_http_async_exchange_t *x, void *buf, size_t size, size_t *n);
-static async_rc_t ngx_http_async_exchange_chunk(ngx_async_task_t *t,
-    ngx_http_async_exchange_t *x);
-static async_rc_t ngx_http_async_exchange_some(ngx_async_task_t *t,
-    ngx_http_async_exchange_t *x, void *buf, size_t size, size_t *n);
-static async_rc_t ngx_http_async_exchange_cut(ngx_async_task_t *t,
-    ngx_http_async_exchange_t *x, const char *when);
 static async_rc_t ngx_http_async_exchange_large(ngx_async_task_t *t,
     ngx_http_async_exchange_t *x);
-static async_rc_t ngx_http_async_exchange_wrong(ngx_async_task_t *t,
-    ngx_http_async_exchange_t *x, const char *what);
 
 
 /* of this worker */
@@ -370,7 +329,7 @@ ngx_http_async_reader_room(ngx_http_async_exchange_t *x, async_response_t *res)
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_exchange_fill(ngx_async_task_t *t, ngx_http_async_exchange_t *x)
 {
     size_t                    n;
@@ -658,168 +617,6 @@ ngx_http_async_exchange_options(ngx_http_async_framing_t *f, const char *p)
 }
 
 
-async_rc_t
-ngx_http_async_exchange_read(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
-    void *buf, size_t size, size_t *n)
-{
-    async_rc_t  rc;
-
-    *n = 0;
-
-    switch (x->state) {
-
-    case NGX_HTTP_ASYNC_EXCHANGE_LENGTH:
-        rc = ngx_http_async_exchange_some(t, x, buf,
-                                          ngx_min((off_t) size, x->left), n);
-        break;
-
-    case NGX_HTTP_ASYNC_EXCHANGE_CHUNKED:
-        return ngx_http_async_exchange_chunked(t, x, buf, size, n);
-
-    case NGX_HTTP_ASYNC_EXCHANGE_CLOSE:
-        rc = ngx_http_async_exchange_some(t, x, buf, size, n);
-
-        if (rc == ASYNC_OK && *n == 0) {
-            x->state = NGX_HTTP_ASYNC_EXCHANGE_DONE;
-        }
-
-        return rc;
-
-    default:
-        return ASYNC_OK;
-    }
-
-    if (rc != ASYNC_OK) {
-        return rc;
-    }
-
-    if (*n == 0) {
-        return ngx_async_because(t, ASYNC_CAUSE_RESET,
-                                 ngx_async_set_error(t, ASYNC_CLOSED, "%s has "
-                                           "closed the connection, %O bytes "
-                                           "before the end of its response",
-                                           x->conn.name, x->left));
-    }
-
-    x->left -= *n;
-
-    if (x->left == 0) {
-        x->state = NGX_HTTP_ASYNC_EXCHANGE_DONE;
-    }
-
-    return ASYNC_OK;
-}
-
-
-static async_rc_t
-ngx_http_async_exchange_chunked(ngx_async_task_t *t,
-    ngx_http_async_exchange_t *x, void *buf, size_t size, size_t *n)
-{
-    async_rc_t  rc;
-
-    while (x->left == 0) {
-
-        rc = ngx_http_async_exchange_chunk(t, x);
-
-        if (rc != ASYNC_OK || x->state == NGX_HTTP_ASYNC_EXCHANGE_DONE) {
-            return rc;
-        }
-    }
-
-    rc = ngx_http_async_exchange_some(t, x, buf,
-                                      ngx_min((off_t) size, x->left), n);
-
-    if (rc == ASYNC_OK && *n == 0) {
-        return ngx_http_async_exchange_cut(t, x, "in the middle of a chunk");
-    }
-
-    x->left -= *n;
-
-    return rc;
-}
-
-
-/* What stands between the data: until there are some, or the end. */
-
-static async_rc_t
-ngx_http_async_exchange_chunk(ngx_async_task_t *t,
-    ngx_http_async_exchange_t *x)
-{
-    u_char                   *p;
-    ngx_int_t                 rc;
-    async_rc_t                arc;
-    ngx_http_async_reader_t  *rd;
-
-    rd = x->reader;
-
-    if (rd->buf.pos == rd->buf.last) {
-        rd->buf.pos = rd->data;
-        rd->buf.last = rd->data;
-
-        arc = ngx_http_async_exchange_fill(t, x);
-
-        if (arc != ASYNC_OK) {
-            return arc;
-        }
-    }
-
-    p = rd->buf.pos;
-    rd->r.connection = x->conn.connection;
-
-    /* of the chunk before, all has been taken */
-    rd->chunked.size = rd->inside ? 0 : rd->chunked.size;
-    rd->inside = 0;
-
-    rc = ngx_http_async_parse_chunked(&rd->r, &rd->buf, &rd->chunked);
-
-    rd->framing += rd->buf.pos - p;
-
-    if (rc == NGX_ERROR) {
-        return ngx_http_async_exchange_wrong(t, x, "a chunk is malformed");
-    }
-
-    if (rd->framing > x->max_head) {
-        return ngx_http_async_exchange_wrong(t, x, "its chunks have more "
-                                             "extensions or trailers than "
-                                             "async_fetch_max_head allows");
-    }
-
-    if (rc == NGX_DONE) {
-        x->state = NGX_HTTP_ASYNC_EXCHANGE_DONE;
-
-    } else if (rc == NGX_OK) {
-        x->left = rd->chunked.size;
-        rd->inside = 1;
-        rd->framing = 0;
-    }
-
-    return ASYNC_OK;
-}
-
-
-/* What has come already, or from the connection. */
-
-static async_rc_t
-ngx_http_async_exchange_some(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
-    void *buf, size_t size, size_t *n)
-{
-    ngx_buf_t  *b;
-
-    b = &x->reader->buf;
-
-    if (b->pos == b->last) {
-        return ngx_async_conn_recv(t, &x->conn, buf, size, x->read_timeout, n);
-    }
-
-    *n = ngx_min(size, (size_t) (b->last - b->pos));
-
-    ngx_memcpy(buf, b->pos, *n);
-    b->pos += *n;
-
-    return ASYNC_OK;
-}
-
-
 size_t
 ngx_http_async_exchange_surplus(ngx_http_async_exchange_t *x)
 {
@@ -827,7 +624,7 @@ ngx_http_async_exchange_surplus(ngx_http_async_exchange_t *x)
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_exchange_cut(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
     const char *when)
 {
@@ -850,7 +647,7 @@ ngx_http_async_exchange_large(ngx_async_task_t *t,
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_exchange_wrong(ngx_async_task_t *t,
     ngx_http_async_exchange_t *x, const char *what)
 {

@@ -27,6 +27,24 @@ typedef enum {
 typedef struct ngx_http_async_reader_s  ngx_http_async_reader_t;
 
 
+/* nginx's parsers keep their state in a request: this one is no other's */
+
+struct ngx_http_async_reader_s {
+    ngx_http_async_reader_t    *next;
+    ngx_buf_t                   buf;
+    ngx_http_chunked_t          chunked;
+    size_t                      framing;      /* bytes since the last of data */
+    ngx_http_status_t           status;
+    ngx_http_request_t          r;
+
+    unsigned                    headed:1;     /* the status line is over */
+    unsigned                    inside:1;     /* of a chunk */
+    unsigned                    odd:1;        /* a name has odd characters */
+
+    u_char                      data[];
+};
+
+
 typedef struct {
     ngx_async_conn_t            conn;
     ngx_msec_t                  read_timeout;
@@ -64,6 +82,14 @@ async_rc_t ngx_http_async_exchange_read(ngx_async_task_t *t,
 
 /* How many bytes have come that belong to nothing that has been asked for. */
 size_t ngx_http_async_exchange_surplus(ngx_http_async_exchange_t *x);
+
+/* For the files of this concept: more into the reader; what is wrong. */
+async_rc_t ngx_http_async_exchange_fill(ngx_async_task_t *t,
+    ngx_http_async_exchange_t *x);
+async_rc_t ngx_http_async_exchange_cut(ngx_async_task_t *t,
+    ngx_http_async_exchange_t *x, const char *when);
+async_rc_t ngx_http_async_exchange_wrong(ngx_async_task_t *t,
+    ngx_http_async_exchange_t *x, const char *what);
 
 /* Frees what reading needs; the connection is its owner's. */
 void ngx_http_async_exchange_end(ngx_http_async_exchange_t *x);

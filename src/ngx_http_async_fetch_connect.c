@@ -238,7 +238,8 @@ ngx_http_async_fetch_balanced(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
         /* the next one would be late, and be blamed for that */
 
         if (rc == ASYNC_CANCELLED || t->reason != NGX_ASYNC_KEEP
-            || (f->until && (ngx_msec_int_t) (f->until - ngx_current_msec) <= 0))
+            || (f->until
+                && (ngx_msec_int_t) (f->until - ngx_current_msec) <= 0))
         {
             break;
         }
