@@ -246,6 +246,37 @@ ngx_http_async_answered(ngx_http_request_t *r)
 }
 
 
+void
+ngx_http_async_stop(ngx_http_request_t *r)
+{
+    ngx_http_async_main_t  *main;
+
+    main = ngx_http_async_find_main(r);
+
+    if (main) {
+        ngx_http_async_cancel(main, r, NGX_ASYNC_PARENT);
+    }
+}
+
+
+ngx_int_t
+ngx_http_async_last_cleanup(async_req_t *req, ngx_http_cleanup_t *cln)
+{
+    ngx_http_async_main_t  *main;
+
+    main = req->main;
+
+    if (main->terminated) {
+        return NGX_DECLINED;
+    }
+
+    cln->next = main->cleanup.next;
+    main->cleanup.next = cln;
+
+    return NGX_OK;
+}
+
+
 /* r: of this request only; NULL: of all that belong to the main request. */
 
 static void

@@ -195,6 +195,19 @@ void ngx_http_async_check_req(async_req_t *req, const char *call);
 
 
 /*
+ * The request is a subrequest that nobody wants any more: ends its suspended
+ * handlers.
+ */
+void ngx_http_async_stop(ngx_http_request_t *r);
+
+/*
+ * Has a cleanup of the main request run after that of the handlers, which are
+ * cancelled then.  NGX_DECLINED: that has been.
+ */
+ngx_int_t ngx_http_async_last_cleanup(async_req_t *req,
+    ngx_http_cleanup_t *cln);
+
+/*
  * For the header filter: nginx answers a request itself while a handler of
  * it is suspended, which is to end then.
  */

@@ -115,7 +115,9 @@ ngx_http_async_outcome(async_req_t *req)
         return NGX_OK;
 
     case ASYNC_CANCELLED:
-        if (req->task.cancel == NGX_ASYNC_CLIENT) {
+        if (req->task.cancel == NGX_ASYNC_CLIENT
+            || req->task.cancel == NGX_ASYNC_PARENT)
+        {
             return NGX_HTTP_CLIENT_CLOSED_REQUEST;
         }
 

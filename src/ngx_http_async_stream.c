@@ -482,8 +482,9 @@ ngx_http_async_stream_finish(async_req_t *req)
         return ngx_http_send_special(r, NGX_HTTP_LAST);
     }
 
-    if (req->task.cancel != NGX_ASYNC_CLIENT && !r->connection->error
-        && !s->timedout)
+    if (req->task.cancel != NGX_ASYNC_CLIENT
+        && req->task.cancel != NGX_ASYNC_PARENT
+        && !r->connection->error && !s->timedout)
     {
         cause = async_error(&req->task);
 
