@@ -247,23 +247,22 @@ ngx_http_async_capture_post(ngx_http_request_t *r, void *data, ngx_int_t rc)
 static void
 ngx_http_async_capture_ended(ngx_http_async_capture_t *cap)
 {
-    off_t  length;
+    ngx_http_request_t  *r;
 
+    r = cap->r;
     cap->over = 1;
 
-    if (cap->state == NGX_HTTP_ASYNC_CAPTURE_HEAD) {
-        cap->state = NGX_HTTP_ASYNC_CAPTURE_BROKEN;
+    if (cap->state == NGX_HTTP_ASYNC_CAPTURE_BODY
+        && (cap->last
+            || r->headers_out.content_length_n == r->connection->sent))
+    {
+        /* of what is empty, nginx sends the header alone */
+        cap->state = NGX_HTTP_ASYNC_CAPTURE_WHOLE;
     }
 
-    if (cap->state == NGX_HTTP_ASYNC_CAPTURE_BODY) {
-
-        /* without its last buffer, but nothing has been said to be wrong */
-
-        length = cap->r->headers_out.content_length_n;
-
-        cap->state = (length == -1 || length == cap->r->connection->sent)
-                     ? NGX_HTTP_ASYNC_CAPTURE_WHOLE
-                     : NGX_HTTP_ASYNC_CAPTURE_BROKEN;
+    if (cap->state <= NGX_HTTP_ASYNC_CAPTURE_BODY) {
+        /* nginx calls it a success when an upstream has broken off */
+        cap->state = NGX_HTTP_ASYNC_CAPTURE_BROKEN;
     }
 
     (void) ngx_async_wake(&cap->waker, ASYNC_OK);

@@ -53,6 +53,7 @@ struct ngx_http_async_capture_s {
     ngx_http_post_subrequest_t    post;
     ngx_http_cleanup_t            cleanup;
     unsigned                      streams:1;
+    unsigned                      last:1;     /* its last buffer has come */
     unsigned                      blocked:1;  /* it waits to be read from */
     unsigned                      over:1;     /* nginx is done with it */
 };

@@ -329,7 +329,7 @@ static ngx_int_t
 ngx_http_async_capture_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_int_t                  rc;
-    ngx_connection_t          *c;
+    ngx_chain_t               *cl;
     ngx_http_async_capture_t  *cap;
 
     cap = ngx_http_async_capture_of(r);
@@ -338,9 +338,13 @@ ngx_http_async_capture_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
     }
 
-    c = r->connection;
+    for (cl = in; cl; cl = cl->next) {
+        if (cl->buf->last_buf || cl->buf->last_in_chain) {
+            cap->last = 1;
+        }
+    }
 
-    if (c->data != r || r->postponed) {
+    if (r->connection->data != r || r->postponed) {
         /* behind what a subrequest of its own sends */
         return ngx_http_next_body_filter(r, in);
     }
@@ -370,7 +374,6 @@ static ngx_int_t
 ngx_http_async_capture_take(ngx_http_async_capture_t *cap, ngx_chain_t *in)
 {
     ngx_int_t     rc;
-    ngx_uint_t    last;
     ngx_chain_t  *cl;
 
     if (cap->state != NGX_HTTP_ASYNC_CAPTURE_BODY || cap->res == NULL) {
@@ -381,35 +384,29 @@ ngx_http_async_capture_take(ngx_http_async_capture_t *cap, ngx_chain_t *in)
                                                             : NGX_ERROR;
     }
 
-    last = 0;
-
     for (cl = in; cl; cl = cl->next) {
 
-        if (ngx_buf_size(cl->buf)) {
-
-            rc = cap->streams ? ngx_http_async_capture_link(cap, cl->buf)
-                              : ngx_http_async_capture_add(cap, cl->buf->pos,
-                                             cl->buf->last - cl->buf->pos);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-
-            if (!cap->streams) {
-                cl->buf->pos = cl->buf->last;
-                cl->buf->file_pos = cl->buf->file_last;
-            }
+        if (ngx_buf_size(cl->buf) == 0) {
+            continue;
         }
 
-        if (cl->buf->last_buf || cl->buf->last_in_chain) {
-            last = 1;
+        rc = cap->streams ? ngx_http_async_capture_link(cap, cl->buf)
+                          : ngx_http_async_capture_add(cap, cl->buf->pos,
+                                             cl->buf->last - cl->buf->pos);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
-    if (last) {
+    if (!cap->streams) {
+        ngx_http_async_capture_skip(in);
+    }
+
+    if (cap->last) {
         cap->state = NGX_HTTP_ASYNC_CAPTURE_WHOLE;
     }
 
-    if (last || cap->out) {
+    if (cap->last || cap->out) {
         (void) ngx_async_wake(&cap->waker, ASYNC_OK);
     }
 
@@ -444,6 +441,7 @@ ngx_http_async_capture_add(ngx_http_async_capture_t *cap, u_char *p,
                                            NGX_HTTP_ASYNC_CAPTURE_NO_MEMORY);
     }
 
+    /* $bytes_sent, where subrequests are logged */
     cap->r->connection->sent += len;
 
     return NGX_OK;

@@ -63,11 +63,12 @@ await_subrequest_at(async_t *co, const char *site, async_req_t *req,
 
     ngx_memzero(&sub, sizeof(ngx_http_async_subrequest_t));
 
-    sub.req = req;
+    /* that of a blocking handler is the thread's, in async_call() */
+    sub.req = ngx_http_async_req_of(co);
 
     rc = ngx_http_async_fetch_options(co, fetch, size, &sub.fetch, &sub.type);
 
-    if (rc == ASYNC_OK && ngx_http_async_req_of(co) != req) {
+    if (rc == ASYNC_OK && (sub.req == NULL || sub.req->r != req->r)) {
         rc = ngx_async_set_error(co, ASYNC_ERROR, "subrequests are for the "
                                  "tasks of their request");
     }
