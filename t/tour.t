@@ -444,7 +444,11 @@ subtest 'README.md: all its code' => sub {
             async_route  GET  /quick    quick_or_not;
             async_route  GET  /sign-up  sign_up;
             async_route  GET  /count    count_down;
+            async_route  GET  /profile  profile;
+            async_route  GET  /copy     passed_on;
         }
+        location = /api/user { return 200 '{"name":"$arg_name"}'; }
+        location = /large    { return 200 'a large text'; }
 EOF_CONF
 
     is $nginx->get('/notes/?limit=3&done=yes')->body,
@@ -458,6 +462,9 @@ EOF_CONF
     ok $nginx->wait_for_log(qr/user 7: Welcome!/), '... which runs';
     is $nginx->get('/count')->body, join('', map { "data: $_\n\n" } 3, 2, 1),
         'events';
+    is $nginx->get('/profile?name=Ada')->body, '{"user":{"name":"Ada"}}',
+        'a subrequest';
+    is $nginx->get('/copy')->body, 'a large text', '... in pieces';
     $nginx->stop;
 };
 

@@ -176,10 +176,15 @@ ASYNC_HANDLER(ask)
 
 ASYNC_HANDLER(copy)
 {
+    int64_t            max;
     async_str_t        body;
+    async_fetch_t      fetch = { .timeout = 0 };
     async_response_t  *res;
 
-    ASYNC_TRY(await_subrequest(co, req, async_query(req, "uri").data, NULL,
+    (void) async_query_int_or(req, "max", &max, 0);
+    fetch.max = max;
+
+    ASYNC_TRY(await_subrequest(co, req, async_query(req, "uri").data, &fetch,
                                &res));
 
     body = async_response_body(res);
@@ -634,8 +639,9 @@ gust(async_t *co, void *arg)
         "/to/nap?ms=20", "/to/big.txt", "/to/pieces?n=30&size=3000&ms=1",
         "/to/pieces?n=3&size=9&fail=2", "/dead", "/close", "/redirect",
         "/three", "/deep?n=4", "/slow", "/copy?uri=/nap", "/ssi.html",
-        "/to/close", "/copy?uri=/to/nap?ms=30", "/delayed", "/cached/big.txt",
-        "/unwanted?uri=/nap?ms=60000", "/pass?uri=/big.txt",
+        "/to/close", "/copy?uri=/to/nap?ms=30", "/delayed2", "/cached/big.txt",
+        "/unwanted?uri=/nap?ms=60000", "/pass?uri=/big.txt", "/threads",
+        "/to/threads",
     };
 
     const char  *uri = uris[rand_r(&s->seed) % (sizeof(uris) / sizeof(*uris))];

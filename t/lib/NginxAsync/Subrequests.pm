@@ -17,8 +17,8 @@ NginxAsync::Subrequests - a server for t/subrequest*.t, and what asks it
 
 Handlers of t/apps/subrequest.c, and what else nginx can have in a location.
 asks() has one asked for by POST /ask, with the options of async_fetch_t, and
-gives what has come of it; "client" are header fields of the client.  mirrored()
-gives what was asked with.  Port 1 is HTTP/2, port 2 the backend of /to/.
+gives what has come of it; "client" are header fields of the client.  copied()
+gives the body alone, mirrored() what was asked with.  Port 1 is HTTP/2, port 2 the backend of /to/.
 
 =cut
 
@@ -32,7 +32,7 @@ use Test::More;
 use NginxAsync;
 use NginxAsync::Conf;
 
-our @EXPORT = qw(subrequests asks mirrored order letters is_idle);
+our @EXPORT = qw(subrequests asks copied mirrored order letters is_idle);
 
 my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
@@ -77,10 +77,14 @@ $locations .= <<'EOF_CONF';
     location = /named     { try_files /nowhere @named; }
     location @named       { rewrite ^ /nap?tag=named; }
     location = /slow      { limit_rate 1k; try_files /big.txt =404; }
-    location = /delayed   { limit_req zone=delayed burst=1000; rewrite ^ /nap break; async_handler subrequest:nap; }
+    location = /delayed   { limit_req zone=delayed burst=99; rewrite ^ /nap?ms=300 break; async_handler subrequest:nap; }
+    location = /delayed2  { limit_req zone=often burst=99; rewrite ^ /nap break; async_handler subrequest:nap; }
     location = /deep-nap  { rewrite ^ /copy?uri=/copy?uri=/nap?ms=60000; }
     location = /unwanted-nap { rewrite ^ /copy?uri=/to/copy?uri=/to/nap?ms=60000; }
     location = /slow-start { proxy_pass http://back/nap?ms=300; proxy_ignore_client_abort on; }
+
+    location = /threads   { aio threads; sendfile on; try_files /big10.txt =404; }
+    location = /small-buffers { output_buffers 1 4k; try_files /big.txt =404; }
 
     location = /ssi.html  { ssi on; }
     location = /allowed   { auth_request /copy-ok; try_files /allowed.txt =404; }
@@ -106,7 +110,8 @@ my $http = <<"EOF_CONF";
     log_format seen '\$request_uri \$status \$x';
     log_format sub '\$uri \$status \$x';
     log_format back '\$remote_port \$uri';
-    limit_req_zone \$uri zone=delayed:1m rate=10r/s;
+    limit_req_zone \$uri zone=delayed:1m rate=5r/s;
+    limit_req_zone \$uri zone=often:1m rate=500r/s;
     proxy_cache_path \$TEST_NGINX_SERVER_ROOT/cache keys_zone=one:1m;
 
     upstream back {
@@ -132,7 +137,7 @@ my $nginx;
 sub subrequests {
     my %text = ('small.txt' => 'small', 'empty.txt' => '', 'guarded.txt' => 'guarded',
         'allowed.txt' => 'allowed', 'big.txt' => letters(2_000_000),
-        'big3.txt' => letters(900_000), 'big10.txt' => letters(10_000_000),
+        'mid.txt' => letters(30_000), 'big3.txt' => letters(900_000), 'big10.txt' => letters(10_000_000),
         'ssi.html' => '<' . join('|', map { qq{<!--#include virtual="/copy?uri=$_" -->} }
             '/nap?ms=50%26tag=one', '/small.txt', '/nap?ms=1%26tag=two') . '>');
 
@@ -168,6 +173,9 @@ sub asks {
     return $r->status == 200 ? $json->decode($r->body) : { rc => 'status ' . $r->status };
 }
 
+
+# The body alone, of any size.
+sub copied { my ($uri) = @_; return $nginx->get("/copy?max=20000000&uri=$uri")->body }
 
 sub mirrored {
     my ($uri, %o) = @_;
