@@ -109,20 +109,20 @@ ngx_http_async_capture_run(ngx_http_async_capture_t *cap)
 void
 ngx_http_async_capture_resume(ngx_http_async_capture_t *cap)
 {
-    ngx_connection_t  *c;
+    ngx_http_request_t  *r;
 
-    if (!cap->blocked || cap->over) {
+    r = cap->blocked;
+
+    if (r == NULL || cap->over) {
         return;
     }
 
-    c = cap->r->connection;
-
-    cap->blocked = 0;
+    cap->blocked = NULL;
     ngx_http_async_aside_ready(cap->aside, 1);
 
-    ngx_http_set_log_request(c->log, cap->r);
+    ngx_http_set_log_request(r->connection->log, r);
 
-    cap->r->write_event_handler(cap->r);
+    r->write_event_handler(r);
 
     ngx_http_async_capture_run(cap);
 }

@@ -49,12 +49,12 @@ struct ngx_http_async_capture_s {
 
     /* what has come of one that is read in pieces and has not been read */
     ngx_chain_t                  *out;
+    ngx_http_request_t           *blocked;    /* it waits to be read from */
 
     ngx_http_post_subrequest_t    post;
     ngx_http_cleanup_t            cleanup;
     unsigned                      streams:1;
     unsigned                      last:1;     /* its last buffer has come */
-    unsigned                      blocked:1;  /* it waits to be read from */
     unsigned                      over:1;     /* nginx is done with it */
 };
 

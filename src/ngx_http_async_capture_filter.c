@@ -26,13 +26,15 @@ static ngx_int_t ngx_http_async_capture_field(async_response_t *res,
     ngx_str_t *name, ngx_str_t *value);
 static ngx_int_t ngx_http_async_capture_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
-static ngx_int_t ngx_http_async_capture_take(ngx_http_async_capture_t *cap,
+static void ngx_http_async_capture_last(ngx_http_async_capture_t *cap,
     ngx_chain_t *in);
-static void ngx_http_async_capture_skip(ngx_chain_t *in);
+static ngx_int_t ngx_http_async_capture_postpone(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_async_capture_take(ngx_http_async_capture_t *cap,
+    ngx_http_request_t *r, ngx_chain_t *in);
+static ngx_chain_t *ngx_http_async_capture_skip(ngx_chain_t *in);
 static ngx_int_t ngx_http_async_capture_add(ngx_http_async_capture_t *cap,
     u_char *p, size_t len);
-static void ngx_http_async_capture_keep(ngx_http_async_capture_t *cap,
-    ngx_chain_t *in);
 static ngx_int_t ngx_http_async_capture_link(ngx_http_async_capture_t *cap,
     ngx_buf_t *b);
 static ngx_int_t ngx_http_async_capture_fail(ngx_http_async_capture_t *cap,
@@ -76,24 +78,19 @@ static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
 
 /*
- * The capture that is for the request; NULL: none.  By the connection, since
- * nginx clears the contexts of modules on redirects.  A subrequest of a
- * captured one has the same connection: what it sends gets there through all
- * the filters.
+ * What the request is captured for; NULL: it is not.  By the connection, since
+ * nginx clears the contexts of modules on redirects.  A subrequest that others
+ * have made of a captured one has the same connection: r is another one then.
  */
 
 static ngx_inline ngx_http_async_capture_t *
 ngx_http_async_capture_of(ngx_http_request_t *r)
 {
-    ngx_http_async_aside_t  *aside;
-
     if (r->connection->send_chain != ngx_http_async_capture_chain) {
         return NULL;
     }
 
-    aside = (ngx_http_async_aside_t *) r->connection;
-
-    return (aside->capture->r == r) ? aside->capture : NULL;
+    return ((ngx_http_async_aside_t *) r->connection)->capture;
 }
 
 
@@ -104,7 +101,7 @@ ngx_http_async_capture_header_filter(ngx_http_request_t *r)
 
     cap = ngx_http_async_capture_of(r);
 
-    if (cap == NULL) {
+    if (cap == NULL || cap->r != r) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -325,66 +322,114 @@ ngx_http_async_capture_field(async_response_t *res, ngx_str_t *name,
 }
 
 
+/* What nginx's postpone filter does, which gives all to the main request. */
+
 static ngx_int_t
 ngx_http_async_capture_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_int_t                  rc;
-    ngx_chain_t               *cl;
-    ngx_http_async_capture_t  *cap;
+    ngx_int_t                     rc;
+    ngx_http_async_capture_t     *cap;
+    ngx_http_postponed_request_t *pr;
 
     cap = ngx_http_async_capture_of(r);
 
-    if (cap == NULL) {
+    if (cap == NULL || r->subrequest_in_memory) {
         return ngx_http_next_body_filter(r, in);
     }
 
-    for (cl = in; cl; cl = cl->next) {
-        if (cl->buf->last_buf || cl->buf->last_in_chain) {
-            cap->last = 1;
+    if (cap->r == r) {
+        ngx_http_async_capture_last(cap, in);
+
+    } else if (r->background) {
+        ngx_http_async_capture_skip(in);
+        return NGX_OK;
+    }
+
+    if (r->connection->data != r) {
+        return in ? ngx_http_async_capture_postpone(r, in) : NGX_OK;
+    }
+
+    if (r->postponed == NULL) {
+        return ngx_http_async_capture_take(cap, r, in);
+    }
+
+    if (in && ngx_http_async_capture_postpone(r, in) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    do {
+        pr = r->postponed;
+        r->postponed = pr->next;
+
+        if (pr->request) {
+            r->connection->data = pr->request;
+
+            return ngx_http_post_request(pr->request, NULL);
         }
-    }
 
-    if (r->connection->data != r || r->postponed) {
-        /* behind what a subrequest of its own sends */
-        return ngx_http_next_body_filter(r, in);
-    }
+        rc = ngx_http_async_capture_take(cap, r, pr->out);
 
-    rc = ngx_http_async_capture_take(cap, in);
-
-    if (rc == NGX_ERROR) {
-        cap->out = NULL;
-    }
-
-    if (cap->out) {
-        r->buffered |= NGX_HTTP_ASYNC_CAPTURE_BUFFERED;
-        cap->blocked = 1;
-
-        ngx_http_async_aside_ready(cap->aside, 0);
-
-        return NGX_AGAIN;
-    }
-
-    r->buffered &= ~NGX_HTTP_ASYNC_CAPTURE_BUFFERED;
+    } while (r->postponed && rc != NGX_ERROR);
 
     return rc;
 }
 
 
+static void
+ngx_http_async_capture_last(ngx_http_async_capture_t *cap, ngx_chain_t *in)
+{
+    for ( /* void */ ; in; in = in->next) {
+        if (in->buf->last_buf || in->buf->last_in_chain) {
+            cap->last = 1;
+        }
+    }
+}
+
+
+/* Behind what others send, of which it is not the turn yet. */
+
 static ngx_int_t
-ngx_http_async_capture_take(ngx_http_async_capture_t *cap, ngx_chain_t *in)
+ngx_http_async_capture_postpone(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_http_postponed_request_t  *pr, **ppr;
+
+    for (ppr = &r->postponed; *ppr; ppr = &(*ppr)->next) {
+
+        if ((*ppr)->next == NULL && (*ppr)->request == NULL) {
+            return ngx_chain_add_copy(r->pool, &(*ppr)->out, in);
+        }
+    }
+
+    pr = ngx_pcalloc(r->pool, sizeof(ngx_http_postponed_request_t));
+    if (pr == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ppr = pr;
+
+    return ngx_chain_add_copy(r->pool, &pr->out, in);
+}
+
+
+static ngx_int_t
+ngx_http_async_capture_take(ngx_http_async_capture_t *cap,
+    ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_int_t     rc;
     ngx_chain_t  *cl;
 
+    rc = NGX_OK;
+
     if (cap->state != NGX_HTTP_ASYNC_CAPTURE_BODY || cap->res == NULL) {
 
-        ngx_http_async_capture_skip(in);
+        if (cap->state != NGX_HTTP_ASYNC_CAPTURE_WHOLE) {
+            rc = NGX_ERROR;
+        }
 
-        return (cap->state == NGX_HTTP_ASYNC_CAPTURE_WHOLE) ? NGX_OK
-                                                            : NGX_ERROR;
+        in = ngx_http_async_capture_skip(in);
     }
 
-    for (cl = in; cl; cl = cl->next) {
+    for (cl = in; cl && rc == NGX_OK; cl = cl->next) {
 
         if (ngx_buf_size(cl->buf) == 0) {
             continue;
@@ -393,35 +438,48 @@ ngx_http_async_capture_take(ngx_http_async_capture_t *cap, ngx_chain_t *in)
         rc = cap->streams ? ngx_http_async_capture_link(cap, cl->buf)
                           : ngx_http_async_capture_add(cap, cl->buf->pos,
                                              cl->buf->last - cl->buf->pos);
-        if (rc != NGX_OK) {
-            return rc;
-        }
     }
 
-    if (!cap->streams) {
+    if (!cap->streams || rc != NGX_OK) {
         ngx_http_async_capture_skip(in);
     }
 
-    if (cap->last) {
-        cap->state = NGX_HTTP_ASYNC_CAPTURE_WHOLE;
-    }
+    if (rc != NGX_OK) {
+        cap->out = NULL;
 
-    if (cap->last || cap->out) {
+        /* an error of any other would end the main request */
+        rc = (cap->r == r) ? NGX_ERROR : NGX_OK;
+
+    } else if (cap->last && cap->r == r && r->postponed == NULL) {
+        cap->state = NGX_HTTP_ASYNC_CAPTURE_WHOLE;
         (void) ngx_async_wake(&cap->waker, ASYNC_OK);
     }
 
-    return NGX_OK;
+    if (cap->out == NULL) {
+        r->buffered &= ~NGX_HTTP_ASYNC_CAPTURE_BUFFERED;
+        return rc;
+    }
+
+    (void) ngx_async_wake(&cap->waker, ASYNC_OK);
+
+    r->buffered |= NGX_HTTP_ASYNC_CAPTURE_BUFFERED;
+    cap->blocked = r;
+
+    ngx_http_async_aside_ready(cap->aside, 0);
+
+    return NGX_AGAIN;
 }
 
 
-static void
+static ngx_chain_t *
 ngx_http_async_capture_skip(ngx_chain_t *in)
 {
-    while (in) {
+    for ( /* void */ ; in; in = in->next) {
         in->buf->pos = in->buf->last;
         in->buf->file_pos = in->buf->file_last;
-        in = in->next;
     }
+
+    return NULL;
 }
 
 
@@ -486,75 +544,12 @@ ngx_http_async_capture_fail(ngx_http_async_capture_t *cap,
 }
 
 
-/*
- * What has come through all filters: of subrequests that others have made of
- * the captured one, and what has waited for those.
- */
+/* Nothing gets as far as here; this marks the connection. */
 
 ngx_chain_t *
 ngx_http_async_capture_chain(ngx_connection_t *c, ngx_chain_t *in, off_t limit)
 {
-    ngx_http_async_capture_t  *cap;
-
-    cap = ((ngx_http_async_aside_t *) c)->capture;
-
-    if (cap->res && cap->state == NGX_HTTP_ASYNC_CAPTURE_BODY) {
-        ngx_http_async_capture_keep(cap, in);
-    }
-
-    /* an error would end the main request */
-
-    ngx_http_async_capture_skip(in);
-
-    return NULL;
-}
-
-
-/* These are not held back, whoever reads: they are copied. */
-
-static void
-ngx_http_async_capture_keep(ngx_http_async_capture_t *cap, ngx_chain_t *in)
-{
-    size_t      size;
-    ngx_buf_t  *b;
-    ngx_int_t   rc;
-
-    for ( /* void */ ; in; in = in->next) {
-
-        if (!ngx_buf_in_memory(in->buf)) {
-            continue;
-        }
-
-        size = in->buf->last - in->buf->pos;
-
-        if (size == 0) {
-            continue;
-        }
-
-        if (cap->streams) {
-            b = ngx_create_temp_buf(cap->r->pool, size);
-
-            if (b) {
-                b->last = ngx_cpymem(b->last, in->buf->pos, size);
-                rc = ngx_http_async_capture_link(cap, b);
-
-            } else {
-                rc = ngx_http_async_capture_fail(cap,
-                                            NGX_HTTP_ASYNC_CAPTURE_NO_MEMORY);
-            }
-
-        } else {
-            rc = ngx_http_async_capture_add(cap, in->buf->pos, size);
-        }
-
-        if (rc != NGX_OK) {
-            return;
-        }
-    }
-
-    if (cap->out) {
-        (void) ngx_async_wake(&cap->waker, ASYNC_OK);
-    }
+    return ngx_http_async_capture_skip(in);
 }
 
 

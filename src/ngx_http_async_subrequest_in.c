@@ -371,11 +371,7 @@ ngx_http_async_subrequest_body(ngx_http_request_t *sr, async_fetch_t *fetch,
     ngx_http_request_body_t  *rb;
     char                      length[NGX_SIZE_T_LEN + 1];
 
-    sr->request_body = NULL;
-
-    if (fetch->body.data == NULL) {
-        return NGX_OK;
-    }
+    /* also where there is none: some read until they have one */
 
     rb = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
     if (rb == NULL) {
@@ -383,6 +379,12 @@ ngx_http_async_subrequest_body(ngx_http_request_t *sr, async_fetch_t *fetch,
     }
 
     rb->last_saved = 1;
+    sr->request_body = rb;
+
+    if (fetch->body.data == NULL) {
+        return NGX_OK;
+    }
+
 #if (nginx_version >= 1021002)
     rb->received = fetch->body.len;
 #endif
@@ -405,7 +407,6 @@ ngx_http_async_subrequest_body(ngx_http_request_t *sr, async_fetch_t *fetch,
         rb->buf = b;
     }
 
-    sr->request_body = rb;
     sr->headers_in.content_length_n = fetch->body.len;
 
     *ngx_sprintf((u_char *) length, "%uz", fetch->body.len) = '\0';
