@@ -42,5 +42,8 @@ void ngx_http_async_aside_handlers(ngx_http_async_aside_t *aside);
 ngx_chain_t *ngx_http_async_capture_chain(ngx_connection_t *c,
     ngx_chain_t *in, off_t limit);
 
+/* Has buffers be as if they were sent, which their owner waits for: NULL. */
+ngx_chain_t *ngx_http_async_capture_skip(ngx_chain_t *in);
+
 
 #endif /* _NGX_HTTP_ASYNC_ASIDE_H_INCLUDED_ */

@@ -134,7 +134,7 @@ ngx_http_async_capture_drop(ngx_http_async_capture_t *cap)
     ngx_http_request_t  *r;
 
     cap->res = NULL;
-    cap->out = NULL;
+    cap->out = ngx_http_async_capture_skip(cap->out);
     cap->waker.ticket = 0;
 
     r = cap->r;

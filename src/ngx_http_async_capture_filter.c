@@ -32,7 +32,6 @@ static ngx_int_t ngx_http_async_capture_postpone(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_async_capture_take(ngx_http_async_capture_t *cap,
     ngx_http_request_t *r, ngx_chain_t *in);
-static ngx_chain_t *ngx_http_async_capture_skip(ngx_chain_t *in);
 static ngx_int_t ngx_http_async_capture_add(ngx_http_async_capture_t *cap,
     u_char *p, size_t len);
 static ngx_int_t ngx_http_async_capture_link(ngx_http_async_capture_t *cap,
@@ -445,7 +444,7 @@ ngx_http_async_capture_take(ngx_http_async_capture_t *cap,
     }
 
     if (rc != NGX_OK) {
-        cap->out = NULL;
+        cap->out = ngx_http_async_capture_skip(cap->out);
 
         /* an error of any other would end the main request */
         rc = (cap->r == r) ? NGX_ERROR : NGX_OK;
@@ -471,7 +470,7 @@ ngx_http_async_capture_take(ngx_http_async_capture_t *cap,
 }
 
 
-static ngx_chain_t *
+ngx_chain_t *
 ngx_http_async_capture_skip(ngx_chain_t *in)
 {
     for ( /* void */ ; in; in = in->next) {
