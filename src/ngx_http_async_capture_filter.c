@@ -5,7 +5,8 @@
  * The filters that take the answers of captured subrequests, see
  * ngx_http_async_capture.h.  A module of its own, since it stands elsewhere in
  * the order of filters: behind nginx's copy filter, which has read files into
- * memory, before those that make the page for the client.
+ * memory, before those that make the page for the client.  The last of these
+ * that is of interest, nginx's postpone filter, is made up for here.
  */
 
 #include <ngx_http_async_capture.h>
