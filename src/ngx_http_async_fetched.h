@@ -14,10 +14,6 @@
 #include <ngx_async_handle.h>
 
 
-/* of a body that is held, where async_fetch_t has none */
-#define NGX_HTTP_ASYNC_FETCH_MAX  (1024 * 1024)
-
-
 typedef struct {
     async_str_t                 name;
     async_str_t                 value;

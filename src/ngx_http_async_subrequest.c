@@ -8,6 +8,8 @@
  */
 
 #include <ngx_http_async_capture.h>
+#include <ngx_http_async_client.h>
+#include <ngx_http_async_url.h>
 
 
 typedef struct {
@@ -27,8 +29,6 @@ static async_rc_t ngx_http_async_subrequest_check(async_t *co,
 static const char *ngx_http_async_subrequest_options(async_fetch_t *fetch);
 static async_rc_t ngx_http_async_subrequest_uri(async_t *co,
     ngx_http_async_subrequest_t *sub, const char *uri);
-static size_t ngx_http_async_subrequest_query(u_char *to,
-    const char *const *query, ngx_uint_t more);
 static async_rc_t ngx_http_async_subrequest_await(async_t *co,
     ngx_http_async_subrequest_t *sub);
 static void ngx_http_async_subrequest_start(void *data);
@@ -169,26 +169,30 @@ static async_rc_t
 ngx_http_async_subrequest_uri(async_t *co, ngx_http_async_subrequest_t *sub,
     const char *uri)
 {
-    u_char      *p;
     size_t       len;
     ngx_str_t    text;
-    ngx_uint_t   more, flags;
+    ngx_uint_t   flags;
+    ngx_pool_t  *pool;
+
+    pool = sub->req->r->pool;
 
     /* the fragment is not sent (RFC 9110, 7.1) */
     len = strcspn(uri, "#");
-    more = (ngx_strlchr((u_char *) uri, (u_char *) uri + len, '?') != NULL);
 
-    text.len = len + ngx_http_async_subrequest_query(NULL, sub->fetch.query,
-                                                     more);
+    text.len = len;
+    text.data = ngx_pnalloc(pool, len + 1);
 
-    text.data = ngx_pnalloc(sub->req->r->pool, text.len + 1);
-    if (text.data == NULL) {
-        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+    if (text.data) {
+        *ngx_cpymem(text.data, uri, len) = '\0';
     }
 
-    p = ngx_cpymem(text.data, uri, len);
-    (void) ngx_http_async_subrequest_query(p, sub->fetch.query, more);
-    text.data[text.len] = '\0';
+    if (text.data == NULL
+        || (sub->fetch.query
+            && ngx_http_async_url_query(pool, &text, sub->fetch.query)
+               != NGX_OK))
+    {
+        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+    }
 
     sub->res->url.data = (char *) text.data;
     sub->res->url.len = text.len;
@@ -209,56 +213,16 @@ ngx_http_async_subrequest_uri(async_t *co, ngx_http_async_subrequest_t *sub,
 }
 
 
-/* Writes the pairs, or, to NULL, only counts; more: behind others. */
-
-static size_t
-ngx_http_async_subrequest_query(u_char *to, const char *const *query,
-    ngx_uint_t more)
-{
-    u_char      *s;
-    size_t       n, len;
-    ngx_uint_t   i;
-
-    n = 0;
-
-    for ( /* void */ ; query && *query; query += 2) {
-
-        if (query[1] == NULL) {
-            continue;
-        }
-
-        for (i = 0; i < 2; i++) {
-
-            if (to) {
-                to[n] = i ? '=' : more ? '&' : '?';
-            }
-
-            n++;
-
-            s = (u_char *) query[i];
-            len = ngx_strlen(s);
-
-            if (to) {
-                (void) ngx_escape_uri(to + n, s, len,
-                                      NGX_ESCAPE_URI_COMPONENT);
-            }
-
-            n += len + 2 * ngx_escape_uri(NULL, s, len,
-                                          NGX_ESCAPE_URI_COMPONENT);
-        }
-
-        more = 1;
-    }
-
-    return n;
-}
-
-
 static async_rc_t
 ngx_http_async_subrequest_await(async_t *co, ngx_http_async_subrequest_t *sub)
 {
-    ngx_int_t                  rc;
-    ngx_http_async_capture_t  *cap;
+    ngx_int_t                      rc;
+    ngx_msec_t                     timeout;
+    ngx_resolver_t                *resolver;
+    ngx_http_async_capture_t      *cap;
+    ngx_http_async_client_conf_t  *conf;
+
+    conf = ngx_http_async_client(co, &resolver, &timeout);
 
     cap = ngx_pcalloc(sub->req->r->pool, sizeof(ngx_http_async_capture_t));
 
@@ -268,7 +232,7 @@ ngx_http_async_subrequest_await(async_t *co, ngx_http_async_subrequest_t *sub)
 
     cap->req = sub->req;
     cap->res = sub->res;
-    cap->max = sub->fetch.max ? sub->fetch.max : NGX_HTTP_ASYNC_FETCH_MAX;
+    cap->max = sub->fetch.max ? sub->fetch.max : conf->max_body;
     cap->streams = (sub->fetch.flags & ASYNC_FETCH_STREAM) ? 1 : 0;
     cap->waker = ngx_async_waker(co);
 
