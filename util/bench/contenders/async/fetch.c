@@ -1,6 +1,6 @@
 /*
- * Of w7: fetches of what async_param "url" says, whose JSON is parsed and
- * written again, or whose bodies are copied.
+ * Of w7: fetches of what async_param "url" says, and subrequests to "/backend",
+ * whose JSON is parsed and written again, or whose bodies are copied.
  */
 
 #include <string.h>
@@ -11,6 +11,7 @@
 
 
 typedef struct {
+    async_req_t       *req;
     const char        *url;
     async_response_t  *res;
     json_t            *json;
@@ -40,12 +41,25 @@ fetch_json(async_t *co, void *arg)
 
 
 static async_rc_t
+capture_json(async_t *co, void *arg)
+{
+    fetch_t  *f = arg;
+
+    ASYNC_TRY(await_subrequest(co, f->req, "/backend", NULL, &f->res));
+    ASYNC_TRY(async_raise_for_status(co, f->res));
+
+    return async_response_json(co, f->res, &f->json);
+}
+
+
+static async_rc_t
 await_three(async_t *co, async_req_t *req, async_fn_pt fn, fetch_t *f)
 {
     int           i;
     async_work_t  work[THREE];
 
     for (i = 0; i < THREE; i++) {
+        f[i].req = req;
         f[i].url = async_param(req, "url").data;
         work[i].fn = fn;
         work[i].arg = &f[i];
@@ -111,4 +125,25 @@ ASYNC_HANDLER(fetch_three_raw)
     }
 
     return async_bytes(req, 200, "application/json", all, n);
+}
+
+
+ASYNC_HANDLER(capture_one)
+{
+    fetch_t  f = { .req = req };
+
+    ASYNC_TRY(capture_json(co, &f));
+
+    return async_json(req, 200, json_incref(f.json));
+}
+
+
+ASYNC_HANDLER(capture_three)
+{
+    fetch_t  f[THREE];
+
+    ASYNC_TRY(await_three(co, req, capture_json, f));
+
+    return async_json_pack(req, 200, "[O,O,O]",
+                           f[0].json, f[1].json, f[2].json);
 }
