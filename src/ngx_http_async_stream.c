@@ -38,6 +38,7 @@ struct ngx_http_async_stream_s {
 static ngx_http_async_stream_t *ngx_http_async_stream_get(async_req_t *req);
 static async_rc_t ngx_http_async_stream_begin(async_t *co, async_req_t *req);
 static void ngx_http_async_stream_start(void *data);
+static void ngx_http_async_stream_discard(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_stream_piece(async_t *co,
     ngx_http_async_stream_t *s, u_char *p, size_t len);
 static void ngx_http_async_stream_output(void *data);
@@ -257,7 +258,34 @@ ngx_http_async_stream_start(void *data)
         s->rc = NGX_ERROR;
     }
 
-    if (req->result == NULL && !r->discard_body) {
+    if (req->result == NULL) {
+
+        if (r->discard_body) {
+            r->read_event_handler = ngx_http_async_stream_discard;
+
+        } else {
+            ngx_http_async_watch_client(req);
+        }
+    }
+}
+
+
+/*
+ * nginx's handler gives its reference back at the end of the body or of the
+ * connection, and would do so again at every later event.  The task has
+ * another one, so the request is still there.
+ */
+
+static void
+ngx_http_async_stream_discard(ngx_http_request_t *r)
+{
+    async_req_t  *req;
+
+    req = ngx_http_get_module_ctx(r, ngx_http_async_module);
+
+    ngx_http_discarded_request_body_handler(r);
+
+    if (!r->discard_body) {
         ngx_http_async_watch_client(req);
     }
 }

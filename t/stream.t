@@ -75,6 +75,29 @@ like $n->log, qr/<send -1 after 4: 5 bytes are more than the 0 that are left of 
     '... is refused';
 
 {
+    # TLS and TCP end one after another, while a body is dropped that nobody reads
+    my $m = NginxAsync->new(conf => { server => $routes, http => <<'EOF_CONF' })->start;
+    async_app $TEST_NGINX_APPS/stream.so;
+    server {
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1 ssl;
+        ssl_certificate $TEST_NGINX_SERVER_ROOT/tls.crt;
+        ssl_certificate_key $TEST_NGINX_SERVER_ROOT/tls.key;
+        location / { async_handler stream:pieces; }
+    }
+EOF_CONF
+    my $c = $m->connect(port => $m->port(1), tls => 1);
+    $c->send("POST /pieces?wait=100&n=40&ms=1000 HTTP/1.1\r\nHost: x\r\n"
+        . "Transfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n");
+    $c->read_until(qr/abc/);
+    $c->socket->stop_SSL(SSL_no_shutdown => 0, SSL_fast_shutdown => 1);
+    select undef, undef, undef, 0.1;
+    $c->close;
+    select undef, undef, undef, 0.1;
+    is $m->get('/hello')->body, "hello\n", 'a client that leaves in the middle of its body, and the answer';
+    ok $m->stop, '... leaves nothing behind';
+}
+
+{
     my $c = $n->connect;
     is $c->send_request('HEAD', '/pieces?n=9&size=1000000')->response(head => 1)->body, '', 'HEAD has no body';
     ok says($n, 'send -4 after 0: this response has no body'), '... the handler is told';

@@ -20,12 +20,12 @@ fill(char *p, size_t len, int64_t offset)
 }
 
 
-/* /pieces?n=&size=&ms=&length=&fail=&type=  n pieces of size bytes */
+/* /pieces?n=&size=&ms=&length=&fail=&type=&wait=  n pieces of size bytes */
 
 ASYNC_HANDLER(pieces)
 {
     char        *p;
-    int64_t      n, size, ms, length, fail;
+    int64_t      n, size, ms, length, fail, wait;
     async_rc_t   rc;
     async_str_t  type;
 
@@ -34,6 +34,12 @@ ASYNC_HANDLER(pieces)
     (void) async_query_int_or(req, "ms", &ms, 0);
     (void) async_query_int_or(req, "length", &length, -1);
     (void) async_query_int_or(req, "fail", &fail, -1);
+
+    (void) async_query_int_or(req, "wait", &wait, 0);
+
+    if (wait) {
+        ASYNC_TRY(await_sleep(co, wait));
+    }
 
     type = async_query(req, "type");
 
