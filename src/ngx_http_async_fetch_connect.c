@@ -206,8 +206,9 @@ ngx_http_async_fetch_tunnel(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 static async_rc_t
 ngx_http_async_fetch_balanced(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 {
-    ngx_int_t   got;
-    async_rc_t  rc;
+    ngx_int_t       got;
+    async_rc_t      rc;
+    ngx_msec_int_t  left;
 
     for (rc = ASYNC_OK; /* void */ ; /* void */ ) {
 
@@ -235,12 +236,11 @@ ngx_http_async_fetch_balanced(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 
         ngx_http_async_fetch_leave(t, f, rc, 0);
 
-        /* the next one would be late, and be blamed for that */
+        /* without time the next one would be late, and be blamed for that */
 
-        if (rc == ASYNC_CANCELLED || t->reason != NGX_ASYNC_KEEP
-            || (f->until
-                && (ngx_msec_int_t) (f->until - ngx_current_msec) <= 0))
-        {
+        left = f->until ? (ngx_msec_int_t) (f->until - ngx_current_msec) : 1;
+
+        if (rc == ASYNC_CANCELLED || t->reason != NGX_ASYNC_KEEP || left <= 0) {
             break;
         }
     }
