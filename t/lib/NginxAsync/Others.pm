@@ -47,7 +47,7 @@ my ($dir, %full);
 END {
     if ($$ == $parent) {
         my $status = $?;
-        kill TERM => $_ for @servers;
+        kill TERM => -$_ for @servers;
         waitpid $_, 0 for @servers;
         $? = $status;
     }
@@ -114,13 +114,17 @@ sub server {
         }
     }
 
-    push @servers, $pid;
+    adopt($pid);
 
     return $o{listen} ? undef : $listen->sockhost . ':' . $listen->sockport;
 }
 
 
+sub adopt { setpgrp $_[0], $_[0]; push @servers, $_[0] }
+
+# In a group of its own, with those that it forks.
 sub be_a_server {
+    setpgrp 0, 0;
     $SIG{TERM} = 'DEFAULT';
     $SIG{CHLD} = 'IGNORE';
     $SIG{PIPE} = 'IGNORE';
@@ -229,13 +233,14 @@ sub python {
     my $pid = fork // die "fork: $!";
 
     if ($pid == 0) {
+        setpgrp 0, 0;
         open STDOUT, '>', '/dev/null';
         open STDERR, '>', '/dev/null';
         exec 'python3', '-m', 'http.server', '-b', '127.0.0.1', '-d', $folder, $port
             or POSIX::_exit(1);
     }
 
-    push @servers, $pid;
+    adopt($pid);
 
     for (1 .. 300) {
         return "127.0.0.1:$port" if IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port");
@@ -300,7 +305,7 @@ sub dns {
     my $pid = fork // die "fork: $!";
 
     if ($pid) {
-        push @servers, $pid;
+        adopt($pid);
         return '127.0.0.1:' . $udp->sockport;
     }
 
