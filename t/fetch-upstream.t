@@ -58,7 +58,8 @@ my $http = join '', "async_fetch_ssl_trusted_certificate $cert.crt;\n",
 my $server = <<'EOF_CONF' . join '', map { "location = /by/$_ { proxy_pass http://$_/; }\n" } qw(kept many mixed);
     proxy_http_version 1.1;
     proxy_set_header Connection "";
-    location = /by/tls { proxy_pass https://mixed/; }
+    # nginx does not free the session that it has for a server
+    location = /by/tls { proxy_pass https://mixed/; proxy_ssl_session_reuse off; }
     location = /free { async_handler fetch:fetch; async_fetch_ssl_verify off; }
     location = /short { async_handler fetch:fetch; async_timeout 300ms; }
 EOF_CONF
