@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::UNIX;
 use Test::More;
 
 use NginxAsync;
@@ -32,7 +33,9 @@ sub redis {
             '--unixsocket', $sock, '--unixsocketperm', '777';
     }
 
-    NginxAsync::Server::wait_until(20, sub { -S $sock }) or die "no Redis, see $dir/log";
+    # it is there before it listens
+    NginxAsync::Server::wait_until(20, sub { IO::Socket::UNIX->new(Peer => $sock) })
+        or die "no Redis, see $dir/log";
     return;
 }
 
