@@ -21,7 +21,9 @@ struct ngx_http_async_balancer_s {
 
 
 static void ngx_http_async_balancer_init(void *data);
-static void ngx_http_async_balancer_request(ngx_http_async_balancer_t *b);
+static ngx_int_t ngx_http_async_balancer_copy(ngx_http_async_balancer_t *b,
+    async_req_t *req);
+static ngx_int_t ngx_http_async_balancer_request(ngx_http_async_balancer_t *b);
 static void ngx_http_async_balancer_get(void *data);
 static void ngx_http_async_balancer_put(void *data);
 
@@ -98,37 +100,20 @@ ngx_http_async_balancer_init(void *data)
 {
     ngx_http_async_balancer_t  *b = data;
 
-    size_t                      size;
-    async_req_t                *req;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_int_t     rc;
+    async_req_t  *req;
 
     req = ngx_http_async_req_of(b->task);
 
-    if (req) {
-        b->r = *req->r;
+    rc = req ? ngx_http_async_balancer_copy(b, req)
+             : ngx_http_async_balancer_request(b);
 
-    } else {
-        ngx_http_async_balancer_request(b);
-    }
-
-    cmcf = ngx_http_get_module_main_conf(&b->r, ngx_http_core_module);
-
-    /* what is evaluated for it is of this pool */
-
-    size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
-
-    b->r.variables = ngx_pcalloc(b->pool, size);
-
-    if (b->r.variables == NULL) {
+    if (rc != NGX_OK) {
         return;
     }
 
     b->r.pool = b->pool;
     b->r.upstream = &b->u;
-
-    if (req == NULL || req->r == req->r->main) {
-        b->r.main = &b->r;
-    }
 
     b->u.conf = &ngx_http_async_balancer_conf;
     b->u.peer.log = ngx_cycle->log;
@@ -144,12 +129,49 @@ ngx_http_async_balancer_init(void *data)
 }
 
 
+/*
+ * What "hash" and the like evaluate is of this pool: the request sees neither
+ * the values nor the contexts of modules that are made for it.
+ */
+
+static ngx_int_t
+ngx_http_async_balancer_copy(ngx_http_async_balancer_t *b, async_req_t *req)
+{
+    size_t                      variables, ctx;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    b->r = *req->r;
+
+    if (req->r == req->r->main) {
+        b->r.main = &b->r;
+    }
+
+    cmcf = ngx_http_get_module_main_conf(&b->r, ngx_http_core_module);
+
+    variables = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
+    ctx = ngx_http_max_module * sizeof(void *);
+
+    b->r.variables = ngx_palloc(b->pool, variables);
+    b->r.ctx = ngx_palloc(b->pool, ctx);
+
+    if (b->r.variables == NULL || b->r.ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(b->r.variables, req->r->variables, variables);
+    ngx_memcpy(b->r.ctx, req->r->ctx, ctx);
+
+    return NGX_OK;
+}
+
+
 /* For "hash" and the like: without a client, as one of this machine. */
 
-static void
+static ngx_int_t
 ngx_http_async_balancer_request(ngx_http_async_balancer_t *b)
 {
     ngx_http_conf_ctx_t        *ctx;
+    ngx_http_core_main_conf_t  *cmcf;
     static struct sockaddr_in   local;
 
     ctx = ngx_http_async_client_http();
@@ -186,7 +208,15 @@ ngx_http_async_balancer_request(ngx_http_async_balancer_t *b)
     ngx_str_set(&b->r.uri, "/");
     ngx_str_set(&b->r.unparsed_uri, "/");
 
+    b->r.main = &b->r;
+
+    cmcf = ngx_http_get_module_main_conf(&b->r, ngx_http_core_module);
+
+    b->r.variables = ngx_pcalloc(b->pool, cmcf->variables.nelts
+                                          * sizeof(ngx_http_variable_value_t));
     b->r.ctx = ngx_pcalloc(b->pool, sizeof(void *) * ngx_http_max_module);
+
+    return (b->r.variables && b->r.ctx) ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -7,6 +7,7 @@ use warnings;
 
 use lib 't/lib';
 use JSON::PP;
+use MIME::Base64 ();
 use Test::More;
 use NginxAsync;
 use NginxAsync::Others qw(fetcher ask several server mirror answers head_of tls cert refusing
@@ -41,6 +42,8 @@ my %up = (
     slow => "server $crowded; server $a;",
     least => "least_conn; server $a; server $b;",
     hashed => "hash \$arg_x consistent; server $a; server $b; server $c;",
+    held => "hash \$which consistent; server $a; server $b; server $c;",
+    user => "hash \$uid_got consistent; server $a; server $b; server $c;",
     address => "ip_hash; server $a; server $b; server $c;",
     lots => "random two least_conn; server $a; server $b; server $c;",
     zone => "zone z 64k; server $a; server $b;",
@@ -60,6 +63,8 @@ my $server = <<'EOF_CONF' . join '', map { "location = /by/$_ { proxy_pass http:
     proxy_set_header Connection "";
     # nginx does not free the session that it has for a server
     location = /by/tls { proxy_pass https://mixed/; proxy_ssl_session_reuse off; }
+    location = /held { set $which $arg_x; async_handler fetch:fetch; }
+    location = /user { userid on; userid_name who; async_handler fetch:fetch; }
     location = /free { async_handler fetch:fetch; async_fetch_ssl_verify off; }
     location = /short { async_handler fetch:fetch; async_timeout 300ms; }
 EOF_CONF
@@ -95,6 +100,17 @@ like whom(5, 'address'), qr/^(.)\1{4}$/, 'ip_hash';
         $seen{substr $h, 0, 1} = 1;
     }
     cmp_ok scalar(keys %seen), '>', 1, '... not always the same';
+}
+
+like join(',', map { whom(3, 'held', path => "/held?x=$_") } 1 .. 9), qr/^(?:(.)\g{-1}\g{-1},?){9}$/,
+    '... of a variable that its location has set';
+
+{
+    # nginx looks at the context again when it answers
+    my @uid = (Cookie => 'who=' . MIME::Base64::encode_base64(pack('N4', 1 .. 4), ''));
+    my @r = map { $n->post('/user', encode_json({ url => 'http://user/' }),
+        headers => ['Content-Type', 'application/json', @uid]) } 1 .. 3;
+    is_deeply [map { $_->header('Set-Cookie') } @r], [(undef) x 3], '... of one with a context of its request';
 }
 
 {
