@@ -173,6 +173,8 @@ ngx_http_async_fetch_begin(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
 
     rc = ngx_http_async_fetch_parse(t, f, &f->url, url);
 
+    f->named = f->url.host;
+
     if (rc == ASYNC_OK && f->fetch.query
         && ngx_http_async_url_query(f->pool, &f->url.target, f->fetch.query)
            != NGX_OK)

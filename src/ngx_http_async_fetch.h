@@ -31,6 +31,9 @@ typedef struct {
     ngx_http_async_client_conf_t   *conf;
     ngx_resolver_t                 *resolver;
 
+    /* the host that fetch.tls_name is for */
+    ngx_str_t                       named;
+
     /* of this hop, which redirects change */
     const char                     *method;
     ngx_http_async_url_t            url;

@@ -24,6 +24,7 @@ static void ngx_http_async_fetch_set_aside(ngx_http_async_fetch_t *f,
 static void ngx_http_async_fetch_aside(ngx_event_t *ev);
 static async_rc_t ngx_http_async_fetch_tls(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f);
+static const char *ngx_http_async_fetch_tls_name(ngx_http_async_fetch_t *f);
 static async_rc_t ngx_http_async_fetch_key(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f, ngx_str_t *peer);
 static void ngx_http_async_fetch_leave(ngx_async_task_t *t,
@@ -341,11 +342,14 @@ ngx_http_async_fetch_tls(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 {
 #if (NGX_SSL)
 
-    ngx_str_t  name;
+    ngx_str_t    name;
+    const char  *given;
 
-    if (f->fetch.tls_name) {
-        name.data = (u_char *) f->fetch.tls_name;
-        name.len = ngx_strlen(f->fetch.tls_name);
+    given = ngx_http_async_fetch_tls_name(f);
+
+    if (given) {
+        name.data = (u_char *) given;
+        name.len = ngx_strlen(given);
 
     } else {
         name = f->url.host;
@@ -365,6 +369,17 @@ ngx_http_async_fetch_tls(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 }
 
 
+/* The one that is given, but not where a redirect leads to another host. */
+
+static const char *
+ngx_http_async_fetch_tls_name(ngx_http_async_fetch_t *f)
+{
+    return (f->url.host.len == f->named.len
+            && ngx_memcmp(f->url.host.data, f->named.data, f->named.len) == 0)
+           ? f->fetch.tls_name : NULL;
+}
+
+
 /*
  * Whoever has the same key trusts in the same way, finds the same by a name,
  * and goes the same way.
@@ -380,6 +395,7 @@ ngx_http_async_fetch_key(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     ngx_str_t    name, none = ngx_null_string;
     ngx_uint_t   i, plain;
     const void  *of[3];
+    const char  *given;
     ngx_str_t   *part[5];
 
     of[0] = f->conf->rules;
@@ -402,7 +418,9 @@ ngx_http_async_fetch_key(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     number[0] = plain ? 0 : f->url.port;
     number[1] = f->proxy.port;
 
-    name.data = (u_char *) (f->fetch.tls_name ? f->fetch.tls_name : "");
+    given = ngx_http_async_fetch_tls_name(f);
+
+    name.data = (u_char *) (given ? given : "");
     name.len = ngx_strlen(name.data);
 
     part[0] = plain ? &none : &f->url.host;

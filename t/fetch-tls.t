@@ -90,6 +90,14 @@ is get($www, tls_name => 'x.example'),
     like get("https://$to/", tls_name => '127.0.0.2'), qr/is not one of "127.0.0.2"$/, '... nor for others';
 }
 
+{
+    my ($to) = server(tls(\&mirror, $wild)) =~ /:(\d+)/;
+    my $from = server(tls(sub { my ($c) = @_; head_of($c);
+        print $c "HTTP/1.1 302 X\r\nLocation: https://a.wild.example:$to/x\r\nContent-Length: 0\r\n\r\n" }, $name));
+    like get("https://$from/", tls_name => 'www.example', redirects => 1), qr{^GET /x },
+        'tls_name is not for the host that a redirect leads to';
+}
+
 # ---- trust
 
 {
