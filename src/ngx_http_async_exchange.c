@@ -118,6 +118,12 @@ ngx_http_async_exchange_hear(ngx_async_task_t *t, ngx_http_async_exchange_t *x,
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
+    /* what has been taken of it, interim responses, has left no room perhaps */
+
+    rd->buf.start = rd->data;
+    rd->buf.pos = rd->data;
+    rd->buf.last = rd->data;
+
     /* a send that has failed may be ahead of the loop, which tells nginx */
     x->conn.connection->read->available = -1;
 

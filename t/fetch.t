@@ -216,6 +216,16 @@ for (['too short', length => 6000], ['too long', length => 4500]) {
     });
     $r = ask($n, { url => $large, big => 20_000_000 });
     is_deeply [@$r{qw(status body)}], [413, 'no'], 'an answer before all is sent';
+    my $hints = 'http://' . server(sub {
+        my ($c) = @_;
+        head_of($c);
+        print $c "HTTP/1.1 103 Hints\r\nLink: ", 'x' x (16_384 - 30), "\r\n\r\n";
+        pause(0.3);
+        print $c "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno";
+        pause(2);
+    });
+    $r = ask($n, { url => $hints, big => 20_000_000 });
+    is_deeply [@$r{qw(status body)}], [413, 'no'], '... behind one of status 1xx that fills the buffer';
 }
 
 # ---- in pieces
