@@ -386,8 +386,13 @@ ngx_http_async_subrequest_read(async_t *co, async_response_t *res, void *buf,
 
         rc = ngx_async_wait(co, NGX_ASYNC_FOREVER);
 
-        if (rc != ASYNC_OK) {
+        if (rc != ASYNC_OK && rc != ASYNC_CLOSED) {
             return rc;
+        }
+
+        if (res->read == NULL) {
+            return ngx_async_set_error(co, ASYNC_CLOSED, "another task has "
+                                       "closed the response");
         }
     }
 }
@@ -436,7 +441,16 @@ ngx_http_async_subrequest_resume(void *data)
 static void
 ngx_http_async_subrequest_gone(async_response_t *res)
 {
-    ngx_async_on_loop(ngx_http_async_subrequest_drop, res->source);
+    ngx_http_async_capture_t  *cap;
+
+    cap = res->source;
+
+    if (res->reads) {
+        /* by another task, which would wait for ever */
+        (void) ngx_async_wake(&cap->waker, ASYNC_CLOSED);
+    }
+
+    ngx_async_on_loop(ngx_http_async_subrequest_drop, cap);
 }
 
 

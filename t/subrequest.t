@@ -286,6 +286,9 @@ for my $uri ('/big10.txt', '/threads', '/to/big10.txt', '/cached/big10.txt', '/p
     is_idle($n, '... nothing is left');
 }
 
+is json($n->get("/shared?uri=$_"))->{rc}, CLOSED, "closed while a child reads: $_"
+    for '/pieces?n=1000%26ms=1000', '/to/pieces?n=1000%26ms=1000';
+
 {
     my $since = $n->mark;
     $n->get('/pass?uri=/to/pieces?n=3%26fail=2');

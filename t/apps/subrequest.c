@@ -428,6 +428,46 @@ ASYNC_HANDLER(cut)
 }
 
 
+/* ?uri=: a child reads it in pieces, until its parent closes it */
+
+static async_rc_t
+reads(async_t *co, void *arg)
+{
+    char    buf[10000];
+    size_t  n;
+
+    do {
+        ASYNC_TRY(await_response_read(co, arg, buf, sizeof(buf), &n));
+    } while (n);
+
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(shared)
+{
+    async_rc_t         rc;
+    async_fetch_t      fetch = { .flags = ASYNC_FETCH_STREAM };
+    async_child_t     *child;
+    async_response_t  *res;
+
+    ASYNC_TRY(await_subrequest(co, req, async_query(req, "uri").data, &fetch,
+                               &res));
+
+    child = async_spawn(co, reads, res);
+
+    ASYNC_TRY(await_sleep(co, 50));
+
+    async_response_close(co, res);
+
+    ASYNC_DEADLINE(co, 1000);
+
+    rc = await_join(co, child);
+
+    return async_json_pack(req, 200, "{s:i}", "rc", rc);
+}
+
+
 /* three at once, that end in reverse */
 
 typedef struct {

@@ -38,7 +38,7 @@ my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
 
 my $locations = join '', map { "    location = /$_ { async_handler subrequest:$_; }\n" }
-    qw(ask copy block mirror nap pieces pass cut three unwanted deep many defers after storm);
+    qw(ask copy block mirror nap pieces pass cut shared three unwanted deep many defers after storm);
 
 $locations .= <<'EOF_CONF';
     root $TEST_NGINX_SERVER_ROOT/html;
