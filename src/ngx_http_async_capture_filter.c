@@ -17,6 +17,7 @@
 #define NGX_HTTP_ASYNC_CAPTURE_BUFFERED  NGX_HTTP_SSI_BUFFERED
 
 
+static ngx_int_t ngx_http_async_capture_phase(ngx_http_request_t *r);
 static ngx_int_t ngx_http_async_capture_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_async_capture_header(ngx_http_async_capture_t *cap);
 static ngx_int_t ngx_http_async_capture_fields(ngx_http_request_t *r,
@@ -91,6 +92,31 @@ ngx_http_async_capture_of(ngx_http_request_t *r)
     }
 
     return ((ngx_http_async_aside_t *) r->connection)->capture;
+}
+
+
+/* Before the content, also that of a redirect. */
+
+static ngx_int_t
+ngx_http_async_capture_phase(ngx_http_request_t *r)
+{
+    ngx_http_async_capture_t  *cap;
+
+    cap = ngx_http_async_capture_of(r);
+
+    if (cap == NULL || cap->r != r) {
+        return NGX_DECLINED;
+    }
+
+    if (cap->res == NULL) {
+        /* it has been delayed, say, for longer than it is waited for */
+        return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    }
+
+    /* an error may have led here */
+    ngx_http_async_aside_handlers(cap->aside);
+
+    return NGX_DECLINED;
 }
 
 
@@ -556,6 +582,18 @@ ngx_http_async_capture_chain(ngx_connection_t *c, ngx_chain_t *in, off_t limit)
 static ngx_int_t
 ngx_http_async_capture_init(ngx_conf_t *cf)
 {
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_async_capture_phase;
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_async_capture_header_filter;
 

@@ -237,6 +237,11 @@ for my $uri ('/nap?ms=60000&tag=up', '/to/nap?ms=60000&tag=up', '/block?ms=300',
 
 ok says($n, 'nap up -3'), 'the handler has been cancelled';
 
+for my $uri ('/delayed-proxy', '/delayed-page') {
+    is asks($uri, timeout => 10)->{rc}, TIMEOUT, "timeout of $uri" for 1 .. 2;
+    is_idle($n, '... which begins when nobody waits for it');
+}
+
 {
     my $since = $n->mark;
     $n->get('/short?uri=/nap?ms=60000%26tag=s');

@@ -81,6 +81,8 @@ $locations .= <<'EOF_CONF';
     location = /delayed2  { limit_req zone=often burst=99; rewrite ^ /nap break; async_handler subrequest:nap; }
     location = /deep-nap  { rewrite ^ /copy?uri=/copy?uri=/nap?ms=60000; }
     location = /unwanted-nap { rewrite ^ /copy?uri=/to/copy?uri=/to/nap?ms=60000; }
+    location = /delayed-proxy { limit_req zone=held burst=99; proxy_pass http://back/nap?ms=60000; }
+    location = /delayed-page  { limit_req zone=held burst=99; error_page 404 = /nap?ms=60000; try_files /no =404; }
     location = /slow-start { proxy_pass http://back/nap?ms=300; proxy_ignore_client_abort on; }
 
     location = /threads   { aio threads; sendfile on; try_files /big10.txt =404; }
@@ -111,6 +113,7 @@ my $http = <<"EOF_CONF";
     log_format sub '\$uri \$status \$x';
     log_format back '\$remote_port \$uri';
     limit_req_zone \$uri zone=delayed:1m rate=5r/s;
+    limit_req_zone \$uri zone=held:1m rate=5r/s;
     limit_req_zone \$uri zone=often:1m rate=500r/s;
     proxy_cache_path \$TEST_NGINX_SERVER_ROOT/cache keys_zone=one:1m;
 
