@@ -507,6 +507,7 @@ ngx_http_async_fetch_leave(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
 
     } else if (keep && !f->url.tls && conn->connection) {
         peer->connection = conn->connection;
+        peer->connection->log_error = peer->log_error;
         peer->connection->requests++;
         conn->connection = NULL;
     }

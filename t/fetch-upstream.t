@@ -11,7 +11,7 @@ use MIME::Base64 ();
 use Test::More;
 use NginxAsync;
 use NginxAsync::Others qw(fetcher ask several server mirror answers head_of tls cert refusing
-    crowded pause %CAUSE);
+    crowded pause rst %CAUSE);
 
 my $true = JSON::PP::true;
 
@@ -25,6 +25,8 @@ my %letter = ($a => 'a', $b => 'b', $c => 'c', $s => 's', $t => 't');
 
 my $closes = server(sub { my ($c) = @_; head_of($c); close $c });
 my $plain = server(answers("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+my $resets = server(sub { my ($c) = @_; head_of($c);
+    print $c "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"; head_of($c); rst($c) });
 my $crowded = crowded();
 my ($dead, $dead2) = (refusing(), refusing());
 
@@ -53,12 +55,13 @@ my %up = (
     secure => "server $s; server $t;",
     mixed => "server $s; keepalive 4;",
     half => "server $plain; server $s;",
+    resets => "server $resets max_fails=0; keepalive 4;",
     unix => 'server unix:$TEST_NGINX_SERVER_ROOT/up;',
 );
 
 my $http = join '', "async_fetch_ssl_trusted_certificate $cert.crt;\n",
     map { "upstream $_ { $up{$_} }\n" } sort keys %up;
-my $server = <<'EOF_CONF' . join '', map { "location = /by/$_ { proxy_pass http://$_/; }\n" } qw(kept many mixed);
+my $server = <<'EOF_CONF' . join '', map { "location = /by/$_ { proxy_pass http://$_/; }\n" } qw(kept many mixed resets);
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     # nginx does not free the session that it has for a server
@@ -192,6 +195,13 @@ sub conn { my ($r) = @_; return [(split ' ', ref $r eq 'HASH' ? $r->{body} // $r
     my %seen;
     $seen{conn(of('twice'))->[0]}++ for 1 .. 6;
     is_deeply [sort values %seen], [2, 2, 2], 'keepalive_requests';
+}
+
+{
+    is of('resets')->{body}, 'ok', 'one that is kept, and reset';
+    my $since = $n->mark;
+    is $n->get('/by/resets')->body, 'ok', '... while proxy_pass uses it';
+    like $n->log($since), qr/\[error\].*recv\(\) failed \(104/, '... is told as an error, as ever';
 }
 
 is_deeply [map { conn($n->get('/by/many'))->[1] > 0 ? who('many') =~ /[abc]/ : 0 } 1 .. 20], [(1) x 20],
