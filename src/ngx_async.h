@@ -926,7 +926,8 @@ ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
  * conditions; nginx variables of its own; what its location answers, before
  * gzip and SSI.  One that nobody waits for any more is ended if a handler or a
  * proxy serves it, otherwise it ends by itself and its answer is dropped.  It
- * takes memory of the request until that ends.
+ * takes memory of the request until that ends.  A request may have a hundred at
+ * once.
  *
  * The response is borrowed, memory of the task (see async_task_alloc()).
  */

@@ -14,6 +14,14 @@
 #include <ngx_http_async_aside.h>
 
 
+/*
+ * Of a main request, at once.  Each may block that twice, by threads of aio and
+ * of aio_write, or while it waits for the lock of a cache, and nginx counts in
+ * eight bits: when these are zero again it frees a request that is in use.
+ */
+#define NGX_HTTP_ASYNC_CAPTURE_MAX  100
+
+
 static ngx_int_t ngx_http_async_capture_post(ngx_http_request_t *r,
     void *data, ngx_int_t rc);
 static void ngx_http_async_capture_leave(ngx_http_async_capture_t *cap);
@@ -35,6 +43,12 @@ ngx_http_async_capture(ngx_http_async_capture_t *cap, ngx_str_t *uri,
 
     if (r->main->connection->error) {
         return NGX_DECLINED;
+    }
+
+    cap->running = ngx_http_async_subrequests(cap->req);
+
+    if (*cap->running == NGX_HTTP_ASYNC_CAPTURE_MAX) {
+        return NGX_BUSY;
     }
 
     cap->aside = ngx_http_async_aside(r, cap);
@@ -67,6 +81,7 @@ ngx_http_async_capture(ngx_http_async_capture_t *cap, ngx_str_t *uri,
     }
 
     cap->r = sr;
+    (*cap->running)++;
 
     sr->connection = &cap->aside->connection;
     sr->connection->data = sr;
@@ -251,6 +266,7 @@ ngx_http_async_capture_ended(ngx_http_async_capture_t *cap)
 
     r = cap->r;
     cap->over = 1;
+    (*cap->running)--;
 
     if (cap->state == NGX_HTTP_ASYNC_CAPTURE_BODY
         && (cap->last

@@ -40,6 +40,7 @@ struct ngx_http_async_capture_s {
     ngx_http_request_t           *r;          /* the subrequest */
     async_req_t                  *req;        /* whose handler made it */
     ngx_http_async_aside_t       *aside;
+    ngx_uint_t                   *running;    /* of the main request */
     ngx_http_async_capture_e      state;
 
     /* where it goes, and whom it wakes; NULL: nobody wants it any more */
@@ -65,7 +66,8 @@ extern ngx_module_t  ngx_http_async_capture_module;
 /*
  * Makes a subrequest, on the loop's stack: "cap" has req, res, waker, max and
  * streams.  It runs when nginx runs what is posted.  NGX_DECLINED: the request
- * of the handler is about to end, there is nothing to be woken by.
+ * of the handler is about to end, there is nothing to be woken by.  NGX_BUSY:
+ * as many run as may.
  */
 ngx_int_t ngx_http_async_capture(ngx_http_async_capture_t *cap,
     ngx_str_t *uri, ngx_str_t *args);

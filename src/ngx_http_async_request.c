@@ -26,6 +26,7 @@ struct ngx_http_async_main_s {
     ngx_http_cleanup_t          cleanup;
     ngx_http_request_t         *r;
     ngx_queue_t                 suspended;    /* of async_req_t */
+    ngx_uint_t                  subrequests;  /* ngx_http_async_capture.c */
     unsigned                    terminated:1;
 };
 
@@ -259,6 +260,13 @@ ngx_http_async_stop(ngx_http_request_t *r)
 }
 
 
+ngx_uint_t *
+ngx_http_async_subrequests(async_req_t *req)
+{
+    return &req->main->subrequests;
+}
+
+
 ngx_int_t
 ngx_http_async_last_cleanup(async_req_t *req, ngx_http_cleanup_t *cln)
 {
@@ -338,6 +346,7 @@ ngx_http_async_get_main(ngx_http_request_t *r)
     }
 
     main->r = r->main;
+    main->subrequests = 0;
     main->terminated = 0;
     ngx_queue_init(&main->suspended);
 

@@ -207,6 +207,9 @@ void ngx_http_async_stop(ngx_http_request_t *r);
 ngx_int_t ngx_http_async_last_cleanup(async_req_t *req,
     ngx_http_cleanup_t *cln);
 
+/* How many are captured of the main request; lives as long as that. */
+ngx_uint_t *ngx_http_async_subrequests(async_req_t *req);
+
 /*
  * For the header filter: nginx answers a request itself while a handler of
  * it is suspended, which is to end then.

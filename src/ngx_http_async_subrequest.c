@@ -322,8 +322,7 @@ ngx_http_async_subrequest_refused(async_t *co,
                                                  (r->subrequests == 0)
                                                  ? "subrequests are nested too "
                                                    "deeply"
-                                                 : (r->main->count
-                                                    >= 65535 - 1000)
+                                                 : (sub->rc == NGX_BUSY)
                                                  ? "there are too many "
                                                    "subrequests at once"
                                                  : "no memory"));

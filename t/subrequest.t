@@ -189,6 +189,17 @@ is asks('/big.txt', method => 'HEAD')->{headers}{'Content-Length'}, 2_000_000, '
     is $n->get('/allowed')->body, 'allowed', 'from auth_request';
     is $n->get('/denied')->status, 403, '... that denies';
     is json($n->get('/many?n=300&uri=/nap?ms=0'))->{sum}, 300 * 6, 'many';
+    is json($n->get('/flood?n=100&uri=/nap')), 100, 'a hundred at once';
+    is json($n->get('/flood?n=300&uri=/nap')), 100, '... no more';
+    is json($n->get('/flood?n=100&uri=/locked/nap?ms=50')), 100, '... that wait for a cache';
+
+    # each of them blocks the request, which nginx counts in eight bits
+    for my $more (255 .. 257) {
+        my $c = $n->connect->send_request('GET', "/flood?n=$more&uri=/locked/nap?ms=400%26tag=$more");
+        select undef, undef, undef, 0.2;
+        $c->reset;
+        is_idle($n, "... $more, and a client that leaves");
+    }
 
     $n->get('/many?n=5&uri=/big3.txt');
     my $before = $n->memory_of_worker;

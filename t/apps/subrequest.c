@@ -520,6 +520,36 @@ ASYNC_HANDLER(three)
 }
 
 
+/* ?n=&uri= so many at once */
+
+ASYNC_HANDLER(flood)
+{
+    int           orders = 0;
+    one_t        *ones;
+    int64_t       n, i, whole = 0;
+    async_work_t *work;
+
+    ASYNC_TRY(async_query_int_or(req, "n", &n, 10));
+
+    ones = async_alloc(req, n * sizeof(one_t));
+    work = async_alloc(req, n * sizeof(async_work_t));
+
+    for (i = 0; i < n; i++) {
+        ones[i] = (one_t) { req, async_query(req, "uri").data, NULL, 0,
+                            &orders };
+        work[i] = (async_work_t) { .fn = one, .arg = &ones[i] };
+    }
+
+    ASYNC_TRY(await_gather(co, work, n));
+
+    for (i = 0; i < n; i++) {
+        whole += (work[i].rc == ASYNC_OK);
+    }
+
+    return async_json_pack(req, 200, "I", (json_int_t) whole);
+}
+
+
 /* a child that is cancelled */
 
 ASYNC_HANDLER(unwanted)

@@ -38,7 +38,7 @@ my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
 
 my $locations = join '', map { "    location = /$_ { async_handler subrequest:$_; }\n" }
-    qw(ask copy block mirror nap pieces pass cut shared three unwanted deep many defers after storm);
+    qw(ask copy block mirror nap pieces pass cut shared flood three unwanted deep many defers after storm);
 
 $locations .= <<'EOF_CONF';
     root $TEST_NGINX_SERVER_ROOT/html;
@@ -62,6 +62,14 @@ $locations .= <<'EOF_CONF';
         proxy_cache_valid 200 1m;
         proxy_ignore_headers Set-Cookie;
         add_header X-Cache $upstream_cache_status;
+    }
+
+    location /locked/ {
+        proxy_pass http://back/;
+        proxy_cache one;
+        proxy_cache_valid 200 1m;
+        proxy_cache_lock on;
+        proxy_ignore_headers Set-Cookie;
     }
 
     location = /dead      { proxy_pass http://127.0.0.1:1; }
