@@ -125,7 +125,7 @@ sub tls_server {
         print $c 'abc'; $c->flush; pause(0.1);
         setsockopt $c, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0);
     });
-    my $r = json($n->get(query('/end', to => $rude, recv => 500)));
+    $r = json($n->get(query('/end', to => $rude, recv => 500)));
     is_deeply [@$r{qw(rc again)}], [-4, -4], 'one that breaks off, and once more';
 
     my $drip = server(sub { my ($c) = @_; $c->autoflush; for (1 .. 10) { print $c 'x'; pause(0.01) } <$c> });
