@@ -40,7 +40,7 @@ sub nginx {
     my (%o) = @_;
     my $http = delete $o{http} // '';
     my $locations = join '', map { "location = /$_ { async_handler fetch-life:$_; async_timeout 1h; }\n" }
-        qw(after threaded deferred stuck storm again hello);
+        qw(after threaded deferred stuck shared storm again hello);
 
     return NginxAsync->new(connections => 1000, %o, conf => { http => <<"EOF_CONF",
         async_app \$TEST_NGINX_APPS/fetch-life.so;
@@ -125,6 +125,21 @@ ASYNC_TASK(job)
 EOF_C
     is NginxAsync::run('timeout', 60, "$NginxAsync::Env::Root/util/async-run", "$dir/run.c", 'job'),
         "hello\n", 'util/async-run';
+}
+
+# ---- who reads one that another task closes
+
+{
+    my $n = nginx(http => 'upstream up { server 127.0.0.1:' . $o->port(0) . '; keepalive 3; }');
+    my $gzip = 'http://' . server(sub { my ($c) = @_; head_of($c);
+        print $c "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08"; pause(9) });
+    for (["$plain/late?pieces=2&between=60000"], ["$plain/late?pieces=3&between=60000"], [$gzip, decode => 1],
+        ["$tls/late?pieces=2&between=60000"], ['http://up/late?pieces=2&between=60000'])
+    {
+        my ($url, @how) = @$_;
+        is json($n->get(query('/shared', url => $url, @how)))->{rc}, -4, "closed while a child reads: $url";
+    }
+    $n->stop;
 }
 
 # ---- memory of a scope

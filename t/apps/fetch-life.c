@@ -168,6 +168,42 @@ ASYNC_HANDLER(stuck)
 }
 
 
+/* ?url=: a child reads it in pieces, until its parent closes it */
+
+static async_rc_t
+reads(async_t *co, void *arg)
+{
+    return read_all(co, arg);
+}
+
+
+ASYNC_HANDLER(shared)
+{
+    async_rc_t         rc;
+    async_fetch_t      f = { .flags = ASYNC_FETCH_STREAM };
+    async_child_t     *child;
+    async_response_t  *res;
+
+    if (async_query(req, "decode").data) {
+        f.flags |= ASYNC_FETCH_DECODE;
+    }
+
+    ASYNC_TRY(await_fetch(co, async_query(req, "url").data, &f, &res));
+
+    child = async_spawn(co, reads, res);
+
+    ASYNC_TRY(await_sleep(co, 50));
+
+    async_response_close(co, res);
+
+    ASYNC_DEADLINE(co, 1000);
+
+    rc = await_join(co, child);
+
+    return async_json_pack(req, 200, "{s:i}", "rc", rc);
+}
+
+
 /* ---- the other side: ?before=&pieces=&between=, in ms at most, at random */
 
 ASYNC_HANDLER(late)
