@@ -915,8 +915,9 @@ ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
  * control character is an error.
  *
  * A request that failed is not repeated, except on another address when there
- * was no connection, and once when a kept connection turned out to be closed
- * and nothing had come; this, if the method is idempotent (RFC 9110, 9.2.2).
+ * was no connection, and on another connection when a kept one turned out to be
+ * closed and nothing had come; this, if the method is idempotent (RFC 9110,
+ * 9.2.2), and three times at most.
  *
  * await_subrequest() does the same with a location of this server, "/path" or
  * "/path?args", without a connection: as nginx's subrequests do, it also
