@@ -1176,6 +1176,291 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
 
 
 /*
+ * PostgreSQL, by libpq, in pools of connections that the directive async_pg
+ * declares, one of each name a worker.
+ *
+ *     async_pg_result_t  *notes;
+ *
+ *     ASYNC_TRY(await_pg(co, "db", &notes,
+ *                        "SELECT id, text FROM notes WHERE owner = $1",
+ *                        ASYNC_TEXT(owner)));
+ *
+ *     return async_pg_respond(req, 200, notes);
+ *
+ * await_pg() suspends until a connection is free and the statement has been
+ * executed.  Values are passed beside the SQL, never in it: for $1, $2 and so
+ * on in their order, or for ":name" by ASYNC_NAMED("name", value), then all of
+ * them.  Statements are prepared once a connection, by their text.
+ *
+ * Inside of a transaction of the task, see await_pg_begin(), it is a statement
+ * of that; otherwise it stands alone.
+ *
+ * ASYNC_ERROR: the server has refused it (async_pg_error() has the SQLSTATE),
+ * it cannot be sent (the number of values, text that is not UTF-8 or has a
+ * zero), there is no such pool.  ASYNC_CLOSED: the connection was lost; whether
+ * the statement has been executed is not known.  ASYNC_BUSY: the queue of the
+ * pool is full.  ASYNC_TIMEOUT: no connection within acquire_timeout, which
+ * does not stick.  After any deadline or cancel, the statement is cancelled on
+ * the server.
+ *
+ * The result is borrowed, memory of the task (see async_task_alloc()), and may
+ * be freed before.  It is NULL unless ASYNC_OK.  *result may be left out: NULL.
+ */
+typedef struct async_pg_result_s  async_pg_result_t;
+
+/*
+ * A value of a statement.  What a pointer in it leads to is borrowed until the
+ * await ends, but that of ASYNC_JSON(), which is stolen.
+ *
+ *     ASYNC_INT(n)            int64_t
+ *     ASYNC_FLOAT(x)          double, also NaN and infinity
+ *     ASYNC_BOOL(b)
+ *     ASYNC_TEXT(s)           const char * or async_str_t, UTF-8, for each type
+ *                             that has a text form: text, uuid, numeric, date,
+ *                             inet; NULL or absent: null
+ *     ASYNC_BYTES(data, len)  bytea; NULL: null
+ *     ASYNC_JSON(value)       json_t *, for json and jsonb
+ *     ASYNC_TIME(ms)          milliseconds since 1970, for timestamptz
+ *     ASYNC_INTS(p, n)        arrays: of n int64_t, double, const char *
+ *     ASYNC_FLOATS(p, n)
+ *     ASYNC_TEXTS(p, n)
+ *     ASYNC_NULL
+ *     ASYNC_NAMED(name, value)  for ":name" in the SQL
+ */
+typedef enum {
+    ASYNC_VALUE_NULL = 0,
+    ASYNC_VALUE_INT = 1,
+    ASYNC_VALUE_FLOAT = 2,
+    ASYNC_VALUE_BOOL = 3,
+    ASYNC_VALUE_TEXT = 4,
+    ASYNC_VALUE_BYTES = 5,
+    ASYNC_VALUE_JSON = 6,
+    ASYNC_VALUE_TIME = 7,
+    ASYNC_VALUE_INTS = 8,
+    ASYNC_VALUE_FLOATS = 9,
+    ASYNC_VALUE_TEXTS = 10
+} async_value_type_t;
+
+typedef struct {
+    async_value_type_t  type;
+    const char         *name;        /* NULL: by its place */
+    int64_t             integer;     /* INT, BOOL, TIME */
+    double              number;      /* FLOAT */
+    const void         *data;        /* the others; NULL: null */
+    size_t              len;         /* of data: bytes, or items */
+} async_value_t;
+
+static inline async_value_t
+async_value_(async_value_type_t type, int64_t integer, double number,
+    const void *data, size_t len)
+{
+    async_value_t  value;
+
+    value.type = type;
+    value.name = NULL;
+    value.integer = integer;
+    value.number = number;
+    value.data = data;
+    value.len = len;
+
+    return value;
+}
+
+static inline async_value_t
+async_value_cstr_(const char *text)
+{
+    return async_value_(ASYNC_VALUE_TEXT, 0, 0, text,
+                        text ? __builtin_strlen(text) : 0);
+}
+
+static inline async_value_t
+async_value_str_(async_str_t text)
+{
+    return async_value_(ASYNC_VALUE_TEXT, 0, 0, text.data, text.len);
+}
+
+static inline async_value_t
+async_value_named_(const char *name, async_value_t value)
+{
+    value.name = name;
+
+    return value;
+}
+
+#define ASYNC_NULL          async_value_(ASYNC_VALUE_NULL, 0, 0, NULL, 0)
+#define ASYNC_INT(n)        async_value_(ASYNC_VALUE_INT, (n), 0, NULL, 0)
+#define ASYNC_FLOAT(x)      async_value_(ASYNC_VALUE_FLOAT, 0, (x), NULL, 0)
+#define ASYNC_BOOL(b)       async_value_(ASYNC_VALUE_BOOL, !!(b), 0, NULL, 0)
+#define ASYNC_BYTES(p, n)   async_value_(ASYNC_VALUE_BYTES, 0, 0, (p), (n))
+#define ASYNC_JSON(v)       async_value_(ASYNC_VALUE_JSON, 0, 0, (v), 0)
+#define ASYNC_TIME(ms)      async_value_(ASYNC_VALUE_TIME, (ms), 0, NULL, 0)
+#define ASYNC_INTS(p, n)    async_value_(ASYNC_VALUE_INTS, 0, 0, (p), (n))
+#define ASYNC_FLOATS(p, n)  async_value_(ASYNC_VALUE_FLOATS, 0, 0, (p), (n))
+#define ASYNC_TEXTS(p, n)   async_value_(ASYNC_VALUE_TEXTS, 0, 0, (p), (n))
+#define ASYNC_NAMED(name, value)  async_value_named_((name), (value))
+
+#ifdef __cplusplus
+
+extern "C++" {
+
+static inline async_value_t
+async_value_text_(const char *text)
+{
+    return async_value_cstr_(text);
+}
+
+static inline async_value_t
+async_value_text_(async_str_t text)
+{
+    return async_value_str_(text);
+}
+
+}
+
+#define ASYNC_TEXT(s)  async_value_text_(s)
+
+#else
+
+#define ASYNC_TEXT(s)                                                        \
+    _Generic((s), async_str_t: async_value_str_,                             \
+                  default: async_value_cstr_)(s)
+
+#endif
+
+#ifdef __cplusplus
+#define await_pg(co, pool, result, ...)                                      \
+    async_pg_(co, ASYNC_SITE, pool, result, __VA_ARGS__)
+#else
+#define await_pg(co, pool, result, sql, ...)                                 \
+    await_pg_at(co, ASYNC_SITE, pool, result, sql,                           \
+                ASYNC_VALUES_(__VA_ARGS__))
+#endif
+
+/*
+ * What the server has said of the last statement of the task that failed, or
+ * of the connection; NULL: it was nothing of the server.  Borrowed until the
+ * next await of the database.  Texts are zero-terminated, "" if there is none;
+ * for logs, as those of async_error().  "size" is that of the struct.
+ *
+ *     if (strcmp(async_pg_error(co)->sqlstate, "23505") == 0) { ... 409 ... }
+ *
+ * Codes: "PostgreSQL Error Codes" of its documentation.
+ */
+typedef struct {
+    size_t       size;
+    const char  *sqlstate;
+    const char  *message;
+    const char  *detail;
+    const char  *hint;
+    const char  *schema;
+    const char  *table;
+    const char  *column;
+    const char  *constraint;
+    const char  *datatype;
+    int          position;           /* in the SQL, in characters from 1; 0 */
+} async_pg_error_t;
+
+ASYNC_LOOP const async_pg_error_t *async_pg_error(async_t *co);
+
+/* whether it is that SQLSTATE: async_pg_failed(co, "23505") */
+ASYNC_LOOP int async_pg_failed(async_t *co, const char *sqlstate);
+
+/* Rows, columns, their names; rows that an INSERT, UPDATE or so has touched. */
+ASYNC_LOOP size_t async_pg_rows(async_pg_result_t *result);
+ASYNC_LOOP size_t async_pg_columns(async_pg_result_t *result);
+ASYNC_LOOP const char *async_pg_column(async_pg_result_t *result, size_t i);
+ASYNC_LOOP int64_t async_pg_affected(async_pg_result_t *result);
+
+/*
+ * A value by row, from 0, and the name of its column, as the server writes it.
+ * Absent: null, or there is none.  Borrowed, as long as the result.
+ */
+ASYNC_LOOP async_str_t async_pg_text(async_pg_result_t *result, size_t row,
+    const char *column);
+ASYNC_LOOP int async_pg_is_null(async_pg_result_t *result, size_t row,
+    const char *column);
+
+/*
+ * Typed ones.  ASYNC_ERROR, with a cause: there is no such row or column, it is
+ * null, or of another type; then the value is zero.  _int: the integer types
+ * (and oid); _float: those, float4, float8 and numeric (which may lose digits);
+ * _time: timestamptz, timestamp (as of UTC) and date, in ms since 1970; _bytes:
+ * bytea, decoded, memory of the task; _json: json, jsonb, borrowed as of
+ * await_json().
+ */
+ASYNC_LOOP async_rc_t async_pg_int(async_t *co, async_pg_result_t *result,
+    size_t row, const char *column, int64_t *value);
+ASYNC_LOOP async_rc_t async_pg_float(async_t *co, async_pg_result_t *result,
+    size_t row, const char *column, double *value);
+ASYNC_LOOP async_rc_t async_pg_bool(async_t *co, async_pg_result_t *result,
+    size_t row, const char *column, int *value);
+ASYNC_LOOP async_rc_t async_pg_time(async_t *co, async_pg_result_t *result,
+    size_t row, const char *column, int64_t *value);
+ASYNC_LOOP async_rc_t async_pg_bytes(async_t *co, async_pg_result_t *result,
+    size_t row, const char *column, async_str_t *value);
+ASYNC_LOOP async_rc_t async_pg_value_json(async_t *co,
+    async_pg_result_t *result, size_t row, const char *column,
+    json_t **value);
+
+/*
+ * Rows as JSON, by the types of the columns: integers (and oid), floats and
+ * numeric as numbers, numeric with all its digits when it is written as text
+ * (NaN and infinity: null); bool; json and jsonb embedded; timestamps by RFC
+ * 3339 ("infinity" as it is), date and time as ISO 8601; bytea in base64;
+ * arrays as arrays; null; all others as strings.
+ *
+ * async_pg_json() makes a list of objects, a new reference; a numeric that
+ * double cannot hold is a string there.  NULL: no memory.
+ */
+ASYNC_LOOP json_t *async_pg_json(async_t *co, async_pg_result_t *result);
+ASYNC_LOOP json_t *async_pg_row_json(async_t *co, async_pg_result_t *result,
+    size_t row);
+
+/*
+ * The response: a list of all rows as objects, or one row, null if there is no
+ * such row.  The text is written at once, no tree is built.  ASYNC_ERROR as
+ * async_json().
+ */
+ASYNC_LOOP async_rc_t async_pg_respond(async_req_t *req, int status,
+    async_pg_result_t *result);
+ASYNC_LOOP async_rc_t async_pg_respond_row(async_req_t *req, int status,
+    async_pg_result_t *result, size_t row);
+
+/* Frees it before its task ends; NULL is allowed. */
+ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
+
+/*
+ * Transactions.
+ *
+ *     ASYNC_TRY(await_pg_begin(co, "db", ASYNC_PG_SERIALIZABLE));
+ *     ASYNC_TRY(await_pg(co, "db", NULL, "UPDATE ..."));
+ *     ASYNC_TRY(await_pg_commit(co, "db"));
+ *
+ * From begin to commit or rollback, the statements of this task go to one
+ * connection; those of its children do not.  A second begin is a savepoint, and
+ * its commit or rollback ends that.  What is open when the task ends, fails or
+ * is cancelled is rolled back.
+ *
+ * await_pg_transaction() calls fn(co, arg) between the two: it commits if that
+ * returns ASYNC_OK, otherwise it rolls back and gives what fn has returned.
+ *
+ * ASYNC_ERROR: also when there is no transaction, or it has failed: a statement
+ * of it was refused, and only a rollback is possible.
+ */
+#define ASYNC_PG_REPEATABLE_READ  1
+#define ASYNC_PG_SERIALIZABLE     2
+#define ASYNC_PG_READ_ONLY        4
+#define ASYNC_PG_DEFERRABLE       8
+
+#define await_pg_begin(co, pool, flags)                                      \
+    await_pg_begin_at(co, ASYNC_SITE, pool, flags)
+#define await_pg_commit(co, pool)    await_pg_commit_at(co, ASYNC_SITE, pool)
+#define await_pg_rollback(co, pool)  await_pg_rollback_at(co, ASYNC_SITE, pool)
+#define await_pg_transaction(co, pool, flags, fn, arg)                       \
+    await_pg_transaction_at(co, ASYNC_SITE, pool, flags, fn, arg)
+
+
+/*
  * Files.  Threads of the pool of the http block (async_thread_pool) do the
  * work; each call suspends until it is done.
  *
@@ -1726,6 +2011,44 @@ ASYNC_AWAIT async_rc_t await_recv_until_at(async_t *co, const char *site,
     async_socket_t *s, const char *delimiter, size_t max, async_str_t *text);
 ASYNC_AWAIT async_rc_t await_send_all_at(async_t *co, const char *site,
     async_socket_t *s, const void *data, size_t len);
+
+ASYNC_AWAIT async_rc_t await_pg_at(async_t *co, const char *site,
+    const char *pool, async_pg_result_t **result, const char *sql,
+    const async_value_t *values, size_t n);
+ASYNC_AWAIT async_rc_t await_pg_begin_at(async_t *co, const char *site,
+    const char *pool, unsigned flags);
+ASYNC_AWAIT async_rc_t await_pg_commit_at(async_t *co, const char *site,
+    const char *pool);
+ASYNC_AWAIT async_rc_t await_pg_rollback_at(async_t *co, const char *site,
+    const char *pool);
+ASYNC_AWAIT async_rc_t await_pg_transaction_at(async_t *co, const char *site,
+    const char *pool, unsigned flags, async_fn_pt fn, void *arg);
+
+/* the values, behind one that makes the array not empty; how many */
+#ifdef __cplusplus
+
+extern "C++" {
+
+template <typename... V>
+static inline async_rc_t
+async_pg_(async_t *co, const char *site, const char *pool,
+    async_pg_result_t **result, const char *sql, V... v)
+{
+    const async_value_t  values[] = { ASYNC_NULL, v... };
+
+    return await_pg_at(co, site, pool, result, sql, values + 1, sizeof...(v));
+}
+
+}
+
+#else
+
+#define ASYNC_VALUES_(...)                                                   \
+    (const async_value_t []) { ASYNC_NULL, __VA_ARGS__ } + 1,                \
+    sizeof((const async_value_t []) { ASYNC_NULL, __VA_ARGS__ })             \
+    / sizeof(async_value_t) - 1
+
+#endif
 
 ASYNC_AWAIT async_rc_t await_file_read_at(async_t *co, const char *site,
     const char *root, const char *path, size_t max, async_str_t *data);

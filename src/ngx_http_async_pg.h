@@ -1,0 +1,76 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * PostgreSQL: what the files of it share.  Pools and their connections, and
+ * async_pg_result_t.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_PG_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_PG_H_INCLUDED_
+
+
+#include <ngx_http_async_request.h>
+#include <ngx_async_handle.h>
+#include <libpq-fe.h>
+
+
+/* types of the server by number: pg_type.dat of its source */
+#define NGX_HTTP_ASYNC_PG_BOOL          16
+#define NGX_HTTP_ASYNC_PG_BYTEA         17
+#define NGX_HTTP_ASYNC_PG_INT8          20
+#define NGX_HTTP_ASYNC_PG_INT2          21
+#define NGX_HTTP_ASYNC_PG_INT4          23
+#define NGX_HTTP_ASYNC_PG_TEXT          25
+#define NGX_HTTP_ASYNC_PG_OID           26
+#define NGX_HTTP_ASYNC_PG_JSON          114
+#define NGX_HTTP_ASYNC_PG_FLOAT4        700
+#define NGX_HTTP_ASYNC_PG_FLOAT8        701
+#define NGX_HTTP_ASYNC_PG_DATE          1082
+#define NGX_HTTP_ASYNC_PG_TIME          1083
+#define NGX_HTTP_ASYNC_PG_TIMESTAMP     1114
+#define NGX_HTTP_ASYNC_PG_TIMESTAMPTZ   1184
+#define NGX_HTTP_ASYNC_PG_TIMETZ        1266
+#define NGX_HTTP_ASYNC_PG_NUMERIC       1700
+#define NGX_HTTP_ASYNC_PG_JSONB         3802
+
+
+struct async_pg_result_s {
+    ngx_async_handle_t          handle;
+    ngx_pool_t                 *pool;         /* of the task */
+    PGresult                   *result;       /* NULL: freed */
+    json_t                     *json;         /* those that are lent; a list */
+};
+
+
+/*
+ * The values of a statement, as libpq takes them.  The SQL has $1 and so on for
+ * the names.  Memory of the pool.
+ */
+
+typedef struct {
+    const char                 *sql;
+    int                         n;
+    Oid                        *types;        /* 0: the server finds it */
+    const char                **values;       /* NULL: null */
+    int                        *lengths;
+    int                        *formats;      /* 1: binary */
+} ngx_http_async_pg_params_t;
+
+
+/*
+ * ngx_http_async_pg_params.c.  NGX_OK; NGX_DECLINED: *error tells in words, of
+ * static text or of the pool; NGX_ERROR: no memory.  What is stolen is the
+ * caller's to free, by the other one.  Neither suspends, nor knows a task.
+ */
+ngx_int_t ngx_http_async_pg_params(ngx_pool_t *pool, const char *sql,
+    const async_value_t *values, size_t n, ngx_http_async_pg_params_t *params,
+    const char **error);
+void ngx_http_async_pg_forget(const async_value_t *values, size_t n);
+
+/* ngx_http_async_pg_result.c: takes over the result; NULL: no memory. */
+async_pg_result_t *ngx_http_async_pg_result(ngx_async_task_t *t,
+    PGresult *result);
+
+
+#endif /* _NGX_HTTP_ASYNC_PG_H_INCLUDED_ */
