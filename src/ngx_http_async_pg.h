@@ -11,6 +11,7 @@
 
 
 #include <ngx_http_async_request.h>
+#include <ngx_http_async_pg_params.h>
 #include <ngx_async_handle.h>
 #include <libpq-fe.h>
 
@@ -42,31 +43,6 @@ struct async_pg_result_s {
     json_t                     *json;         /* those that are lent; a list */
 };
 
-
-/*
- * The values of a statement, as libpq takes them.  The SQL has $1 and so on for
- * the names.  Memory of the pool.
- */
-
-typedef struct {
-    const char                 *sql;
-    int                         n;
-    Oid                        *types;        /* 0: the server finds it */
-    const char                **values;       /* NULL: null */
-    int                        *lengths;
-    int                        *formats;      /* 1: binary */
-} ngx_http_async_pg_params_t;
-
-
-/*
- * ngx_http_async_pg_params.c.  NGX_OK; NGX_DECLINED: *error tells in words, of
- * static text or of the pool; NGX_ERROR: no memory.  What is stolen is the
- * caller's to free, by the other one.  Neither suspends, nor knows a task.
- */
-ngx_int_t ngx_http_async_pg_params(ngx_pool_t *pool, const char *sql,
-    const async_value_t *values, size_t n, ngx_http_async_pg_params_t *params,
-    const char **error);
-void ngx_http_async_pg_forget(const async_value_t *values, size_t n);
 
 /* ngx_http_async_pg_result.c: takes over the result; NULL: no memory. */
 async_pg_result_t *ngx_http_async_pg_result(ngx_async_task_t *t,
