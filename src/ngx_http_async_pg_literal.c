@@ -366,6 +366,11 @@ ngx_http_async_pg_literal_fault(const char *text, size_t len)
             }
         }
 
+        if ((u_char) (*p - 1) < 0x7f) {
+            p++;
+            continue;
+        }
+
         if (*p == '\0') {
             return "has a zero byte";
         }
