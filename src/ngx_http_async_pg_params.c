@@ -11,8 +11,9 @@
  * double arrives in a numeric with the digits that it is written with; a
  * column's index is used; and a time goes into a timestamp without a time zone
  * as UTC, where a timestamptz would be turned by the session's.  The price is
- * that of literals: "SELECT $1" is text, 1.5 is refused beside an int4, and
- * where functions are overloaded or polymorphic a cast is needed, $1::int8.
+ * that of literals: "SELECT $1" is text, 1.5 and 3000000000 are refused beside
+ * an int4, and a cast is needed, $1::int8, where functions are overloaded or
+ * polymorphic, and in "$1 IS NULL" unless a place with a type stands before it.
  *
  * Bytes alone are binary, and bytea: in another type's binary form they would
  * be taken for what they are not.

@@ -187,12 +187,16 @@ test_places(void)
     is("SELECT jsonb_build_object('a', $1)", five, "42P18");
     is("SELECT jsonb_build_object('a', $1::int8)", five, "{\"a\": 5}");
     is("SELECT jsonb_build_object('a', $1::text)", text, "{\"a\": \"5\"}");
-    is("SELECT to_jsonb($1)", five, "42P18");
+    is("SELECT to_jsonb($1)", five, "42804");
     is("SELECT format('%s', $1)", five, "42P18");
     is("SELECT concat('a', $1)", five, "42P18");
     is("SELECT coalesce($1, 1) + 1", five, "6");
     is("SELECT coalesce($1, 1) + 1", ASYNC_NULL, "2");
-    is("SELECT $1 IS NULL", ASYNC_NULL, "t");
+    is("SELECT $1 IS NULL", ASYNC_NULL, "42P18");
+    is("SELECT $1 IS NULL OR 5 = $1", five, "42P08");
+    is("SELECT $1::int IS NULL OR 5 = $1", five, "t");
+    is("SELECT 5 = $1 OR $1 IS NULL", five, "t");
+    is("SELECT 5 = $1 OR $1 IS NULL", ASYNC_NULL, "t");
     is("SELECT ARRAY[$1, 1]", five, "{5,1}");
 
     /* operators: the type of the other side */
@@ -205,7 +209,8 @@ test_places(void)
     is("SELECT $1::int8 + 1", ASYNC_INT(3000000000), "3000000001");
     is("SELECT $1 + $1", five, "42725");
     is("SELECT interval '1 day' * $1", five, "5 days");
-    is("SELECT date '2026-01-01' + $1", five, "2026-01-06");
+    is("SELECT date '2026-01-01' + $1", five, "42725");
+    is("SELECT date '2026-01-01' + $1::int", five, "2026-01-06");
     is("SELECT '{\"5\": 1}'::jsonb -> $1", five, "1");
     is("SELECT '[1,2]'::jsonb -> $1::int", ASYNC_INT(1), "2");
     is("SELECT '{\"a\": [1, null]}'::jsonb @> $1", json, "t");
@@ -379,7 +384,9 @@ test_bytes(void)
     is("UPDATE t SET by = $1", ASYNC_NULL, "done");
     is("UPDATE t SET by = $1", value, "done");
     is("SELECT by FROM t WHERE by = $1", value, "\\x00ff275c");
-    is("UPDATE t SET t = $1", value, "42804");
+    is("UPDATE t SET t = $1", value, "done");
+    is("SELECT t FROM t WHERE t = $1", ASYNC_TEXT("\\x00ff275c"),
+       "\\x00ff275c");
     is("UPDATE t SET i4 = $1", value, "42804");
 }
 
@@ -490,13 +497,13 @@ test_lexer(void)
     ngx_http_async_pg_statement_t   statement;
 
     static const char *const  items[] = {
-        "$%d::text", "$%d::text", "($%d)::int", "1+$%d", "'$%d'", "E'\\'$%d'",
-        "E'\\\\'", "'\\'", "e'''$%d'", "$a$ $%d $b$ $$ $a$", "$$ ' $%d $$",
+        "$%d::text", "$%d::text", "($%d)::int", "1+$%d::int", "'$%d'",
+        "E'\\'$%d'", "E'\\\\'", "'\\'", "e'''$%d'", "$a$ $%d $b$ $$ $a$", "$$ ' $%d $$",
         "/* $%d /* '$%d */ */ 1", "1 -- ' $%d\n", "1 AS \"x\"\"$%d\"",
         "1 AS a$%d", "E'a'\n'\\'$%d'", "E'a' -- '\n '\\'$%d'", "'a'\n'\\'",
         "U&'\\0061$%d'", "B'1'", "N'$%d'", "1 AS \xc3\xa9$%d", "1 AS _$a$%d$a$",
         "(ARRAY[$%d::text])[1:2]", "+/* $%d */-$%d::int", "1--$%d\n",
-        "1 AS e", "'' '' AS \"'$%d\"", "$\xc3\xa9$$%d$\xc3\xa9$"
+        "1 AS e", "'''' AS \"'$%d\"", "$\xc3\xa9$$%d$\xc3\xa9$"
     };
 
     bad = 0;
@@ -511,8 +518,6 @@ test_lexer(void)
                           3, 4);
         }
 
-        /* "'a' 'b'" on one line is no SQL, and some of these have that */
-
         result = PQprepare(conn, "", sql, 0, NULL);
 
         if (PQresultStatus(result) == PGRES_COMMAND_OK) {
@@ -523,7 +528,6 @@ test_lexer(void)
                 != NGX_OK
                 || (int) statement.n != PQnparams(result))
             {
-                /* $4 without $3 is what the server has no type for */
                 printf("# %s: %d\n", sql, PQnparams(result));
                 bad++;
             }
@@ -531,6 +535,8 @@ test_lexer(void)
         } else if (strcmp(PQresultErrorField(result, PG_DIAG_SQLSTATE),
                           "42P18") == 0)
         {
+            /* it has no type for $3 if there is only $4 */
+
             bad += (ngx_http_async_pg_statement(pool, sql, 0, &statement,
                                                 &error)
                     != NGX_DECLINED);
