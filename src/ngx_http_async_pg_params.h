@@ -75,6 +75,7 @@ ngx_int_t ngx_http_async_pg_statement(ngx_pool_t *pool, const char *sql,
 /*
  * ngx_http_async_pg_params.c.  Answers likewise.  What the result points to is
  * the pool's, the statement's, or the values' own: TEXT and BYTES are borrowed.
+ * Takes the stack of _json_encode() if there is JSON, and 3k for doubles.
  *
  * What has been prepared fits all values whose types are the same: mostly NULL.
  */
