@@ -19,8 +19,6 @@ static async_rc_t ngx_http_async_json_out(async_req_t *req, const char *call,
     int status, json_t *value);
 static async_rc_t ngx_http_async_pack_out(async_req_t *req, int status,
     ngx_http_async_json_pack_t *pack);
-static async_rc_t ngx_http_async_text_out(async_req_t *req, const char *call,
-    int status, ngx_str_t *text);
 static void ngx_http_async_json_free(void *data);
 static void ngx_http_async_pack_free(void *data);
 static async_rc_t ngx_http_async_is_null(async_req_t *req, const char *call);
@@ -470,7 +468,7 @@ ngx_http_async_json_out(async_req_t *req, const char *call, int status,
                                    error);
     }
 
-    return ngx_http_async_text_out(req, call, status, &text);
+    return ngx_http_async_json_text(req, call, status, &text);
 }
 
 
@@ -499,12 +497,12 @@ ngx_http_async_pack_out(async_req_t *req, int status,
                                    pack->position, pack->format);
     }
 
-    return ngx_http_async_text_out(req, "async_json_pack", status, &text);
+    return ngx_http_async_json_text(req, "async_json_pack", status, &text);
 }
 
 
-static async_rc_t
-ngx_http_async_text_out(async_req_t *req, const char *call, int status,
+async_rc_t
+ngx_http_async_json_text(async_req_t *req, const char *call, int status,
     ngx_str_t *text)
 {
     async_rc_t             rc;

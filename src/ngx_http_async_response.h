@@ -31,6 +31,13 @@ ngx_int_t ngx_http_async_send_redirect(ngx_http_request_t *r,
 ngx_int_t ngx_http_async_send_header(ngx_http_request_t *r,
     ngx_http_async_out_t *out, off_t length);
 
+/*
+ * ngx_http_async_reply.c: JSON text of the request's pool is the response.
+ * ASYNC_ERROR: the status is none, of the public call.
+ */
+async_rc_t ngx_http_async_json_text(async_req_t *req, const char *call,
+    int status, ngx_str_t *text);
+
 /* ngx_http_async_header.c: what nginx is to send of it as the header */
 ngx_int_t ngx_http_async_headers(ngx_http_request_t *r,
     ngx_http_async_out_t *out);
