@@ -14,6 +14,10 @@ static ngx_int_t ngx_http_async_json_write_long(ngx_http_async_json_out_t *out,
 static ngx_int_t ngx_http_async_json_write_rest(ngx_http_async_json_out_t *out,
     u_char *q, const u_char *p, const u_char *last);
 static u_char *ngx_http_async_json_escape(u_char *p, u_char c);
+static u_char *ngx_http_async_json_copy(ngx_http_async_json_out_t *out,
+    size_t len);
+static u_char *ngx_http_async_json_give(ngx_http_async_json_out_t *out,
+    size_t len);
 static ngx_int_t ngx_http_async_json_more_frames(
     ngx_http_async_json_out_t *out);
 static ngx_int_t ngx_http_async_json_no_memory(
@@ -22,9 +26,9 @@ static ngx_int_t ngx_http_async_json_no_memory(
 
 /*
  * The text grows on the stack, then outside the pool, where realloc() may
- * move pages instead of bytes, and is copied once, when its length is known.
- * The copy is cheaper than a pass for the length, which would walk the value
- * and read its strings twice.
+ * move pages instead of bytes.  When its length is known, what is on the stack
+ * is copied, and the other becomes the pool's.  The copy is cheaper than a pass
+ * for the length, which would walk the value and read its strings twice.
  */
 
 void
@@ -48,12 +52,12 @@ ngx_http_async_json_out_done(ngx_http_async_json_out_t *out, ngx_int_t rc,
 {
     if (rc == NGX_OK) {
         text->len = out->pos - out->start;
-        text->data = ngx_pnalloc(out->pool, text->len);
 
-        if (text->data) {
-            ngx_memcpy(text->data, out->start, text->len);
+        text->data = (out->start == out->local)
+                     ? ngx_http_async_json_copy(out, text->len)
+                     : ngx_http_async_json_give(out, text->len);
 
-        } else {
+        if (text->data == NULL) {
             rc = ngx_http_async_json_no_memory(out);
         }
     }
@@ -67,6 +71,49 @@ ngx_http_async_json_out_done(ngx_http_async_json_out_t *out, ngx_int_t rc,
     }
 
     return rc;
+}
+
+
+static u_char *
+ngx_http_async_json_copy(ngx_http_async_json_out_t *out, size_t len)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(out->pool, len);
+
+    if (p) {
+        ngx_memcpy(p, out->start, len);
+    }
+
+    return p;
+}
+
+
+/* as ngx_palloc() does with what it takes from malloc() itself */
+
+static u_char *
+ngx_http_async_json_give(ngx_http_async_json_out_t *out, size_t len)
+{
+    u_char            *p;
+    ngx_pool_large_t  *large;
+
+    large = ngx_palloc(out->pool, sizeof(ngx_pool_large_t));
+    if (large == NULL) {
+        return NULL;
+    }
+
+    p = realloc(out->start, len);
+    if (p == NULL) {
+        p = out->start;
+    }
+
+    out->start = out->local;
+
+    large->alloc = p;
+    large->next = out->pool->large;
+    out->pool->large = large;
+
+    return p;
 }
 
 

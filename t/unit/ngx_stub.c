@@ -10,6 +10,22 @@
 #include "ngx_stub.h"
 
 
+typedef struct ngx_stub_block_s  ngx_stub_block_t;
+
+struct ngx_stub_block_s {
+    void              *data;
+    ngx_stub_block_t  *next;
+};
+
+
+/* "large" of the pool is for what comes from elsewhere */
+
+typedef struct {
+    ngx_pool_t         pool;
+    ngx_stub_block_t  *blocks;
+} ngx_stub_pool_t;
+
+
 ngx_int_t          ngx_stub_allocations = -1;
 static ngx_uint_t  ngx_stub_tests;
 static ngx_uint_t  ngx_stub_failed;
@@ -38,19 +54,25 @@ ngx_create_pool(size_t size, ngx_log_t *log)
     (void) size;
     (void) log;
 
-    return calloc(1, sizeof(ngx_pool_t));
+    return calloc(1, sizeof(ngx_stub_pool_t));
 }
 
 
 void
 ngx_destroy_pool(ngx_pool_t *pool)
 {
-    ngx_pool_large_t  *l, *next;
+    ngx_pool_large_t   *l;
+    ngx_stub_block_t   *block, *next;
+    ngx_stub_pool_t    *stub = (ngx_stub_pool_t *) pool;
 
-    for (l = pool->large; l; l = next) {
-        next = l->next;
+    for (l = pool->large; l; l = l->next) {
         free(l->alloc);
-        free(l);
+    }
+
+    for (block = stub->blocks; block; block = next) {
+        next = block->next;
+        free(block->data);
+        free(block);
     }
 
     free(pool);
@@ -60,14 +82,15 @@ ngx_destroy_pool(ngx_pool_t *pool)
 void *
 ngx_palloc(ngx_pool_t *pool, size_t size)
 {
-    ngx_pool_large_t  *l;
+    ngx_stub_block_t  *block;
+    ngx_stub_pool_t   *stub = (ngx_stub_pool_t *) pool;
 
-    l = malloc(sizeof(ngx_pool_large_t));
-    l->alloc = ngx_alloc(size, NULL);
-    l->next = pool->large;
-    pool->large = l;
+    block = malloc(sizeof(ngx_stub_block_t));
+    block->data = ngx_alloc(size, NULL);
+    block->next = stub->blocks;
+    stub->blocks = block;
 
-    return l->alloc;
+    return block->data;
 }
 
 
@@ -188,6 +211,59 @@ ngx_sprintf(u_char *buf, const char *fmt, ...)
     va_end(args);
 
     return p;
+}
+
+
+u_char *
+ngx_slprintf(u_char *buf, u_char *last, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, last, fmt, args);
+    va_end(args);
+
+    return p;
+}
+
+
+void
+ngx_encode_base64(ngx_str_t *dst, ngx_str_t *src)
+{
+    size_t     i;
+    u_char    *p;
+    uint32_t   v;
+
+    static const char  digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    p = dst->data;
+
+    for (i = 0; i < src->len; i += 3) {
+        v = src->data[i] << 16
+            | (i + 1 < src->len ? src->data[i + 1] << 8 : 0)
+            | (i + 2 < src->len ? src->data[i + 2] : 0);
+
+        *p++ = digits[v >> 18];
+        *p++ = digits[v >> 12 & 63];
+        *p++ = i + 1 < src->len ? digits[v >> 6 & 63] : '=';
+        *p++ = i + 2 < src->len ? digits[v & 63] : '=';
+    }
+
+    dst->len = p - dst->data;
+}
+
+
+/* nginx, too, leaves small ones to the pool */
+
+ngx_int_t
+ngx_pfree(ngx_pool_t *pool, void *p)
+{
+    (void) pool;
+    (void) p;
+
+    return NGX_DECLINED;
 }
 
 
