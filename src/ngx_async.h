@@ -1365,7 +1365,11 @@ ASYNC_LOOP const async_pg_error_t *async_pg_error(async_t *co);
 /* whether it is that SQLSTATE: async_pg_failed(co, "23505") */
 ASYNC_LOOP int async_pg_failed(async_t *co, const char *sqlstate);
 
-/* Rows, columns, their names; rows that an INSERT, UPDATE or so has touched. */
+/*
+ * Rows, columns, their names (NULL: there is none); rows that an INSERT, UPDATE
+ * or so has touched, for a SELECT those that it has given.  After
+ * async_pg_free() there are none.
+ */
 ASYNC_LOOP size_t async_pg_rows(async_pg_result_t *result);
 ASYNC_LOOP size_t async_pg_columns(async_pg_result_t *result);
 ASYNC_LOOP const char *async_pg_column(async_pg_result_t *result, size_t i);
@@ -1373,7 +1377,11 @@ ASYNC_LOOP int64_t async_pg_affected(async_pg_result_t *result);
 
 /*
  * A value by row, from 0, and the name of its column, as the server writes it.
- * Absent: null, or there is none.  Borrowed, as long as the result.
+ * Absent, and null for _is_null: null, or there is none.  Borrowed, as long as
+ * the result; zero-terminated.
+ *
+ * Here and below a name is that of the server, letter case counts.  If there
+ * are several of it, the last one is taken.
  */
 ASYNC_LOOP async_str_t async_pg_text(async_pg_result_t *result, size_t row,
     const char *column);
@@ -1381,12 +1389,19 @@ ASYNC_LOOP int async_pg_is_null(async_pg_result_t *result, size_t row,
     const char *column);
 
 /*
- * Typed ones.  ASYNC_ERROR, with a cause: there is no such row or column, it is
- * null, or of another type; then the value is zero.  _int: the integer types
- * (and oid); _float: those, float4, float8 and numeric (which may lose digits);
- * _time: timestamptz, timestamp (as of UTC) and date, in ms since 1970; _bytes:
- * bytea, decoded, memory of the task; _json: json, jsonb, borrowed as of
- * await_json().
+ * Typed ones.  ASYNC_ERROR, async_error() tells why: there is no such row or
+ * column, it is null, or of another type; then the value is zero.
+ *
+ *     _int          the integer types, and oid
+ *     _float        those, float4, float8 and numeric, which may lose digits;
+ *                   a numeric beyond double is an error
+ *     _bool         boolean: 0 or 1
+ *     _time         timestamptz, timestamp (as of UTC) and date, in ms since
+ *                   1970, rounded down; infinity is an error
+ *     _bytes        bytea, decoded, zero-terminated; memory of the task, which
+ *                   outlives the result
+ *     _value_json   json and jsonb, borrowed, as long as the result; what
+ *                   await_json() does not take is an error
  */
 ASYNC_LOOP async_rc_t async_pg_int(async_t *co, async_pg_result_t *result,
     size_t row, const char *column, int64_t *value);
@@ -1403,14 +1418,34 @@ ASYNC_LOOP async_rc_t async_pg_value_json(async_t *co,
     json_t **value);
 
 /*
- * Rows as JSON, by the types of the columns: integers (and oid), floats and
- * numeric as numbers, numeric with all its digits when it is written as text
- * (NaN and infinity: null); bool; json and jsonb embedded; timestamps by RFC
- * 3339 ("infinity" as it is), date and time as ISO 8601; bytea in base64;
- * arrays as arrays; null; all others as strings.
+ * Rows as JSON, by the types of the columns:
  *
- * async_pg_json() makes a list of objects, a new reference; a numeric that
- * double cannot hold is a string there.  NULL: no memory.
+ *     smallint, integer, bigint, oid   a number
+ *     float4, float8   a number; NaN and infinity: null
+ *     numeric          a number with all its digits; NaN and infinity: null
+ *     boolean          true, false
+ *     json, jsonb      as they are
+ *     timestamp        "2026-11-21T21:30:00.123"
+ *     timestamptz      by RFC 3339, in the session's time zone, "Z" for UTC:
+ *                      "2026-11-21T21:30:00.123Z"; infinity, years BC, and all
+ *                      if DateStyle is not ISO: as the server writes it
+ *     date, time       "2026-11-21", "21:30:00"; with a zone "21:30:00Z"
+ *     interval         by ISO 8601: "P1Y2M3DT4H5M6.7S", each part with a sign
+ *                      of its own, as the server has it for iso_8601
+ *     bytea            base64 (RFC 4648, 4), with padding
+ *     void             null
+ *     arrays of these  arrays, of each dimension; bounds do not show
+ *
+ * All others are strings, as the server writes them: uuid, enums, inet, ranges,
+ * composite types; and arrays of enums and other types that the server does not
+ * have from the start (select to_jsonb() of them for more).
+ *
+ * Of columns with one name the last one counts, in the place of the first.
+ *
+ * async_pg_json() makes a list of objects, a new reference; of one row an
+ * object, or null if there is no such row.  There numeric becomes an integer
+ * within int64_t, otherwise a double, beyond that a string; json must be what
+ * await_json() takes.  NULL: it is not, or no memory; async_error() tells.
  */
 ASYNC_LOOP json_t *async_pg_json(async_t *co, async_pg_result_t *result);
 ASYNC_LOOP json_t *async_pg_row_json(async_t *co, async_pg_result_t *result,
@@ -1418,15 +1453,16 @@ ASYNC_LOOP json_t *async_pg_row_json(async_t *co, async_pg_result_t *result,
 
 /*
  * The response: a list of all rows as objects, or one row, null if there is no
- * such row.  The text is written at once, no tree is built.  ASYNC_ERROR as
- * async_json().
+ * such row.  The text is written at once, no tree is built: numeric keeps its
+ * digits, and json the text that was stored, with its white space and names
+ * that are there twice.  ASYNC_ERROR as async_json().
  */
 ASYNC_LOOP async_rc_t async_pg_respond(async_req_t *req, int status,
     async_pg_result_t *result);
 ASYNC_LOOP async_rc_t async_pg_respond_row(async_req_t *req, int status,
     async_pg_result_t *result, size_t row);
 
-/* Frees it before its task ends; NULL is allowed. */
+/* Frees it, and what was borrowed of it, before its task ends; or NULL. */
 ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
 
 /*
