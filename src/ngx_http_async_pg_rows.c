@@ -18,9 +18,6 @@ static ngx_http_async_pg_member_t *ngx_http_async_pg_same(
 static ngx_int_t ngx_http_async_pg_write_rows(ngx_http_async_pg_out_t *o,
     PGresult *result, ngx_http_async_pg_member_t *members, ngx_uint_t n,
     size_t row);
-static size_t ngx_http_async_pg_estimate(PGresult *result,
-    ngx_http_async_pg_member_t *members, ngx_uint_t n, size_t row,
-    size_t last);
 static ngx_int_t ngx_http_async_pg_write_row(ngx_http_async_pg_out_t *o,
     PGresult *result, ngx_http_async_pg_member_t *members, ngx_uint_t n,
     int row);
@@ -142,7 +139,7 @@ static ngx_int_t
 ngx_http_async_pg_write_rows(ngx_http_async_pg_out_t *o, PGresult *result,
     ngx_http_async_pg_member_t *members, ngx_uint_t n, size_t row)
 {
-    size_t     i, last, rows;
+    size_t     i, rows;
     ngx_int_t  rc;
 
     rows = PQntuples(result);
@@ -153,9 +150,7 @@ ngx_http_async_pg_write_rows(ngx_http_async_pg_out_t *o, PGresult *result,
                : ngx_http_async_json_write_word(&o->out, "null", 4);
     }
 
-    last = ngx_http_async_pg_estimate(result, members, n, 0, rows);
-
-    if (ngx_http_async_json_reserve(&o->out, last) != NGX_OK) {
+    if (ngx_http_async_json_reserve(&o->out, 2) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -184,34 +179,6 @@ ngx_http_async_pg_write_rows(ngx_http_async_pg_out_t *o, PGresult *result,
     *o->out.pos++ = ']';
 
     return NGX_OK;
-}
-
-
-/* What it would be without escapes, and without null. */
-
-static size_t
-ngx_http_async_pg_estimate(PGresult *result,
-    ngx_http_async_pg_member_t *members, ngx_uint_t n, size_t row,
-    size_t last)
-{
-    size_t      size;
-    ngx_uint_t  i;
-
-    size = 0;
-
-    for (i = 0; i < n; i++) {
-        size += members[i].len + sizeof("\"\":\"\",") - 1;
-    }
-
-    size = (size + 3) * (last - row) + 2;
-
-    for ( /* void */ ; row < last; row++) {
-        for (i = 0; i < n; i++) {
-            size += PQgetlength(result, (int) row, members[i].column);
-        }
-    }
-
-    return size;
 }
 
 
