@@ -12,12 +12,15 @@ NginxAsync::Guard - no file and no process outlives the test file
     # and where no exec follows
     NginxAsync::Guard::enlist_perl();
     NginxAsync::Guard::forget($pgid);
+    # a PostgreSQL's data: its backends are sessions of their own
+    NginxAsync::Guard::adopt_cluster($dir);
+    NginxAsync::Guard::end_cluster($dir);
 
 A small process of our own (the watchdog) holds the reading end of a pipe
 whose writing end only the test has.  However the test ends, kill -9 and
 Ctrl-C included, the pipe closes; then the watchdog kills the process groups
 that were enlisted and removes the folders.  Only groups that enlisted
-themselves are ever signalled.
+themselves, and processes that work in a cluster's data, are ever signalled.
 
 =cut
 
@@ -28,6 +31,7 @@ use Fcntl qw(F_SETFD FD_CLOEXEC);
 use File::Path ();
 use File::Temp ();
 use File::Spec ();
+use IPC::SysV  qw(IPC_RMID);
 use POSIX      ();
 use Time::HiRes ();
 
@@ -68,6 +72,9 @@ sub remove_dir {
     tell_watchdog("nodir $dir");
 }
 
+
+# The data of a PostgreSQL that the test makes: whoever works there dies with it.
+sub adopt_cluster { my ($dir) = @_; tell_watchdog("cluster $dir") }
 
 sub keeps_nothing { return !$ENV{TEST_NGINX_NO_CLEAN} }
 
@@ -144,7 +151,7 @@ sub watch {
     open STDOUT, '>', '/dev/null';
     open STDERR, '>', '/dev/null';
 
-    my (%group, %dir);
+    my (%group, %dir, %cluster);
 
     while (my $line = <$reader>) {
         my ($word, $what) = $line =~ /^(\w+) (.*)$/ or next;
@@ -153,9 +160,12 @@ sub watch {
         elsif ($word eq 'gone')  { delete $group{$what} }
         elsif ($word eq 'dir')   { $dir{$what} = 1 }
         elsif ($word eq 'nodir') { delete $dir{$what} }
+        elsif ($word eq 'cluster')   { $cluster{$what} = 1 }
+        elsif ($word eq 'nocluster') { delete $cluster{$what} }
     }
 
     kill_groups(keys %group);
+    end_cluster($_) for keys %cluster;
 
     if (keeps_nothing()) {
         File::Path::remove_tree($_, { error => \my $err }) for keys %dir;
@@ -171,6 +181,46 @@ sub kill_groups {
         @groups = grep { kill 'KILL', -$_ } @groups or return;
         Time::HiRes::sleep(0.01);
     }
+}
+
+
+# A server and its backends have their data as working directory, whoever their
+# parent is by now, and whether they are stopped or not.
+sub inhabitants {
+    my ($dir) = @_;
+
+    return grep { (readlink "/proc/$_/cwd" // '') eq $dir }
+        map { m{(\d+)} } glob '/proc/[0-9]*';
+}
+
+
+# All of them at once, until there are none: false after the bound.
+sub kill_inhabitants {
+    my ($dir) = @_;
+
+    for (1 .. 500) {
+        my @pids = inhabitants($dir) or return 1;
+        kill 'KILL', @pids;
+        Time::HiRes::sleep(0.01);
+    }
+
+    return 0;
+}
+
+
+# The segment of shared memory by which a server knows that its data is in use
+# is the one thing that outlives kill -9; the server wrote down which it is.
+sub end_cluster {
+    my ($dir) = @_;
+
+    kill_inhabitants($dir);
+
+    if (open my $file, '<', "$dir/postmaster.pid") {
+        my $line = (<$file>)[6] // '';
+        shmctl $1, IPC_RMID, 0 if $line =~ /^\s*\d+\s+(\d+)\s*$/;
+    }
+
+    tell_watchdog("nocluster $dir");
 }
 
 

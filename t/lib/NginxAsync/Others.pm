@@ -269,7 +269,8 @@ sub tls {
 
 # Of a name (or "IP:127.0.0.1"), signed by itself, or by "ca": the path of one
 # that was made with "signs".  "ends": in so many seconds; "as": another name of
-# the file.  Answers with the path, without .crt and .key.
+# the file; "names": of the server, [[DNS => "a"], ...], instead of that one.
+# Answers with the path, without .crt and .key.
 sub cert {
     my ($name, %o) = @_;
 
@@ -285,7 +286,7 @@ sub cert {
     my @purpose = $o{signs} ? (CA => 1) : (purpose => 'server,client');
 
     my ($cert, $key) = IO::Socket::SSL::Utils::CERT_create(@ca, @purpose,
-        subject => { CN => $value }, subjectAltNames => [[$type, $value]],
+        subject => { CN => $value }, subjectAltNames => $o{names} // [[$type, $value]],
         not_before => time - 9999, not_after => time + ($o{ends} // 9999));
 
     IO::Socket::SSL::Utils::PEM_cert2file($cert, "$path.crt");
