@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from . import machine
+from . import machine, postgres
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -68,7 +68,9 @@ class Values:
     def __init__(self, module, streams):
         self.common = {"TOP": TOP, "CONTENDERS": CONTENDERS,
                        "MODULE": module, "STREAMS": streams,
-                       "BACKEND": BACKEND_PORT, "BACKEND2": BACKEND_PORT + 1}
+                       "BACKEND": BACKEND_PORT, "BACKEND2": BACKEND_PORT + 1,
+                       "PGPORT": postgres.PORT}
+        self.cluster = None
         if shutil.which("nginx"):
             self.common["NGINX_MODULES"] = nginx_modules()
 
@@ -155,6 +157,7 @@ class Server:
         self.state = state(contender)
         self.port = contender["port"]
         self.helpers = []       # processes on the client's core
+        self.database = None    # the process id of that there
 
     def __enter__(self):
         if in_use(self.port):

@@ -3,7 +3,7 @@ import http.client
 import os
 import re
 
-from . import machine
+from . import machine, pgbench
 from .contender import Server, state
 
 # ours looks at the stack of every 1,024th task, so counts go by multiples
@@ -49,9 +49,13 @@ def profile(contender, values, path, n):
     before.append("--keep-debuginfo=yes")
     after = ["-g", "master_process off;"]
 
-    with Server(contender, values, machine.SERVER_CORE, before,
-                after) as server:
-        drive(server.port, path, n)
+    if contender.get("pgbench"):
+        os.makedirs(state(contender), exist_ok=True)
+        pgbench.run(contender, path, ["-c", "1", "-t", str(n)], before)
+    else:
+        with Server(contender, values, machine.SERVER_CORE, before,
+                    after) as server:
+            drive(server.port, path, n)
 
     with open(out) as f:
         text = f.read()

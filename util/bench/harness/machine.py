@@ -82,6 +82,20 @@ def cpu(pids):
     return ticks / TICK
 
 
+def family_cpu(pid):
+    """Seconds of a process and of all that it has started, those included
+    that have ended."""
+    if pid is None:
+        return 0
+
+    try:
+        fields = stat(pid)
+    except OSError:
+        return 0
+
+    return cpu(tree(pid)) + (int(fields[13]) + int(fields[14])) / TICK
+
+
 def rss(pids):
     """Bytes of resident memory."""
     total = 0
@@ -113,24 +127,28 @@ def core_ticks():
 
 
 class Window:
-    """CPU time over a stretch of time: of the server, of the client, and of
-    all others on the two cores."""
+    """CPU time over a stretch of time: of the server, of the client, of the
+    database beside it, whose processes come and go, and of all others on the
+    two cores."""
 
-    def __init__(self, server, client):
+    def __init__(self, server, client, database=None):
         self.server, self.client = server, client
+        self.database = database
         self.start = time.monotonic()
         self.before = self.read()
 
     def read(self):
-        return cpu(self.server), cpu(self.client), core_ticks()
+        return (cpu(self.server), cpu(self.client),
+                family_cpu(self.database), core_ticks())
 
     def close(self):
         wall = time.monotonic() - self.start
-        server0, client0, cores0 = self.before
-        server1, client1, cores1 = self.read()
+        server0, client0, database0, cores0 = self.before
+        server1, client1, database1, cores1 = self.read()
 
         busy = (server1 - server0) / wall
         client = (client1 - client0) / wall
+        database = (database1 - database0) / wall
 
         def used(core):
             return (cores1[core][0] - cores0[core][0]) / TICK / wall
@@ -139,7 +157,8 @@ class Window:
             "seconds": wall,
             "busy": busy,
             "client": client,
-            "foreign": max(used(CLIENT_CORE) - client,
+            "database": database,
+            "foreign": max(used(CLIENT_CORE) - client - database,
                            used(SERVER_CORE) - busy),
             "steal": max(cores1[c][1] - cores0[c][1] for c in cores0),
         }

@@ -60,6 +60,20 @@ def wrk_cells(samples, limit):
         total(samples, "bad"), quiet_cell(samples)]
 
 
+def database_cells(samples, limit):
+    return common(samples, limit) + [
+        number(median(samples, "pg_us"), "%.1f"),
+        milliseconds(median(samples, "p50")),
+        milliseconds(median(samples, "p99")),
+        total(samples, "bad"), quiet_cell(samples)]
+
+
+def memory_cells(samples, limit):
+    return [number(median(samples, "before") / 1024),
+            number(median(samples, "kept")),
+            number(median(samples, "each") / 1024, "%.1f")]
+
+
 def hold_cells(samples, limit):
     return common(samples, limit) + [
         milliseconds(median(samples, "p50")),
@@ -122,6 +136,10 @@ def count_cells(samples, limit):
 
 KINDS = {
     "wrk": (COMMON + ["p50 ms", "p99 ms", "errors", "quiet"], wrk_cells),
+    "database": (COMMON + ["PostgreSQL CPU µs/query", "p50 ms", "p99 ms",
+                           "errors", "quiet"], database_cells),
+    "memory": (["RSS before, KiB", "connections", "KiB/connection"],
+               memory_cells),
     "hold": (COMMON + ["late p50 ms", "late p99 ms", "RSS B/waiting request",
                        "errors", "quiet"], hold_cells),
     "streams": (["CPU µs/request", "RSS B/waiting stream", "200",

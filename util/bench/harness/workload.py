@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import time
 
-from . import count, machine
+from . import count, machine, pgbench
 from .contender import HERE, WORK, Server, backend, get
 
 CLIENTS = os.path.join(WORK, "client")
@@ -38,12 +38,27 @@ WORKLOADS = {
             "requests", 2048, 256),
     "w7gi": ("count", "instructions of three fetches at once, by callgrind "
              "over %s requests", 2048, 256),
+    "w8": ("database", "one row from PostgreSQL by its key, %s connections",
+           64, 64),
+    "w8n": ("database", "20 such queries one after another, %s connections",
+            64, 64),
+    "w8p": ("database", "20 such queries at once, %s connections", 64, 64),
+    "w8m": ("memory", "idle connections to PostgreSQL, after %s of HTTP",
+            64, 64),
+    "w8i": ("count", "instructions of one query, by callgrind over %s "
+            "requests", 2048, 256),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
 
 # next to which the backend runs, on the client's core
 WITH_BACKEND = {"w7", "w7s", "w7t", "w7g", "w7l", "w7i", "w7gi"}
+
+# next to which PostgreSQL runs there, and how many queries a request makes
+QUERIES = {"w8": 1, "w8n": 20, "w8p": 20, "w8m": 1, "w8i": 1}
+
+# of the limit of w8; the others have a pool of as many
+PGBENCH_CONNECTIONS = 16
 
 # how many fetches a request makes
 FETCHES = {"w7": 1, "w7s": 1, "w7t": 1, "w7i": 1, "w7g": 3, "w7gi": 3}
@@ -146,11 +161,30 @@ def wrk(server, path, connections, seconds):
 
     p = start_wrk(server, path, connections, seconds)
     time.sleep(skip)
-    window = machine.Window(server.pids, [p.pid] + server.helpers)
+    window = machine.Window(server.pids, [p.pid] + server.helpers,
+                            server.database)
     time.sleep(seconds - skip - 0.25)
     window = window.close()
 
     return rate(result(p.communicate()[0]), window)
+
+
+def memory(server, path, connections, seconds):
+    """What the server has more when its pool is full, and idle."""
+    start_wrk(server, PROBE_PATH, connections, 1).communicate()
+    time.sleep(0.3)
+    before = machine.rss(server.pids)
+
+    start_wrk(server, path, connections, seconds).communicate()
+    time.sleep(0.3)
+    kept = server.connections()
+
+    if not kept:
+        raise RuntimeError("no connection is left to the database")
+
+    grown = machine.rss(server.pids) - before
+
+    return {"before": before, "kept": kept, "each": grown / kept}
 
 
 def stall(server, path, connections, seconds):
@@ -317,29 +351,56 @@ def zeros(mib):
 
 @contextlib.contextmanager
 def helpers(name, values):
-    """Processes that the workload needs beside server and client."""
-    if name not in WITH_BACKEND:
-        yield []
-        return
+    """Processes that the workload needs beside server and client; and the
+    database."""
+    with contextlib.ExitStack() as stack:
+        pids, cluster = [], None
 
-    with Server(backend(), values, machine.CLIENT_CORE) as server:
-        yield server.pids
+        if name in WITH_BACKEND:
+            pids = stack.enter_context(
+                Server(backend(), values, machine.CLIENT_CORE)).pids
+
+        if name in QUERIES:
+            cluster = stack.enter_context(values.cluster)
+
+        yield pids, cluster
+
+
+def per_query(answer, name):
+    """The database's share."""
+    queries = answer["rps"] * QUERIES[name]
+
+    return dict(answer, pg_us=answer["database"] * 1e6 / queries
+                if queries else None)
 
 
 def sample(contender, values, name, path, n, seconds):
     kind = WORKLOADS[name][0]
 
-    with helpers(name, values) as pids:
+    with helpers(name, values) as (pids, cluster):
         if kind == "count":
             return count.sample(contender, values, path, n)
 
+        if contender.get("pgbench"):
+            return per_query(pgbench.sample(
+                contender, path, cluster.pid, PGBENCH_CONNECTIONS, seconds),
+                name)
+
         measure = {"wrk": wrk, "hold": hold, "streams": streams,
                    "stall": stall, "pair": pair, "bulk": bulk,
-                   "latency": latency}[kind]
+                   "latency": latency, "database": wrk,
+                   "memory": memory}[kind]
 
         with Server(contender, values, machine.SERVER_CORE) as server:
             server.helpers = pids
-            return measure(server, path, n, seconds)
+
+            if cluster:
+                server.database = cluster.pid
+                server.connections = cluster.connections
+
+            answer = measure(server, path, n, seconds)
+
+    return per_query(answer, name) if kind == "database" else answer
 
 
 def quiet_sample(retries, *args):
@@ -363,6 +424,11 @@ def quiet_sample(retries, *args):
 
 def check(contender, values, name, path):
     """Raises unless the path answers what the workload is about."""
+    if contender.get("pgbench"):
+        with values.cluster:
+            pgbench.check(contender, path)
+        return
+
     with helpers(name, values), \
             Server(contender, values, machine.SERVER_CORE) as server:
         if WORKLOADS[name][0] == "bulk":
@@ -383,6 +449,10 @@ def check(contender, values, name, path):
         check_fetches(name, status, body)
         return
 
+    if name in QUERIES:
+        check_rows(status, json.loads(body), QUERIES[name])
+        return
+
     got = (status, media_type.partition(";")[0], json.loads(body))
     expected = EXPECTED.get(name)
 
@@ -400,6 +470,17 @@ def check_fetches(name, status, body):
 
     if status != 200 or body not in right:
         raise RuntimeError("%d %r" % (status, body[:100]))
+
+
+def check_rows(status, rows, n):
+    """One row, or a list of them: as harness/postgres.py has made them."""
+    rows = [rows] if n == 1 else rows
+
+    if status != 200 or len(rows) != n or any(
+            row != {"id": row["id"],
+                    "randomNumber": 1 + row["id"] * 7919 % 10000}
+            for row in rows):
+        raise RuntimeError("%d %r" % (status, rows))
 
 
 def check_streams(server, path):

@@ -5,7 +5,10 @@ import time
 import anyio.to_thread
 from fastapi import FastAPI
 
+import rows
+
 app = FastAPI()
+app.include_router(rows.router)
 
 
 @app.get("/json")
