@@ -46,7 +46,7 @@ def load_all():
             contenders[name] = load(name)
 
     order = sorted(contenders, key=lambda n: (
-        not contenders[n].get("limit"), n != "async", n))
+        not contenders[n].get("limit"), not n.startswith("async"), n))
 
     for i, name in enumerate(order):
         contenders[name]["port"] = FIRST_PORT + 2 * i
