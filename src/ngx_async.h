@@ -1192,6 +1192,12 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
  * on in their order, or for ":name" by ASYNC_NAMED("name", value), then all of
  * them.  Statements are prepared once a connection, by their text.
  *
+ * The server finds the type of a value by its place: a column that it is stored
+ * in or compared with, an operator.  Where there is none, say it: $1::int8.  A
+ * colon begins a name unless it is doubled, stands before "=", or right behind
+ * a word, a number, a quote or a bracket that closes; nothing is looked for in
+ * strings and comments.
+ *
  * Inside of a transaction of the task, see await_pg_begin(), it is a statement
  * of that; otherwise it stands alone.
  *

@@ -178,6 +178,9 @@ struct async_s {
     ngx_async_task_t          *parent;
     ngx_queue_t                children;
 
+    /* ngx_http_async_pg_task.c; NULL: it has asked no database */
+    void                      *pg;
+
     /* it stands for a job in the thread of that, see ngx_async_thread.h */
     void                      *job;
 

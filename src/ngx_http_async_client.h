@@ -15,6 +15,25 @@
 #include <ngx_async_conn.h>
 
 
+/* addresses of a name that are tried */
+#define NGX_HTTP_ASYNC_ADDRS  16
+
+
+typedef union {
+    struct sockaddr             sockaddr;
+    struct sockaddr_in          sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6         sin6;
+#endif
+} ngx_http_async_addr_t;
+
+
+typedef struct {
+    ngx_uint_t                  n;
+    ngx_http_async_addr_t       addr[NGX_HTTP_ASYNC_ADDRS];
+} ngx_http_async_names_t;
+
+
 typedef struct {
     ngx_msec_t                  connect_timeout;
     ngx_msec_t                  read_timeout;
@@ -73,6 +92,10 @@ async_rc_t ngx_http_async_client_connect(ngx_async_task_t *t,
 /* The same to a host, without brackets; port 0: the path of a unix socket. */
 async_rc_t ngx_http_async_client_reach(ngx_async_task_t *t,
     ngx_async_conn_t *c, ngx_str_t *host, in_port_t port, ngx_msec_t timeout);
+
+/* Suspends until the addresses of a name are known; the port is zero. */
+async_rc_t ngx_http_async_names(ngx_async_task_t *t, ngx_str_t *name,
+    ngx_msec_t timeout, ngx_http_async_names_t *names);
 
 /* Notes that async_fetch_deny forbids it. */
 async_rc_t ngx_http_async_client_deny(ngx_async_task_t *t,

@@ -14,18 +14,6 @@
 /* more is not read */
 #define NGX_HTTP_ASYNC_HOSTS_SIZE  65536
 
-/* addresses of a name that are tried */
-#define NGX_HTTP_ASYNC_ADDRS       16
-
-
-typedef union {
-    struct sockaddr         sockaddr;
-    struct sockaddr_in      sin;
-#if (NGX_HAVE_INET6)
-    struct sockaddr_in6     sin6;
-#endif
-} ngx_http_async_addr_t;
-
 
 typedef struct {
     ngx_str_t               name;
@@ -175,6 +163,41 @@ ngx_http_async_client_reach(ngx_async_task_t *t, ngx_async_conn_t *c,
     }
 
     return ngx_http_async_client_connect(t, c, &url, timeout);
+}
+
+
+async_rc_t
+ngx_http_async_names(ngx_async_task_t *t, ngx_str_t *name, ngx_msec_t timeout,
+    ngx_http_async_names_t *names)
+{
+    async_rc_t                rc;
+    ngx_async_conn_t          c;
+    ngx_http_async_resolve_t  res;
+
+    ngx_memzero(&c, sizeof(ngx_async_conn_t));
+    ngx_memzero(&res, offsetof(ngx_http_async_resolve_t, addr));
+
+    c.name = (char *) name->data;
+    c.until = ngx_current_msec + timeout;
+    c.until += (c.until == 0);
+
+    res.name = *name;
+
+    (void) ngx_http_async_client(t, &res.resolver, &res.timeout);
+
+    names->n = 1;
+    ngx_memzero(&names->addr[0], sizeof(ngx_http_async_addr_t));
+
+    if (ngx_http_async_hosts_addr(&names->addr[0], name->data, name->len)) {
+        return ASYNC_OK;
+    }
+
+    rc = ngx_http_async_resolve(t, &c, &res);
+
+    names->n = res.n;
+    ngx_memcpy(names->addr, res.addr, res.n * sizeof(ngx_http_async_addr_t));
+
+    return rc;
 }
 
 

@@ -1,0 +1,310 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Pools of connections to PostgreSQL: see ngx_http_async_pg_pool.h.
+ */
+
+#include <ngx_http_async_pg_pool.h>
+
+
+/* between tries of a server that is down, in ms */
+#define NGX_HTTP_ASYNC_PG_DELAY      100
+#define NGX_HTTP_ASYNC_PG_DELAY_MAX  5000
+
+
+/* on the stack of the task that waits */
+
+typedef struct {
+    ngx_queue_t                 queue;
+    ngx_async_waker_t           waker;
+    ngx_http_async_pg_conn_t   *conn;         /* what it has been given */
+    ngx_uint_t                  given;        /* that, or the place of one */
+} ngx_http_async_pg_waiter_t;
+
+
+static async_rc_t ngx_http_async_pg_queue(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn);
+static async_rc_t ngx_http_async_pg_make(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn);
+static async_rc_t ngx_http_async_pg_is_down(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool);
+static void ngx_http_async_pg_set_down(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool);
+static void ngx_http_async_pg_offer(ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_conn_t *conn);
+static void ngx_http_async_pg_drop(ngx_http_async_pg_conn_t *conn);
+
+
+async_rc_t
+ngx_http_async_pg_acquire(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_conn_t **conn)
+{
+    ngx_queue_t               *q;
+    ngx_http_async_pg_conn_t  *c;
+
+    *conn = NULL;
+
+    while (!ngx_queue_empty(&pool->idle)) {
+
+        q = ngx_queue_head(&pool->idle);
+        c = ngx_queue_data(q, ngx_http_async_pg_conn_t, queue);
+
+        ngx_http_async_pg_unrest(c);
+
+        if (pool->lifetime && ngx_current_msec - c->since > pool->lifetime) {
+            ngx_http_async_pg_drop(c);
+            continue;
+        }
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&pool->used, q);
+
+        *conn = c;
+
+        return ASYNC_OK;
+    }
+
+    return (pool->n < pool->connections)
+           ? ngx_http_async_pg_make(t, pool, conn)
+           : ngx_http_async_pg_queue(t, pool, conn);
+}
+
+
+static async_rc_t
+ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_conn_t **conn)
+{
+    ngx_int_t                   rc;
+    ngx_http_async_pg_waiter_t  w;
+
+    if (pool->nwaiters == pool->queue) {
+        return ngx_async_set_error(t, ASYNC_BUSY, "database \"%V\": %ui wait "
+                                   "for a connection already (async_pg ... "
+                                   "queue)", &pool->name, pool->queue);
+    }
+
+    w.waker = ngx_async_waker(t);
+    w.conn = NULL;
+    w.given = 0;
+
+    ngx_queue_insert_tail(&pool->waiters, &w.queue);
+    pool->nwaiters++;
+
+    rc = ngx_async_wait(t, pool->acquire_timeout);
+
+    if (!w.given) {
+        ngx_queue_remove(&w.queue);
+        pool->nwaiters--;
+    }
+
+    if (rc == ASYNC_OK && w.conn) {
+        *conn = w.conn;
+        return ASYNC_OK;
+    }
+
+    if (rc == ASYNC_OK) {
+        /* there was one less: its place is this one's */
+        pool->n--;
+        return ngx_http_async_pg_make(t, pool, conn);
+    }
+
+    /* it has been given something, and does not want it any more */
+
+    if (w.conn) {
+        ngx_http_async_pg_release(w.conn);
+
+    } else if (w.given) {
+        pool->n--;
+        ngx_http_async_pg_offer(pool, NULL);
+    }
+
+    if (rc == NGX_ASYNC_ELAPSED) {
+        return ngx_async_because(t, ASYNC_CAUSE_TIMEOUT,
+                                 ngx_async_set_error(t, ASYNC_TIMEOUT,
+                                           "database \"%V\": no connection "
+                                           "was free within %M ms",
+                                           &pool->name,
+                                           pool->acquire_timeout));
+    }
+
+    return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_conn_t **conn)
+{
+    async_rc_t                 rc;
+    ngx_http_async_pg_conn_t  *c;
+
+    if (pool->delay && (ngx_msec_int_t) (pool->down - ngx_current_msec) > 0) {
+        rc = ngx_http_async_pg_is_down(t, pool);
+        ngx_http_async_pg_offer(pool, NULL);
+        return rc;
+    }
+
+    c = ngx_calloc(sizeof(ngx_http_async_pg_conn_t), t->log);
+    if (c == NULL) {
+        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+    }
+
+    c->pool = pool;
+    ngx_http_async_pg_forget_statements(c);
+
+    ngx_queue_insert_tail(&pool->used, &c->queue);
+    pool->n++;
+
+    /* others ask when it is known */
+
+    if (pool->delay) {
+        pool->down = ngx_current_msec + pool->delay;
+    }
+
+    rc = ngx_http_async_pg_connect(t, c);
+
+    if (rc == ASYNC_OK) {
+        pool->delay = 0;
+        *conn = c;
+        return ASYNC_OK;
+    }
+
+    if (rc != ASYNC_CANCELLED && t->reason == NGX_ASYNC_KEEP) {
+        ngx_http_async_pg_set_down(t, pool);
+    }
+
+    ngx_http_async_pg_drop(c);
+    ngx_http_async_pg_offer(pool, NULL);
+
+    return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_pg_is_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
+{
+    return ngx_async_because(t, ASYNC_CAUSE_CONNECT,
+                             ngx_async_set_error(t, ASYNC_ERROR, "%s",
+                                                 pool->why));
+}
+
+
+/* Nobody tries for a while; who waits is told at once. */
+
+static void
+ngx_http_async_pg_set_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
+{
+    pool->delay = pool->delay ? ngx_min(2 * pool->delay,
+                                        NGX_HTTP_ASYNC_PG_DELAY_MAX)
+                              : NGX_HTTP_ASYNC_PG_DELAY;
+
+    pool->down = ngx_current_msec + pool->delay;
+
+    ngx_memcpy(pool->why, t->error, NGX_ASYNC_ERROR_LEN);
+}
+
+
+/*
+ * Something is free: a connection, or, if it is NULL, the place of one.  It
+ * goes to who has waited longest.
+ */
+
+static void
+ngx_http_async_pg_offer(ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_conn_t *conn)
+{
+    ngx_queue_t                 *q;
+    ngx_http_async_pg_waiter_t  *w;
+
+    if (!ngx_queue_empty(&pool->waiters)) {
+
+        q = ngx_queue_head(&pool->waiters);
+        w = ngx_queue_data(q, ngx_http_async_pg_waiter_t, queue);
+
+        ngx_queue_remove(q);
+        pool->nwaiters--;
+
+        w->given = 1;
+        w->conn = conn;
+
+        if (conn == NULL) {
+            /* the place is taken until it makes one */
+            pool->n++;
+        }
+
+        /* if its time is over already, it gives it on */
+        (void) ngx_async_wake(&w->waker, ASYNC_OK);
+        return;
+    }
+
+    if (conn) {
+        ngx_queue_remove(&conn->queue);
+        ngx_queue_insert_head(&pool->idle, &conn->queue);
+
+        ngx_http_async_pg_rest(conn);
+
+        if (conn->doomed) {
+            ngx_http_async_pg_drop(conn);
+        }
+    }
+}
+
+
+void
+ngx_http_async_pg_release(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_http_async_pg_pool_t  *pool;
+
+    pool = conn->pool;
+
+    if (!conn->doomed && PQstatus(conn->pg) == CONNECTION_OK
+        && (PQtransactionStatus(conn->pg) != PQTRANS_IDLE
+            || PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF))
+    {
+        ngx_http_async_pg_leave(conn);
+        return;
+    }
+
+    if (conn->doomed || PQstatus(conn->pg) != CONNECTION_OK || ngx_exiting
+        || ngx_terminate
+        || (pool->lifetime && ngx_current_msec - conn->since > pool->lifetime))
+    {
+        ngx_http_async_pg_drop(conn);
+        ngx_http_async_pg_offer(pool, NULL);
+        return;
+    }
+
+    ngx_http_async_pg_offer(pool, conn);
+}
+
+
+/* Takes it out of its pool, wherever it is. */
+
+static void
+ngx_http_async_pg_drop(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_queue_remove(&conn->queue);
+    conn->pool->n--;
+
+    ngx_http_async_pg_close(conn);
+    ngx_free(conn);
+}
+
+
+void
+ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_http_async_pg_drop(conn);
+}
+
+
+void
+ngx_http_async_pg_empty(ngx_http_async_pg_pool_t *pool)
+{
+    while (!ngx_queue_empty(&pool->idle)) {
+        ngx_http_async_pg_drop(ngx_queue_data(ngx_queue_head(&pool->idle),
+                                              ngx_http_async_pg_conn_t,
+                                              queue));
+    }
+}
