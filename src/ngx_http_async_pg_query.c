@@ -26,6 +26,12 @@ typedef struct {
 
 
 typedef struct {
+    const async_value_t         *values;
+    size_t                       n;
+} ngx_http_async_pg_stolen_t;
+
+
+typedef struct {
     ngx_http_async_pg_sql_t     *sql;
     ngx_http_async_pg_params_t   params;
 
@@ -41,6 +47,9 @@ typedef struct {
 } ngx_http_async_pg_query_t;
 
 
+static void ngx_http_async_pg_free_values(const async_value_t *values,
+    size_t n);
+static void ngx_http_async_pg_free_on_loop(void *data);
 static async_rc_t ngx_http_async_pg_checked(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, const char *text,
     const async_value_t *values, size_t n, ngx_http_async_pg_query_t *query,
@@ -84,7 +93,7 @@ await_pg_at(async_t *co, const char *site, const char *name,
     rc = ngx_async_enter(co, "await_pg", site);
 
     if (rc != ASYNC_OK) {
-        ngx_http_async_pg_forget(values, n);
+        ngx_http_async_pg_free_values(values, n);
         return rc;
     }
 
@@ -106,7 +115,7 @@ await_pg_at(async_t *co, const char *site, const char *name,
                                        memory);
     }
 
-    ngx_http_async_pg_forget(values, n);
+    ngx_http_async_pg_free_values(values, n);
 
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_pg_run(co, pool, &query);
@@ -129,6 +138,31 @@ await_pg_at(async_t *co, const char *site, const char *name,
 
     return *result ? ASYNC_OK
                    : ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+}
+
+
+/* jansson recurs, as deep as the value is */
+
+static void
+ngx_http_async_pg_free_values(const async_value_t *values, size_t n)
+{
+    ngx_http_async_pg_stolen_t  stolen;
+
+    stolen.values = values;
+    stolen.n = n;
+
+    if (n) {
+        ngx_async_on_loop(ngx_http_async_pg_free_on_loop, &stolen);
+    }
+}
+
+
+static void
+ngx_http_async_pg_free_on_loop(void *data)
+{
+    ngx_http_async_pg_stolen_t  *stolen = data;
+
+    ngx_http_async_pg_forget(stolen->values, stolen->n);
 }
 
 
