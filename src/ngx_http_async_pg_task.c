@@ -155,6 +155,8 @@ async_pg_failed(async_t *co, const char *sqlstate)
 {
     const async_pg_error_t  *error;
 
+    ngx_async_check_task(co);
+
     error = async_pg_error(co);
 
     return error && ngx_strcmp(error->sqlstate, sqlstate) == 0;
