@@ -263,7 +263,7 @@ subtest 'What a full queue does not take is answered at once' => sub {
     is $first->response->status, 200, 'The one that ran is answered';
     is $waits->response->status, 200, '... and the one that waited';
     is $n->get('/small/hold?tag=waits')->status, 200, '... and those to come';
-    like $n->log, qr/\[error\].*thread pool "small" queue overflow/,
+    like_log $n, 0, qr/\[error\].*thread pool "small" queue overflow/,
         'The log knows';
 
     $_->close for @c, $first;
@@ -360,7 +360,7 @@ subtest 'A deadline is answered while the thread runs' => sub {
     is $c->request('GET', '/hello')->body, "hello\n",
         '... and asks again on its connection';
     unlike marks($n), qr/^late ends/m, '... while the thread runs';
-    like $n->log, qr/"blocking:hold" timed out: the deadline has passed, in its thread at \S*blocking\.c:\d+/,
+    like_log $n, 0, qr/"blocking:hold" timed out: the deadline has passed, in its thread at \S*blocking\.c:\d+/,
         'The log says so';
     open_gate($n, 'late');
     ok marked($n, qr/^late ends, cancelled$/m), 'The thread is told';
@@ -568,7 +568,7 @@ subtest 'QUIT waits for a thread whose request has ended' => sub {
     $n->wait_for_log(qr/gracefully shutting down/);
     open_gate($n, 'left');
     ok gone($n), 'The worker goes';
-    like $n->log, qr/left goes on.*a shutdown function/s,
+    like_log $n, 0, qr/left goes on.*a shutdown function/s,
         '... when the thread has returned';
     $n->stop;
 };
@@ -636,7 +636,7 @@ for my $master (qw(on off)) {
         $n->signal('TERM');
         ok gone($n), 'nginx ends';
         cmp_ok time - $start, '<', 10, '... soon';
-        like $n->log, qr/async "blocking:$_" runs still/, "... without $_"
+        like_log $n, 0, qr/async "blocking:$_" runs still/, "... without $_"
             for qw(stuck hold);
         unlike marks($n), qr/^queued/m, '... and does not begin another one';
         $n->stop;

@@ -72,7 +72,7 @@ my $n = nginx();
     is $r->status, 504, 'a deadline passes';
     is_deeply said($n, $since), ['asleep', @all],
         '... the cleanups run, and may await all the same, beyond it';
-    like $n->log($since), qr/\[error\] .*"defer:three" timed out: the deadline has passed, in await_sleep at \S*$line/,
+    like_log $n, $since, qr/\[error\] .*"defer:three" timed out: the deadline has passed, in await_sleep at \S*$line/,
         '... the log tells of the handler, not of them';
 
     $since = $n->mark;
@@ -204,21 +204,21 @@ ok $n->stop, '... and nothing is left of them';
     is $r->status, 200, 'cleanups without an end are bounded by async_cleanup_timeout';
     is_deeply said($n), ['second begins', 'second timeout', 'first begins', 'first timeout'],
         '... all of a task together';
-    like $n->log, qr/<second timeout>"async_cleanup_timeout" has passed/,
+    like_log $n, 0, qr/<second timeout>"async_cleanup_timeout" has passed/,
         '... and their awaits say so';
     is $r->body, "done\n", '... the response is that of the handler';
 
     my $since = $n->mark;
     $r = $n->get('/short/keeps?then=sleep');
     is $r->status, 504, 'a deadline, and then a cleanup that fails';
-    like $n->log($since), qr/<fails>"async_cleanup_timeout" has passed/, '... is two causes';
-    like $n->log($since), qr/"defer:keeps" timed out: the deadline has passed, in await_sleep at \S*$line/,
+    like_log $n, $since, qr/<fails>"async_cleanup_timeout" has passed/, '... is two causes';
+    like_log $n, $since, qr/"defer:keeps" timed out: the deadline has passed, in await_sleep at \S*$line/,
         '... of which that of the handler counts';
 
     $since = $n->mark;
     $r = $n->get('/keeps?then=error');
     is $r->status, 500, 'a failure, and then a cleanup that fails';
-    like $n->log($since), qr/"defer:keeps" failed: ASYNC_ERROR.*, after no await at -/,
+    like_log $n, $since, qr/"defer:keeps" failed: ASYNC_ERROR.*, after no await at -/,
         '... the same';
 
     $since = $n->mark;

@@ -288,7 +288,7 @@ for my $worker (qw(one all)) {
         ok $n->wait_until(sub {
             grep { $_->[0] != $owner && $_->[2] eq 'ends' }
                 said($n, 'tick', $since) }, 20), '... another one goes on';
-        like $n->log($since), qr/\[notice\] .*async periodic "every:tick" goes on here, since worker process $owner has ended/,
+        like_log $n, $since, qr/\[notice\] .*async periodic "every:tick" goes on here, since worker process $owner has ended/,
             '... and says so';
     }
 
@@ -446,7 +446,7 @@ for my $worker (qw(one all)) {
     ok $n->wait_until(sub { said($n, 'tick') }), 'a run that does not end';
     ok $n->term, '... is cancelled at TERM';
     like words($n), qr/tick gives up, stop begins/, '... and ends';
-    like $n->log, qr/\[info\] .*async periodic "every:tick" failed: ASYNC_CANCELLED: the worker is shutting down, after await_sleep at \S*every\.c:\d+/,
+    like_log $n, 0, qr/\[info\] .*async periodic "every:tick" failed: ASYNC_CANCELLED: the worker is shutting down, after await_sleep at \S*every\.c:\d+/,
         '... without an error';
 }
 
@@ -457,7 +457,7 @@ for my $worker (qw(one all)) {
     ok $n->wait_until(sub { said($n, 'tick') }), 'a run that does not end';
     $n->signal('QUIT');
     ok gone($n), '... does not hold up a graceful exit';
-    like $n->log, qr/\[error\] .*async periodic "every:tick" failed: ASYNC_CANCELLED: the worker is shutting down, after await_sleep/,
+    like_log $n, 0, qr/\[error\] .*async periodic "every:tick" failed: ASYNC_CANCELLED: the worker is shutting down, after await_sleep/,
         '... it is cancelled by async_shutdown_timeout';
     $n->stop;
 }

@@ -113,7 +113,7 @@ subtest 'gather' => sub {
     is json($r)->{errors}{prices}, 'no answer', '... one that failed';
     is json($r)->{errors}{orders}, 'too late',
         '... and one that took too long';
-    like $nginx->log, qr/orders: the 120 ms of .*gather\.c:\d+ have passed/,
+    like_log $nginx, 0, qr/orders: the 120 ms of .*gather\.c:\d+ have passed/,
         '... whose cause is logged';
 
     is_deeply json($nginx->get('/with-deadline')),
@@ -477,7 +477,7 @@ subtest 'process' => sub {
 
     my $since = $nginx->mark;
     is $nginx->get('/primes/1000000000')->status, 500, '/primes of too many';
-    like $nginx->log($since), qr/ASYNC_ERROR: 1000000000 is too much/, '... says why';
+    like_log $nginx, $since, qr/ASYNC_ERROR: 1000000000 is too much/, '... says why';
 
     my $c = $nginx->connect->send_request('GET', '/primes/100000000');
     my $worker = $nginx->worker;

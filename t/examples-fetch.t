@@ -37,10 +37,10 @@ subtest 'gateway' => sub {
     my $mark = $nginx->mark;
     is_deeply got($nginx, '/products/7')->{missing}, ['reviews'],
         'who is late is left out';
-    like $nginx->log($mark), qr/no reviews: .*300 ms/, '... and the log says so';
+    like_log $nginx, $mark, qr/no reviews: .*300 ms/, '... and the log says so';
 
     is $nginx->get('/products/100')->status, 502, 'no price, no product';
-    like $nginx->log($mark), qr/no price: .* answered 404/, '... and why';
+    like_log $nginx, $mark, qr/no price: .* answered 404/, '... and why';
     is $nginx->get('/products/x')->status, 422, 'no number';
 
     readme_holds('gateway', $nginx);

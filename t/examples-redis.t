@@ -77,14 +77,14 @@ is_deeply [sort { $a <=> $b } map { json($_->response)->{count} } @c], [1 .. 50]
 {
     my $since = $nginx->mark;
     is $nginx->post('/count/a', '')->status, 500, 'an error of Redis';
-    like $nginx->log($since), qr/ASYNC_ERROR: Redis: -ERR value is not an integer/, '... is told';
+    like_log $nginx, $since, qr/ASYNC_ERROR: Redis: -ERR value is not an integer/, '... is told';
 }
 
 {
     end('KILL');
     my $since = $nginx->mark;
     is $nginx->get('/cache/a')->status, 500, 'no Redis';
-    like $nginx->log($since), qr/connect to unix:\S+: No such file or directory/, '... is told';
+    like_log $nginx, $since, qr/connect to unix:\S+: No such file or directory/, '... is told';
     redis();
     is $nginx->get('/cache/a')->status, 404, 'a new one';
     $nginx->allow(qr/\[crit\]/);

@@ -103,8 +103,8 @@ says(0, '');
 answers('/call-external-api', 500, $failed, 'no answer in time');
 answers('/external', 504, undef, 'no answer in time');
 
-like $nginx->log, qr/not within 300 ms/, 'the log knows why';
-like $nginx->log, qr{http://api/todos/1 answered 503},
+like_log $nginx, 0, qr/not within 300 ms/, 'the log knows why';
+like_log $nginx, 0, qr{http://api/todos/1 answered 503},
     '... and of what answered what';
 
 done_testing();

@@ -70,11 +70,11 @@ sub query {
     is $n->get('/after')->body, "after\n", 'a background task';
     ok $n->wait_for_log(qr/<background 200 hello>/, 20), '... fetches';
     is $n->get('/threaded')->body, "threaded\n", 'a thread that calls';
-    like $n->log, qr/<call 200 hello>/, '... fetches';
+    like_log $n, 0, qr/<call 200 hello>/, '... fetches';
     is $n->get('/deferred')->body, "deferred\n", 'a cleanup';
     ok $n->wait_for_log(qr/<cleanup 200 hello>/, 20), '... fetches';
     $n->stop;
-    like $n->log, qr/<shutdown 200 hello>/, 'a shutdown';
+    like_log $n, 0, qr/<shutdown 200 hello>/, 'a shutdown';
     unlike $n->log, qr/fails/, '... all of them, of an upstream';
 
     $n = nginx(http => "async_param url $tls/hello;");

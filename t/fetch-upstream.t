@@ -201,7 +201,7 @@ sub conn { my ($r) = @_; return [(split ' ', ref $r eq 'HASH' ? $r->{body} // $r
     is of('resets')->{body}, 'ok', 'one that is kept, and reset';
     my $since = $n->mark;
     is $n->get('/by/resets')->body, 'ok', '... while proxy_pass uses it';
-    like $n->log($since), qr/\[error\].*recv\(\) failed \(104/, '... is told as an error, as ever';
+    like_log $n, $since, qr/\[error\].*recv\(\) failed \(104/, '... is told as an error, as ever';
 }
 
 is_deeply [map { conn($n->get('/by/many'))->[1] > 0 ? who('many') =~ /[abc]/ : 0 } 1 .. 20], [(1) x 20],

@@ -159,7 +159,7 @@ sub get_when_up {
     my $r = $n->get('/short');
     is $r->status, 504, 'a waiting request has its deadline';
     is $r->body, '{"detail":"Gateway Timeout"}', '... with a JSON body';
-    like $n->log, qr/\[error\] .*async handler "lifecycle:state" timed out: .* in the startup of its app at \S*lifecycle\.c:\d+/,
+    like_log $n, 0, qr/\[error\] .*async handler "lifecycle:state" timed out: .* in the startup of its app at \S*lifecycle\.c:\d+/,
         '... and the log says for what it waited';
 
     $c->reset;
@@ -194,9 +194,9 @@ sub get_when_up {
     is $r->header('Content-Type'), 'application/json', '... as JSON';
     is $r->body, '{"detail":"Service Unavailable"}', '... with a detail';
 
-    like $n->log, qr/\[error\] .*async startup "lifecycle:zebra" failed: ASYNC_ERROR, after await_sleep at \S*lifecycle\.c:\d+; it is tried again in 1 s/,
+    like_log $n, 0, qr/\[error\] .*async startup "lifecycle:zebra" failed: ASYNC_ERROR, after await_sleep at \S*lifecycle\.c:\d+; it is tried again in 1 s/,
         '... the log names function, code, place, and when it is tried again';
-    like $n->log, qr/\[info\] .*async handler "lifecycle:state" answers 503: the startup of its app has failed/,
+    like_log $n, 0, qr/\[info\] .*async handler "lifecycle:state" answers 503: the startup of its app has failed/,
         '... and says why there is a 503';
 
     is $n->get('/other')->status, 200, '... handlers of another app answer';
@@ -329,7 +329,7 @@ for my $way (['/nap', 'nap'], ['/thread', 'thread']) {
     $c->close;
     ok $n->wait_until(sub { $n->access_log =~ m{ 499 } }), '... for nobody';
     quit($n);
-    like $n->log, qr/<thread ends>/, '... it is waited for';
+    like_log $n, 0, qr/<thread ends>/, '... it is waited for';
     is_deeply [@{ said($n) }[-7 .. -1]], ['thread ends', @shutdown],
         '... before the shutdown begins';
 }
@@ -338,7 +338,7 @@ for my $way (['/nap', 'nap'], ['/thread', 'thread']) {
     my $n = nginx({ zulu => 'fail 1', mike => 'sleep 50' });
     is $n->get('/state')->status, 200, 'a shutdown function that fails';
     quit($n);
-    like $n->log, qr/\[error\] .*async shutdown "lifecycle:zulu" failed: ASYNC_ERROR, after no await at -/,
+    like_log $n, 0, qr/\[error\] .*async shutdown "lifecycle:zulu" failed: ASYNC_ERROR, after no await at -/,
         '... is logged';
     is_deeply said_of($n, undef, @shutdown), ['zulu begins', @shutdown[2 .. 5]],
         '... and the next ones run';
@@ -349,7 +349,7 @@ for my $way (['/nap', 'nap'], ['/thread', 'thread']) {
     my $n = nginx({ zulu => 'hang 1' }, http => 'async_shutdown_timeout 1s;');
     is $n->get('/state')->status, 200, 'a shutdown function that does not end';
     quit($n);
-    like $n->log, qr/\[error\] .*async shutdown "lifecycle:zulu" failed: ASYNC_CANCELLED: the worker is shutting down, after await_sleep at \S*lifecycle\.c:\d+/,
+    like_log $n, 0, qr/\[error\] .*async shutdown "lifecycle:zulu" failed: ASYNC_CANCELLED: the worker is shutting down, after await_sleep at \S*lifecycle\.c:\d+/,
         '... is cancelled by async_shutdown_timeout';
     is_deeply said_of($n, undef, @shutdown), ['zulu begins', @shutdown[2 .. 5]],
         '... and the next ones run';
@@ -359,7 +359,7 @@ for my $way (['/nap', 'nap'], ['/thread', 'thread']) {
     my $n = nginx({ zulu => 'deaf 1' }, http => 'async_shutdown_timeout 1s;');
     is $n->get('/state')->status, 200, 'a shutdown function that ignores its cancel';
     quit($n);
-    like $n->log, qr/\[error\] .*the shutdown of 1 apps did not end/, '... is logged, too';
+    like_log $n, 0, qr/\[error\] .*the shutdown of 1 apps did not end/, '... is logged, too';
     is_deeply said_of($n, undef, @shutdown), ['zulu begins'], '... and is the last one';
 }
 

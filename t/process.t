@@ -234,11 +234,11 @@ is json($n->get('/call?fn=other'))->{error},
     my $since = $n->mark;
 
     is json($n->get('/call?fn=prints'))->{rc}, 0, 'what one prints';
-    like $n->log($since), qr/\[notice\] .*process \d+ of "process:prints": on standard output/,
+    like_log $n, $since, qr/\[notice\] .*process \d+ of "process:prints": on standard output/,
         '... is logged';
-    like $n->log($since), qr/: by async_thread_log\(1\)/, '... each line';
-    like $n->log($since), qr/: on standard error: \\x1B\[1m/, '... escaped';
-    like $n->log($since), qr/: and$|: and,/m, '... the last one, too';
+    like_log $n, $since, qr/: by async_thread_log\(1\)/, '... each line';
+    like_log $n, $since, qr/: on standard error: \\x1B\[1m/, '... escaped';
+    like_log $n, $since, qr/: and$|: and,/m, '... the last one, too';
 
     $since = $n->mark;
     is json($n->get('/call?fn=prints&n=1'))->{rc}, 0, 'what prints a lot';
@@ -307,7 +307,7 @@ is run(argv => ['true'], deadline => 0)->{status}, -1, 'a deadline of zero is no
     $c->reset;
     ok gone($pid), '... ends with its client';
     ok $n->wait_for_log(qr/<call ends -3>/, 20, $since), '... and the await';
-    like $n->log($since), qr/<sleeps $pid>/, '... what it had printed is logged';
+    like_log $n, $since, qr/<sleeps $pid>/, '... what it had printed is logged';
 }
 
 # a grace: the first signal is one that can be caught

@@ -121,7 +121,7 @@ sub marked {
     is $r->header('Retry-After'), 1, '... and Retry-After';
     ok marked($n, qr/hour cancelled/), '... the handler knows';
     ok gone($n), '... and the worker goes';
-    like $n->log, qr/\[warn\] .*1 tasks? .*async_shutdown_timeout/,
+    like_log $n, 0, qr/\[warn\] .*1 tasks? .*async_shutdown_timeout/,
         '... and the log says so';
     $n->stop;
 }
@@ -146,7 +146,7 @@ sub marked {
     $n->allow(qr/open socket #\d+ left in connection/, qr/\[alert\] .*aborting/);
     $n->signal('QUIT');
     ok gone($n), 'a handler that ignores its cancel cannot keep the worker';
-    like $n->log, qr/\[error\] .*"request:stubborn" does not end after it has been cancelled, in await_sleep at \S*request\.c:\d+/,
+    like_log $n, 0, qr/\[error\] .*"request:stubborn" does not end after it has been cancelled, in await_sleep at \S*request\.c:\d+/,
         '... and is named';
     $n->stop;
 }

@@ -293,7 +293,7 @@ my $silent = server(sub { my ($c) = @_; 1 while sysread $c, my $buf, 65536 });
     my $since = $n->mark;
     is $n->get(query('/both', to => $deaf, bytes => 30_000_000, send => 200, recv => 60_000))->status,
         504, 'a server that does not read';
-    like $n->log($since), qr/timed out: send to $deaf: not within 200 ms/, '... says why';
+    like_log $n, $since, qr/timed out: send to $deaf: not within 200 ms/, '... says why';
     is lines(to => $silent, recv => -1)->{rc}, -1, 'a negative time';
     is json($n->get(query('/within', to => $silent)))->{rc}, -2, 'the end of a scope';
     is lines(to => $silent, recv => 100)->{rc}, -2, '... and again';

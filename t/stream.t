@@ -71,7 +71,7 @@ is $r->body, letters(20), '... and the body';
 
 $r = $n->get('/pieces?n=5&size=5&length=20&type=text/plain');
 is $r->body, letters(20), 'more than the length';
-like $n->log, qr/<send -1 after 4: 5 bytes are more than the 0 that are left of the length/,
+like_log $n, 0, qr/<send -1 after 4: 5 bytes are more than the 0 that are left of the length/,
     '... is refused';
 
 {
@@ -130,11 +130,11 @@ is curl($n, '/slow/pieces?n=4&size=60000'), letters(240_000), 'limit_rate';
         'a failure in the middle: the client can tell';
     like curl($n, '--http2-prior-knowledge', '-w', '%{exitcode}', '/pieces?fail=2&size=5'), qr/92$/,
         '... over HTTP/2, too';
-    like $n->log, qr/async handler "stream:pieces" has broken its response off: ASYNC_ERROR/,
+    like_log $n, 0, qr/async handler "stream:pieces" has broken its response off: ASYNC_ERROR/,
         '... and the log says so';
     like curl($n, '-w', '%{exitcode}', '/pieces?n=2&size=5&length=20&type=text/plain'), qr/18$/,
         'less than the length, too';
-    like $n->log, qr/broken its response off: ASYNC_OK: less than its length/, '... logged';
+    like_log $n, 0, qr/broken its response off: ASYNC_OK: less than its length/, '... logged';
 }
 
 {
@@ -191,7 +191,7 @@ is curl($n, '/slow/pieces?n=4&size=60000'), letters(240_000), 'limit_rate';
 }
 
 is $n->get('/blocking')->status, 500, 'a blocking handler has none';
-like $n->log, qr/a blocking handler has no streaming response/, '... and is told';
+like_log $n, 0, qr/a blocking handler has no streaming response/, '... and is told';
 
 is NginxAsync::run('h2load', '-n', 300, '-c', 3, '-m', 10,
     'http://127.0.0.1:' . $n->port(1) . '/pieces?n=20&size=20000') =~ /300 succeeded/, 1,

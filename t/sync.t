@@ -129,27 +129,28 @@ for my $on (@all) {
     my $since = $n->mark;
     plays('/mutex_left?how=end', 'locked 0 ended free',
         'a mutex that is held when its task ends goes to the next one');
-    like $n->log($since), qr/\[error\] .*async "sync:mutex_left" has returned without async_unlock\(\) of a mutex that it had locked at \S*$line,/,
+    like_log $n, $since, qr/\[error\] .*async "sync:mutex_left" has returned without async_unlock\(\) of a mutex that it had locked at \S*$line,/,
         '... and the log names the place';
 
     $since = $n->mark;
     plays('/mutex_left?how=cancel', '0 ended free', '... of a cancelled task, too');
-    like $n->log($since), qr/of a mutex that it had locked at async_try_lock\(\)/,
+    like_log $n, $since, qr/of a mutex that it had locked at async_try_lock\(\)/,
         '... here it was async_try_lock()';
 
     $since = $n->mark;
     plays('/mutex_left?how=handed', 'locked cancelled free',
         '... of one that was cancelled when it was given it');
-    like $n->log($since), qr/of a mutex that it had locked at \S*$line,/,
+    like_log $n, $since, qr/of a mutex that it had locked at \S*$line,/,
         '... with the place where it waited';
 
     $since = $n->mark;
     plays('/mutex_left_two', 'free free', '... two of them');
-    like $n->log($since), qr/${\ line_of('the second of two')},.*\n.*${\ line_of('the first of two')},/,
+    like_log $n, $since, qr/${\ line_of('the second of two')},.*\n.*${\ line_of('the first of two')},/,
         '... the last one first';
 
     $since = $n->mark;
     plays('/mutex_left_middle', 'free free free', '... one between two others');
+    like_log $n, $since, qr/had locked/, '... is told';
     is_deeply [$n->log($since) =~ /had locked at \S*?(\w+\.c:\d+),/g],
         [line_of('the middle one of three')], '... and only that one';
 }
@@ -283,7 +284,7 @@ for my $on (@all) {
     is $c[$_]->response->status, 200, 'the client of a holder goes: the next one has it'
         for 1, 2;
     like $n->get('/state')->body, qr/^held 1 2 free$/, '... in turn';
-    like $n->log($since), qr/async "sync:hold" has returned without async_unlock/,
+    like_log $n, $since, qr/async "sync:hold" has returned without async_unlock/,
         '... and the log tells of it';
     $_->close for @c;
 }

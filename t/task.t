@@ -183,7 +183,7 @@ for my $how (qw(join all gather any)) {
     is $n->get("/short$uri")->status, 504, 'async_timeout passes amid the same';
     is_deeply said($n, $since), [@begun, (map { "$_ timeout: $deadline" } qw(a b c)),
         "$how timeout: $deadline"], '... for parent and children';
-    like $n->log($since), qr/"task:(?:join|many)" timed out: the deadline has passed, in await_$how at /,
+    like_log $n, $since, qr/"task:(?:join|many)" timed out: the deadline has passed, in await_$how at /,
         '... as the log tells, once' if $how ne 'join';
 
     ($uri) = $path . 'jobs=a3600000d,b3600000d';
@@ -215,18 +215,18 @@ for my $way (sort keys %answers) {
     is_deeply [$r->status, $r->body], $answers{$way}, "a handler forgets a child, $way";
     is_deeply said($n, $since), ["cancelled: $parent", 'cleaned ok intact'],
         '... which is cancelled and joined before it answers, with its arg intact';
-    like $n->log($since), qr/\[warn\] .*"task:unjoined" has returned without await_join\(\) of a child that was spawned at \S*$at: it is cancelled/,
+    like_log $n, $since, qr/\[warn\] .*"task:unjoined" has returned without await_join\(\) of a child that was spawned at \S*$at: it is cancelled/,
         '... and the log names the place';
 }
 
 {
     my $since = told($n, '/unjoined?early=1', "unjoined\n", [],
         'one that has not begun does not begin');
-    like $n->log($since), qr/without await_join\(\) .*$at: it is cancelled/, '... the log tells';
+    like_log $n, $since, qr/without await_join\(\) .*$at: it is cancelled/, '... the log tells';
 
     $since = told($n, '/forgotten', "forgotten\n", ['a begins', 'a ok'],
         'one that has ended');
-    like $n->log($since), qr/\[warn\] .*without await_join\(\) .*${\line_of('of forgotten')}(?!: it)/,
+    like_log $n, $since, qr/\[warn\] .*without await_join\(\) .*${\line_of('of forgotten')}(?!: it)/,
         '... is told of, too';
 
     $since = told($n, '/group', qr/\Agroup ${\failed(7)}\nbefore ok\n\z/, ['a begins',
@@ -236,7 +236,7 @@ for my $way (sort keys %answers) {
 
     $since = told($n, '/grandchild', "grandchild\n", ["cancelled: $parent",
         'cleaned ok intact', 'joined'], 'a child forgets a child');
-    like $n->log($since), qr/\[warn\] .*${\line_of('of a child')}: it is cancelled/, '... the same';
+    like_log $n, $since, qr/\[warn\] .*${\line_of('of a child')}: it is cancelled/, '... the same';
 }
 
 # ---- children elsewhere
@@ -250,13 +250,13 @@ is_deeply leaves($n, '/in_cleanup?then=sleep', 'asleep', 'cleanup ok'),
 {
     my $since = told($n, '/in_cleanup?then=careless', "careless\n", undef,
         'a cleanup forgets a child');
-    like $n->log($since), qr/\[warn\] .*${\line_of('of a cleanup')}: it is cancelled/,
+    like_log $n, $since, qr/\[warn\] .*${\line_of('of a cleanup')}: it is cancelled/,
         '... the log tells';
 
     $since = told($n, '/in_cleanup?then=frame', "frame\n", ["cancelled: $parent",
         'cleaned ok intact', 'a begins', 'a ok', 'cleanup ok'],
         '... of which the cleanups before it see nothing');
-    like $n->log($since), qr/\[warn\] .*${\line_of('of a child')}: it is cancelled/, '... the same';
+    like_log $n, $since, qr/\[warn\] .*${\line_of('of a child')}: it is cancelled/, '... the same';
 
     told($n, '/thread', "thread\n", ['a begins', 'a ok', 'call ok'],
         'a call from a thread has a child');
@@ -266,7 +266,7 @@ is_deeply leaves($n, '/in_cleanup?then=sleep', 'asleep', 'cleanup ok'),
 
     $since = told($n, '/thread_unjoined', "thread\n", ["cancelled: $parent",
         'cleaned ok intact', 'called'], 'a call from a thread forgets a child');
-    like $n->log($since), qr/\[warn\] .*${\line_of('of a child')}: it is cancelled/, '... the same';
+    like_log $n, $since, qr/\[warn\] .*${\line_of('of a child')}: it is cancelled/, '... the same';
 }
 
 # ---- deadlines
@@ -301,7 +301,7 @@ for (['', 504, 'Gateway Timeout', qr/timed out: the 50 ms of ASYNC_DEADLINE at \
     is_deeply [$r->status, $r->body], [$status, qq({"detail":"$detail"})],
         "a handler that returns so answers $status, which does not name its file";
     unlike join(' ', map { @$_ } $r->header_list), qr/\.c:\d/, '... nor does the header';
-    like $n->log($since), $log, '... as the log does';
+    like_log $n, $since, $log, '... as the log does';
 }
 
 told($n, '/deadline_kept', "inside ok\nafter ok\n", undef,
@@ -466,7 +466,7 @@ told($n, '/memory_nested', qr/\Aleft ${\failed(7)}\nintact\n\z/, undef,
     my $r = $n->get('/own_end');
     is_deeply [$r->status, $r->body], [500, '{"detail":"Internal Server Error"}'],
         '... not to the client';
-    like $n->log($since), qr/\[error\] .*"task:own_end" failed: ASYNC_ERROR: failed with 9, after no await/,
+    like_log $n, $since, qr/\[error\] .*"task:own_end" failed: ASYNC_ERROR: failed with 9, after no await/,
         '... but to the log';
 
     $since = told($n, '/own_end?background=1', "later\n", undef, '... for a background task, too');
@@ -548,7 +548,7 @@ ok $n->stop, '... of which nothing is left';
         my $since = $n->mark;
         like $n->get('/too_many')->body, qr/\A3, (no task for a child), join busy: \1\n\z/,
             "as many children as async_max_tasks allows, turn $turn";
-        like $n->log($since), qr/\[error\] .*no task for "task:too_many": 4 run already, of at most 4/,
+        like_log $n, $since, qr/\[error\] .*no task for "task:too_many": 4 run already, of at most 4/,
             '... the log tells';
     }
 

@@ -72,7 +72,7 @@ ok says($n, 'thread is told'), '... the thread is told';
     ok says($n, 'thread runs', $since), 'a client waits for a thread';
     $c->reset;
     ok says($n, 'thread is told', $since), '... and leaves: the thread is told';
-    like $n->log($since), qr/"thread:waits", whose request has ended: <thread is told>/,
+    like_log $n, $since, qr/"thread:waits", whose request has ended: <thread is told>/,
         '... and may log';
 }
 

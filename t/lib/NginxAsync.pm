@@ -36,6 +36,7 @@ use strict;
 use warnings;
 
 use Carp qw(croak);
+use Exporter qw(import);
 use Scalar::Util qw(weaken);
 use Test::More ();
 
@@ -46,6 +47,8 @@ use NginxAsync::Guard;
 use NginxAsync::Response;
 use NginxAsync::Server;
 use NginxAsync::Verdict;
+
+our @EXPORT = qw(like_log);
 
 my %living;
 
@@ -342,6 +345,18 @@ sub wait_for_log {
     }, $bound);
 
     return $found;
+}
+
+
+# like() of the log. A response can come before the line that its worker writes next.
+sub like_log ($$$;$) {
+    my ($self, $since, $pattern, $name) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    $self->wait_until(sub { $self->log($since) =~ $pattern });
+
+    return Test::More::like($self->log($since), $pattern, $name);
 }
 
 
