@@ -1501,6 +1501,192 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
 #define await_pg_transaction(co, pool, flags, fn, arg)                       \
     await_pg_transaction_at(co, ASYNC_SITE, pool, flags, fn, arg)
 
+/*
+ * Several statements in one round trip, by libpq's pipeline mode.
+ *
+ *     async_pg_statement_t  s[] = {
+ *         ASYNC_PG("INSERT INTO log VALUES ($1)", ASYNC_TEXT(line)),
+ *         ASYNC_PG("SELECT count(*) AS n FROM log")
+ *     };
+ *
+ *     ASYNC_TRY(await_pg_pipeline(co, "db", s, 2, 0));
+ *     ASYNC_TRY(async_pg_int(co, s[1].result, 0, "n", &n));
+ *
+ * Each statement is as one of await_pg(), and sees what those before it did.
+ * All of them are executed, or none has been: outside of a transaction of the
+ * task they are one.  With ASYNC_PG_EACH each stands alone there, and one that
+ * fails is no matter to the others; one that has to be prepared again comes
+ * behind them.
+ *
+ * The caller fills in sql, values and n, which ASYNC_PG() does in C, for the
+ * block that it stands in; what the values lead to is borrowed until the await
+ * ends, and JSON is stolen.  The await fills in the rest of each: result, as
+ * that of await_pg(); rc; sqlstate, "" if the server did not refuse it.  Those
+ * that are not executed since another one failed have ASYNC_CANCELLED.
+ *
+ * Returns the rc of the first that failed, and async_pg_error() is of that.
+ */
+typedef struct {
+    const char           *sql;
+    const async_value_t  *values;
+    size_t                n;
+    async_pg_result_t    *result;
+    async_rc_t            rc;
+    char                  sqlstate[6];
+} async_pg_statement_t;
+
+#define ASYNC_PG_EACH  16
+
+#ifndef __cplusplus
+#define ASYNC_PG(...)  ASYNC_PG_(__VA_ARGS__, ASYNC_NULL)
+#define ASYNC_PG_(sql, ...)  { (sql), ASYNC_PG_VALUES_(__VA_ARGS__), NULL,   \
+                               ASYNC_OK, "" }
+#endif
+
+#define await_pg_pipeline(co, pool, statements, n, flags)                    \
+    await_pg_pipeline_at(co, ASYNC_SITE, pool, statements,                   \
+                         sizeof(*(statements)), n, flags)
+
+/*
+ * Rows of a result that is larger than memory, one at a time.
+ *
+ *     async_pg_stream_t  *s;
+ *     async_pg_result_t  *row;
+ *
+ *     ASYNC_TRY(await_pg_stream(co, "db", &s, "SELECT ..."));
+ *
+ *     for ( ;; ) {
+ *         ASYNC_TRY(await_pg_next(co, s, &row));
+ *
+ *         if (row == NULL) {
+ *             break;
+ *         }
+ *
+ *         ... async_pg_text(row, 0, "name") ...
+ *     }
+ *
+ * await_pg_stream() is as await_pg(), and suspends until the first row is
+ * there, or the end, or what the server says against it.  await_pg_next()
+ * suspends until there is another one: a result of one row, which is borrowed
+ * until the next call; after the last one it is NULL, then and ever after.  The
+ * server sends no more than a little ahead of what is read.  It may fail in the
+ * middle: then the rows before were right, but are not all.
+ *
+ * A stream has a connection of the pool until it has been read to its end, has
+ * been closed, or its task or the innermost ASYNC_MEMORY in which it has been
+ * opened ends; in a transaction that of the task, which takes no other
+ * statement meanwhile: ASYNC_BUSY.  await_pg_stream_close() of one that has not
+ * been read to its end cancels it on the server, without a wait; in a
+ * transaction it suspends until the rest has been read and thrown away.
+ */
+typedef struct async_pg_stream_s  async_pg_stream_t;
+
+#ifdef __cplusplus
+#define await_pg_stream(co, pool, stream, ...)                               \
+    async_pg_stream_(co, ASYNC_SITE, pool, stream, __VA_ARGS__)
+#else
+#define await_pg_stream(co, pool, stream, sql, ...)                          \
+    await_pg_stream_at(co, ASYNC_SITE, pool, stream, sql,                    \
+                       ASYNC_VALUES_(__VA_ARGS__))
+#endif
+
+#define await_pg_next(co, stream, row)                                       \
+    await_pg_next_at(co, ASYNC_SITE, stream, row)
+#define await_pg_stream_close(co, stream)                                    \
+    await_pg_stream_close_at(co, ASYNC_SITE, stream)
+
+/*
+ * The text of a row as JSON, as async_pg_respond_row() writes it, for those who
+ * send it in pieces.  Borrowed, as long as the result.  Absent: there is no
+ * such row, or no memory; async_error() tells.
+ */
+ASYNC_LOOP async_str_t async_pg_row_text(async_t *co,
+    async_pg_result_t *result, size_t row);
+
+/*
+ * COPY ... TO STDOUT and COPY ... FROM STDIN, which have no values.
+ *
+ *     async_pg_copy_t  *copy;
+ *
+ *     ASYNC_TRY(await_pg_copy(co, "db", &copy, "COPY t FROM STDIN"));
+ *     ASYNC_TRY(await_pg_copy_put(co, copy, data, len));
+ *     ASYNC_TRY(await_pg_copy_close(co, copy, &rows));
+ *
+ * await_pg_copy_get() suspends until there are data, whole lines unless the
+ * format is binary, which are borrowed until the next call; absent at the end.
+ * await_pg_copy_put() suspends while the server does not read on; data need not
+ * be whole lines.  ASYNC_ERROR from it: the server has refused them already.
+ *
+ * Only await_pg_copy_close() says that all was stored, or all was read, and how
+ * many rows that are, which may be left out: NULL.  One FROM STDIN that is not
+ * closed stores nothing; closing one TO STDOUT before its end is no error, and
+ * cancels it.  For its connection, and in transactions, it is as a stream, see
+ * await_pg_stream(): there one that is not closed makes the transaction fail.
+ *
+ * ASYNC_ERROR: also for any other statement, and for get and put where the
+ * other one is meant.
+ */
+typedef struct async_pg_copy_s  async_pg_copy_t;
+
+#define await_pg_copy(co, pool, copy, sql)                                   \
+    await_pg_copy_at(co, ASYNC_SITE, pool, copy, sql)
+#define await_pg_copy_get(co, copy, data)                                    \
+    await_pg_copy_get_at(co, ASYNC_SITE, copy, data)
+#define await_pg_copy_put(co, copy, data, len)                               \
+    await_pg_copy_put_at(co, ASYNC_SITE, copy, data, len)
+#define await_pg_copy_close(co, copy, rows)                                  \
+    await_pg_copy_close_at(co, ASYNC_SITE, copy, rows)
+
+/*
+ * LISTEN and NOTIFY.
+ *
+ *     async_pg_listener_t      *l;
+ *     async_pg_notification_t   n;
+ *
+ *     ASYNC_TRY(await_pg_listen(co, "db", "orders", &l));
+ *
+ *     for ( ;; ) {
+ *         ASYNC_TRY(await_pg_notification(co, l, &n));
+ *
+ *         ... n.missed ? "look what there is" : n.payload.data ...
+ *     }
+ *
+ * All that a worker listens to in a pool comes by one connection more, which is
+ * open while somebody listens.  await_pg_listen() suspends until the server
+ * listens: what is notified from then on is seen.  The channel is a name as the
+ * server has it, letter case counts: "NOTIFY Orders" is to "orders".
+ *
+ * await_pg_notification() suspends until there is one, which is borrowed until
+ * the next call.  Those that come meanwhile are kept, 1,000 of them; then the
+ * oldest are dropped.  "missed": there may have been others before this point,
+ * since the connection was lost and is there again, or since they were dropped;
+ * such a one has no payload and no process.  It waits while the server is away:
+ * use a deadline of your own.
+ *
+ * A listener is the task's, closed when that ends, or the innermost
+ * ASYNC_MEMORY in which it has been opened, or by async_pg_unlisten().
+ *
+ * await_pg_listen(): ASYNC_ERROR: the server cannot be reached, or has refused
+ * it.  A pool that leads to PgBouncer in transaction mode cannot listen.
+ */
+typedef struct async_pg_listener_s  async_pg_listener_t;
+
+typedef struct {
+    size_t       size;
+    const char  *channel;
+    async_str_t  payload;            /* zero-terminated */
+    int          pid;                /* of the server process that notified */
+    int          missed;
+} async_pg_notification_t;
+
+#define await_pg_listen(co, pool, channel, listener)                         \
+    await_pg_listen_at(co, ASYNC_SITE, pool, channel, listener)
+#define await_pg_notification(co, listener, notification)                    \
+    await_pg_notification_at(co, ASYNC_SITE, listener, notification,         \
+                             sizeof(*(notification)))
+
+ASYNC_LOOP void async_pg_unlisten(async_t *co, async_pg_listener_t *listener);
+
 
 /*
  * Files.  Threads of the pool of the http block (async_thread_pool) do the
@@ -2066,6 +2252,30 @@ ASYNC_AWAIT async_rc_t await_pg_rollback_at(async_t *co, const char *site,
 ASYNC_AWAIT async_rc_t await_pg_transaction_at(async_t *co, const char *site,
     const char *pool, unsigned flags, async_fn_pt fn, void *arg);
 
+ASYNC_AWAIT async_rc_t await_pg_pipeline_at(async_t *co, const char *site,
+    const char *pool, async_pg_statement_t *statements, size_t size, size_t n,
+    unsigned flags);
+ASYNC_AWAIT async_rc_t await_pg_stream_at(async_t *co, const char *site,
+    const char *pool, async_pg_stream_t **stream, const char *sql,
+    const async_value_t *values, size_t n);
+ASYNC_AWAIT async_rc_t await_pg_next_at(async_t *co, const char *site,
+    async_pg_stream_t *stream, async_pg_result_t **row);
+ASYNC_AWAIT async_rc_t await_pg_stream_close_at(async_t *co, const char *site,
+    async_pg_stream_t *stream);
+ASYNC_AWAIT async_rc_t await_pg_copy_at(async_t *co, const char *site,
+    const char *pool, async_pg_copy_t **copy, const char *sql);
+ASYNC_AWAIT async_rc_t await_pg_copy_get_at(async_t *co, const char *site,
+    async_pg_copy_t *copy, async_str_t *data);
+ASYNC_AWAIT async_rc_t await_pg_copy_put_at(async_t *co, const char *site,
+    async_pg_copy_t *copy, const void *data, size_t len);
+ASYNC_AWAIT async_rc_t await_pg_copy_close_at(async_t *co, const char *site,
+    async_pg_copy_t *copy, int64_t *rows);
+ASYNC_AWAIT async_rc_t await_pg_listen_at(async_t *co, const char *site,
+    const char *pool, const char *channel, async_pg_listener_t **listener);
+ASYNC_AWAIT async_rc_t await_pg_notification_at(async_t *co, const char *site,
+    async_pg_listener_t *listener, async_pg_notification_t *notification,
+    size_t size);
+
 /* the values, behind one that makes the array not empty; how many */
 #ifdef __cplusplus
 
@@ -2081,6 +2291,17 @@ async_pg_(async_t *co, const char *site, const char *pool,
     return await_pg_at(co, site, pool, result, sql, values + 1, sizeof...(v));
 }
 
+template <typename... V>
+static inline async_rc_t
+async_pg_stream_(async_t *co, const char *site, const char *pool,
+    async_pg_stream_t **stream, const char *sql, V... v)
+{
+    const async_value_t  values[] = { ASYNC_NULL, v... };
+
+    return await_pg_stream_at(co, site, pool, stream, sql, values + 1,
+                              sizeof...(v));
+}
+
 }
 
 #else
@@ -2088,6 +2309,12 @@ async_pg_(async_t *co, const char *site, const char *pool,
 #define ASYNC_VALUES_(...)                                                   \
     (const async_value_t []) { ASYNC_NULL, __VA_ARGS__ } + 1,                \
     sizeof((const async_value_t []) { ASYNC_NULL, __VA_ARGS__ })             \
+    / sizeof(async_value_t) - 1
+
+/* the same with one that makes the arguments not empty behind them */
+#define ASYNC_PG_VALUES_(...)                                                \
+    (const async_value_t []) { __VA_ARGS__ },                                \
+    sizeof((const async_value_t []) { __VA_ARGS__ })                         \
     / sizeof(async_value_t) - 1
 
 #endif
