@@ -89,12 +89,16 @@ ngx_http_async_pg_leave_body(ngx_async_task_t *t)
 
     rc = ngx_async_enter(t, "async_pg cancel", "");
 
-    if (rc == ASYNC_OK && PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE) {
-        rc = ngx_http_async_pg_cancel(t, conn);
-    }
+    while (rc == ASYNC_OK
+           && PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE)
+    {
+        /* of a pipeline, each part */
 
-    if (rc == ASYNC_OK) {
-        rc = ngx_http_async_pg_drain(t, conn);
+        rc = ngx_http_async_pg_cancel(t, conn);
+
+        if (rc == ASYNC_OK) {
+            rc = ngx_http_async_pg_drain(t, conn);
+        }
     }
 
     if (rc == ASYNC_OK && PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
@@ -107,6 +111,8 @@ ngx_http_async_pg_leave_body(ngx_async_task_t *t)
             rc = ngx_http_async_pg_drain(t, conn);
         }
     }
+
+    ngx_http_async_pg_doubt_statements(conn);
 
     if (rc != ASYNC_OK || PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
 
@@ -191,7 +197,7 @@ ngx_http_async_pg_cancel_drop(void *data)
 }
 
 
-/* Reads what is still to be answered. */
+/* Reads what is still to be answered, of a pipeline up to the next sync. */
 
 static async_rc_t
 ngx_http_async_pg_drain(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
@@ -230,8 +236,10 @@ ngx_http_async_pg_drain(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
             return ngx_http_async_pg_lost(t, conn);
         }
 
-        if (status == PGRES_PIPELINE_SYNC && !PQexitPipelineMode(conn->pg)) {
-            return ngx_http_async_pg_lost(t, conn);
+        if (status == PGRES_PIPELINE_SYNC) {
+            /* refused as long as something follows */
+            (void) PQexitPipelineMode(conn->pg);
+            return ASYNC_OK;
         }
     }
 

@@ -66,11 +66,13 @@ struct ngx_http_async_pg_conn_s {
     ngx_async_waker_t           waker;
     ngx_msec_t                  since;        /* when it was connected */
 
-    /* ngx_http_async_pg_query.c: statements that the server knows */
+    /* ngx_http_async_pg_prepared.c: statements that the server knows */
     ngx_rbtree_t                statements;
     ngx_rbtree_node_t           sentinel;
     ngx_queue_t                 used_last;
+    ngx_queue_t                 closed;       /* that it is to forget */
     ngx_uint_t                  nstatements;
+    ngx_uint_t                  nclosed;
     ngx_uint_t                  named;        /* the number of the last one */
 
     unsigned                    waits:1;
@@ -137,8 +139,12 @@ void ngx_http_async_pg_unrest(ngx_http_async_pg_conn_t *conn);
 void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);
 
 
-/* ngx_http_async_pg_query.c: forgets what the server knew */
+/*
+ * ngx_http_async_pg_prepared.c: forgets what the server knew; or what was to be
+ * prepared when nobody waited for the answer any more, which it may know.
+ */
 void ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn);
+void ngx_http_async_pg_doubt_statements(ngx_http_async_pg_conn_t *conn);
 
 void ngx_http_async_pg_init(ngx_cycle_t *cycle);
 void ngx_http_async_pg_exit(void);

@@ -9,20 +9,8 @@
  * tables any more, is prepared again, unless a transaction is open.
  */
 
-#include <ngx_http_async_pg_pool.h>
-#include <ngx_http_async_pg_sql.h>
+#include <ngx_http_async_pg_query.h>
 #include <ngx_http_async_pg_task.h>
-#include <ngx_async_near.h>
-
-
-/* what a connection has prepared; the server knows it as "async_" and number */
-
-typedef struct {
-    ngx_rbtree_node_t            node;        /* by the number of the text */
-    ngx_queue_t                  queue;       /* the last used is the first */
-    ngx_uint_t                   name;
-    uint32_t                     types;       /* a hash of them; 0: none */
-} ngx_http_async_pg_prepared_t;
 
 
 typedef struct {
@@ -31,49 +19,9 @@ typedef struct {
 } ngx_http_async_pg_stolen_t;
 
 
-typedef struct {
-    ngx_http_async_pg_sql_t     *sql;
-    ngx_http_async_pg_params_t   params;
-
-    uint32_t                     types;
-
-    /* how it was sent */
-    ngx_uint_t                   known;       /* it was prepared before */
-    ngx_uint_t                   pipeline;
-    ngx_uint_t                   name;
-
-    PGresult                    *result;      /* the first that failed, else
-                                                 the last */
-} ngx_http_async_pg_query_t;
-
-
-static void ngx_http_async_pg_free_values(const async_value_t *values,
-    size_t n);
 static void ngx_http_async_pg_free_on_loop(void *data);
-static async_rc_t ngx_http_async_pg_checked(ngx_async_task_t *t,
-    ngx_http_async_pg_pool_t *pool, const char *text,
-    const async_value_t *values, size_t n, ngx_http_async_pg_query_t *query,
-    ngx_pool_t *memory);
 static async_rc_t ngx_http_async_pg_run(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_query_t *query);
-static async_rc_t ngx_http_async_pg_once(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
-static ngx_uint_t ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query);
-static int ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query);
-static int ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query);
-static async_rc_t ngx_http_async_pg_results(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
-static async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
-static ngx_http_async_pg_prepared_t *ngx_http_async_pg_find(
-    ngx_http_async_pg_conn_t *conn, ngx_uint_t id);
-static void ngx_http_async_pg_add(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query);
-static void ngx_http_async_pg_remove(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_prepared_t *prepared);
 
 
 async_rc_t
@@ -143,7 +91,7 @@ await_pg_at(async_t *co, const char *site, const char *name,
 
 /* jansson recurs, as deep as the value is */
 
-static void
+void
 ngx_http_async_pg_free_values(const async_value_t *values, size_t n)
 {
     ngx_http_async_pg_stolen_t  stolen;
@@ -168,7 +116,7 @@ ngx_http_async_pg_free_on_loop(void *data)
 
 /* What can be known before a connection is needed. */
 
-static async_rc_t
+async_rc_t
 ngx_http_async_pg_checked(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     const char *text, const async_value_t *values, size_t n,
     ngx_http_async_pg_query_t *query, ngx_pool_t *memory)
@@ -211,33 +159,48 @@ ngx_http_async_pg_run(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_tx_t    *tx;
     ngx_http_async_pg_conn_t  *conn;
 
-    tx = ngx_http_async_pg_tx(t, pool);
+    rc = ngx_http_async_pg_take(t, pool, &conn, &tx);
 
-    if (tx) {
-        if (tx->conn == NULL) {
-            return ngx_http_async_pg_tx_lost(t, tx);
-        }
-
-        conn = tx->conn;
-
-    } else {
-        rc = ngx_http_async_pg_acquire(t, pool, &conn);
-
-        if (rc != ASYNC_OK) {
-            return rc;
-        }
+    if (rc != ASYNC_OK) {
+        return rc;
     }
 
-    rc = ngx_http_async_pg_once(t, conn, query);
+    rc = ngx_http_async_pg_execute_one(t, conn, query);
 
     if (rc == ASYNC_OK && ngx_http_async_pg_stale(conn, query)) {
-        rc = ngx_http_async_pg_once(t, conn, query);
+        rc = ngx_http_async_pg_execute_one(t, conn, query);
     }
 
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_pg_outcome(t, conn, query);
     }
 
+    ngx_http_async_pg_give(conn, tx);
+
+    return rc;
+}
+
+
+async_rc_t
+ngx_http_async_pg_take(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_conn_t **conn, ngx_http_async_pg_tx_t **tx)
+{
+    *tx = ngx_http_async_pg_tx(t, pool);
+
+    if (*tx == NULL) {
+        return ngx_http_async_pg_acquire(t, pool, conn);
+    }
+
+    *conn = (*tx)->conn;
+
+    return *conn ? ASYNC_OK : ngx_http_async_pg_tx_lost(t, *tx);
+}
+
+
+void
+ngx_http_async_pg_give(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_tx_t *tx)
+{
     if (tx == NULL) {
         ngx_http_async_pg_release(conn);
 
@@ -246,8 +209,6 @@ ngx_http_async_pg_run(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     {
         ngx_http_async_pg_tx_lose(tx);
     }
-
-    return rc;
 }
 
 
@@ -264,7 +225,7 @@ ngx_http_async_pg_execute(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
                                     : ngx_http_async_pg_lost(t, conn);
 
     if (rc == ASYNC_OK) {
-        rc = ngx_http_async_pg_results(t, conn, &query);
+        rc = ngx_http_async_pg_command(t, conn, &query.result);
     }
 
     if (rc == ASYNC_OK) {
@@ -282,202 +243,15 @@ ngx_http_async_pg_execute(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 }
 
 
-static async_rc_t
-ngx_http_async_pg_once(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query)
-{
-    async_rc_t  rc;
-
-    PQclear(query->result);
-    query->result = NULL;
-
-    if (!ngx_http_async_pg_send(conn, query)) {
-        return ngx_http_async_pg_lost(t, conn);
-    }
-
-    rc = ngx_http_async_pg_flush(t, conn);
-
-    if (rc == ASYNC_OK) {
-        rc = ngx_http_async_pg_results(t, conn, query);
-    }
-
-    return rc;
-}
-
-
-static int
-ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query)
-{
-    char                           name[sizeof("async_") + NGX_INT_T_LEN];
-    ngx_http_async_pg_params_t    *p;
-    ngx_http_async_pg_prepared_t  *prepared;
-
-    p = &query->params;
-
-    query->known = 0;
-    query->pipeline = 0;
-
-    if (conn->pool->statements == 0) {
-        return PQsendQueryParams(conn->pg, p->sql, p->n, p->types, p->values,
-                                 p->lengths, p->formats, 0);
-    }
-
-    prepared = ngx_http_async_pg_find(conn, query->sql->id);
-
-    if (prepared && prepared->types != query->types) {
-        /* bytes where there was text, or the other way round */
-        ngx_http_async_pg_remove(conn, prepared);
-        prepared = NULL;
-    }
-
-    if (prepared == NULL) {
-        query->pipeline = 1;
-        return ngx_http_async_pg_send_new(conn, query);
-    }
-
-    query->known = 1;
-
-    *ngx_sprintf((u_char *) name, "async_%ui", prepared->name) = '\0';
-
-    return PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
-                               p->formats, 0);
-}
-
-
-/* In one go: what is too much is forgotten, the new one prepared and run. */
-
-static int
-ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query)
-{
-    char                           name[sizeof("async_") + NGX_INT_T_LEN];
-    char                           sql[sizeof("DEALLOCATE ") + sizeof(name)];
-    ngx_http_async_pg_params_t    *p;
-    ngx_http_async_pg_prepared_t  *last;
-
-    p = &query->params;
-
-    if (!PQenterPipelineMode(conn->pg)) {
-        return 0;
-    }
-
-    if (conn->nstatements >= conn->pool->statements) {
-
-        last = ngx_queue_data(ngx_queue_last(&conn->used_last),
-                              ngx_http_async_pg_prepared_t, queue);
-
-        *ngx_sprintf((u_char *) sql, "DEALLOCATE async_%ui", last->name)
-            = '\0';
-
-        ngx_http_async_pg_remove(conn, last);
-
-        if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0)) {
-            return 0;
-        }
-    }
-
-    query->name = ++conn->named;
-
-    *ngx_sprintf((u_char *) name, "async_%ui", query->name) = '\0';
-
-    return PQsendPrepare(conn->pg, name, p->sql, p->n, p->types)
-           && PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
-                                  p->formats, 0)
-           && PQpipelineSync(conn->pg);
-}
-
-
-static async_rc_t
-ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query)
-{
-    PGresult        *result;
-    async_rc_t       rc;
-    ngx_uint_t       failed;
-    ExecStatusType   status;
-
-    failed = 0;
-
-    for ( ;; ) {
-        rc = ngx_http_async_pg_get(t, conn, &result);
-
-        if (rc == ASYNC_CLOSED && failed) {
-            /* it has said why before */
-            break;
-        }
-
-        if (rc != ASYNC_OK) {
-            return rc;
-        }
-
-        if (result == NULL) {
-
-            if (query->pipeline && PQstatus(conn->pg) == CONNECTION_OK) {
-                continue;
-            }
-
-            break;
-        }
-
-        status = PQresultStatus(result);
-
-        if (status == PGRES_PIPELINE_SYNC) {
-            PQclear(result);
-            break;
-        }
-
-        if (failed || status == PGRES_PIPELINE_ABORTED) {
-            PQclear(result);
-            continue;
-        }
-
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT
-            || status == PGRES_COPY_BOTH)
-        {
-            PQclear(result);
-            conn->doomed = 1;
-
-            return ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": COPY "
-                                       "is not for await_pg()",
-                                       &conn->pool->name);
-        }
-
-        failed = (status == PGRES_FATAL_ERROR);
-
-        PQclear(query->result);
-        query->result = result;
-    }
-
-    if (query->pipeline && PQstatus(conn->pg) == CONNECTION_OK) {
-
-        if (!PQexitPipelineMode(conn->pg)) {
-            return ngx_http_async_pg_lost(t, conn);
-        }
-
-        if (!failed) {
-            ngx_http_async_pg_add(conn, query);
-        }
-    }
-
-    return query->result ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
-}
-
-
-/*
- * What was prepared is gone (DISCARD, another server behind a name), or its
- * result has another type now.  In a transaction that has failed by this there
- * is nothing to be done.
- */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
     const char                    *state;
     ngx_http_async_pg_prepared_t  *prepared;
 
-    if (!query->known || PQresultStatus(query->result) != PGRES_FATAL_ERROR
+    if (!query->known || query->result == NULL
+        || PQresultStatus(query->result) != PGRES_FATAL_ERROR
         || PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
     {
         return 0;
@@ -491,17 +265,26 @@ ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
         return 0;
     }
 
-    prepared = ngx_http_async_pg_find(conn, query->sql->id);
+    /* the same statement may stand in a pipeline twice */
 
-    if (prepared) {
-        ngx_http_async_pg_remove(conn, prepared);
+    prepared = ngx_http_async_pg_prepared(conn, query);
+
+    if (prepared == NULL || prepared != query->prepared) {
+        return 1;
+    }
+
+    if (ngx_strcmp(state, "26000") == 0) {
+        ngx_http_async_pg_drop_prepared(conn, prepared);
+
+    } else {
+        ngx_http_async_pg_close_prepared(conn, prepared);
     }
 
     return 1;
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_pg_outcome(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
@@ -535,84 +318,4 @@ ngx_http_async_pg_outcome(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     }
 
     return rc;
-}
-
-
-/* What a connection has prepared. */
-
-static ngx_http_async_pg_prepared_t *
-ngx_http_async_pg_find(ngx_http_async_pg_conn_t *conn, ngx_uint_t id)
-{
-    ngx_rbtree_node_t             *node;
-    ngx_http_async_pg_prepared_t  *prepared;
-
-    node = conn->statements.root;
-
-    while (node != &conn->sentinel) {
-
-        if (id == node->key) {
-            prepared = (ngx_http_async_pg_prepared_t *) node;
-
-            ngx_queue_remove(&prepared->queue);
-            ngx_queue_insert_head(&conn->used_last, &prepared->queue);
-
-            return prepared;
-        }
-
-        node = (id < node->key) ? node->left : node->right;
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_http_async_pg_add(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query)
-{
-    ngx_http_async_pg_prepared_t  *prepared;
-
-    prepared = ngx_alloc(sizeof(ngx_http_async_pg_prepared_t), ngx_cycle->log);
-
-    if (prepared == NULL) {
-        return;
-    }
-
-    prepared->node.key = query->sql->id;
-    prepared->name = query->name;
-    prepared->types = query->types;
-
-    ngx_rbtree_insert(&conn->statements, &prepared->node);
-    ngx_queue_insert_head(&conn->used_last, &prepared->queue);
-    conn->nstatements++;
-}
-
-
-static void
-ngx_http_async_pg_remove(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_prepared_t *prepared)
-{
-    ngx_rbtree_delete(&conn->statements, &prepared->node);
-    ngx_queue_remove(&prepared->queue);
-    conn->nstatements--;
-
-    ngx_free(prepared);
-}
-
-
-void
-ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn)
-{
-    if (conn->statements.insert == NULL) {
-        ngx_rbtree_init(&conn->statements, &conn->sentinel,
-                        ngx_rbtree_insert_value);
-        ngx_queue_init(&conn->used_last);
-    }
-
-    while (!ngx_queue_empty(&conn->used_last)) {
-        ngx_http_async_pg_remove(conn,
-                                 ngx_queue_data(
-                                     ngx_queue_head(&conn->used_last),
-                                     ngx_http_async_pg_prepared_t, queue));
-    }
 }

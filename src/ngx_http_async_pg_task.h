@@ -50,6 +50,16 @@ void ngx_http_async_pg_tx_lose(ngx_http_async_pg_tx_t *tx);
 async_rc_t ngx_http_async_pg_tx_lost(ngx_async_task_t *t,
     ngx_http_async_pg_tx_t *tx);
 
+/*
+ * ngx_http_async_pg_query.c: the connection for a statement of the task, that
+ * of its transaction or one of the pool; and back.  *tx is NULL for the latter.
+ */
+async_rc_t ngx_http_async_pg_take(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn,
+    ngx_http_async_pg_tx_t **tx);
+void ngx_http_async_pg_give(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_tx_t *tx);
+
 /* ngx_http_async_pg_query.c: a statement of our own, without a result */
 async_rc_t ngx_http_async_pg_execute(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, const char *sql, char *tag, size_t size);

@@ -1,0 +1,376 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Statements to the server and their results, by libpq: one by itself, or
+ * several in pipeline mode.
+ *
+ * One that is new is prepared and executed in one round trip, which is pipeline
+ * mode, too.
+ */
+
+#include <ngx_http_async_pg_query.h>
+
+
+/* of no result libpq says so, too */
+
+#define ngx_http_async_pg_is_error(result)                                   \
+    ((result) && PQresultStatus(result) == PGRES_FATAL_ERROR)
+
+
+static async_rc_t ngx_http_async_pg_alone(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+static int ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *queries, ngx_uint_t n, ngx_uint_t each);
+static async_rc_t ngx_http_async_pg_receive(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *queries,
+    ngx_uint_t n, ngx_uint_t each);
+static async_rc_t ngx_http_async_pg_receive_tidied(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_int_t n);
+static async_rc_t ngx_http_async_pg_receive_one(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+static async_rc_t ngx_http_async_pg_sync(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, PGresult **result);
+static void ngx_http_async_pg_keep(PGresult **kept, PGresult *result);
+
+
+async_rc_t
+ngx_http_async_pg_execute_one(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query)
+{
+    if (conn->pool->statements == 0) {
+        return ngx_http_async_pg_alone(t, conn, query);
+    }
+
+    query->prepared = ngx_http_async_pg_prepared(conn, query);
+
+    if (query->prepared == NULL) {
+        return ngx_http_async_pg_batch(t, conn, query, 1, 0);
+    }
+
+    return ngx_http_async_pg_alone(t, conn, query);
+}
+
+
+/* Without pipeline mode: it costs less. */
+
+static async_rc_t
+ngx_http_async_pg_alone(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query)
+{
+    async_rc_t  rc;
+
+    PQclear(query->result);
+    query->result = NULL;
+
+    rc = ngx_http_async_pg_put(conn, query)
+         ? ngx_http_async_pg_flush(t, conn) : ngx_http_async_pg_lost(t, conn);
+
+    return (rc == ASYNC_OK)
+           ? ngx_http_async_pg_command(t, conn, &query->result) : rc;
+}
+
+
+async_rc_t
+ngx_http_async_pg_batch(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *queries, ngx_uint_t n, ngx_uint_t each)
+{
+    ngx_int_t   tidy;
+    async_rc_t  rc;
+
+    if (!PQenterPipelineMode(conn->pg)) {
+        return ngx_http_async_pg_lost(t, conn);
+    }
+
+    tidy = ngx_http_async_pg_untidy(conn) ? ngx_http_async_pg_tidy(conn) : 0;
+
+    if (tidy < 0 || !ngx_http_async_pg_send(conn, queries, n, each)) {
+        return ngx_http_async_pg_lost(t, conn);
+    }
+
+    rc = ngx_http_async_pg_flush(t, conn);
+
+    if (rc == ASYNC_OK && tidy) {
+        rc = ngx_http_async_pg_receive_tidied(t, conn, tidy);
+    }
+
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_receive(t, conn, queries, n, each);
+    }
+
+    if (rc == ASYNC_OK && PQstatus(conn->pg) == CONNECTION_OK
+        && !PQexitPipelineMode(conn->pg))
+    {
+        return ngx_http_async_pg_lost(t, conn);
+    }
+
+    return rc;
+}
+
+
+static int
+ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *queries, ngx_uint_t n, ngx_uint_t each)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        if (queries[i].done) {
+            continue;
+        }
+
+        PQclear(queries[i].result);
+        queries[i].result = NULL;
+
+        if (!ngx_http_async_pg_put(conn, &queries[i])
+            || (each && !PQpipelineSync(conn->pg)))
+        {
+            return 0;
+        }
+    }
+
+    return each || PQpipelineSync(conn->pg);
+}
+
+
+int
+ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query)
+{
+    char                           name[NGX_HTTP_ASYNC_PG_NAME_LEN];
+    ngx_http_async_pg_params_t    *p;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    p = &query->params;
+    query->known = 0;
+
+    if (conn->pool->statements == 0) {
+        return PQsendQueryParams(conn->pg, p->sql, p->n, p->types, p->values,
+                                 p->lengths, p->formats, 0);
+    }
+
+    prepared = ngx_http_async_pg_prepared(conn, query);
+
+    if (prepared) {
+        query->known = 1;
+
+    } else {
+        prepared = ngx_http_async_pg_prepare(conn, query);
+
+        if (prepared == NULL) {
+            return 0;
+        }
+    }
+
+    query->prepared = prepared;
+
+    *ngx_sprintf((u_char *) name, "async_%ui", prepared->name) = '\0';
+
+    return (query->known
+            || PQsendPrepare(conn->pg, name, p->sql, p->n, p->types))
+           && PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
+                                  p->formats, 0);
+}
+
+
+static async_rc_t
+ngx_http_async_pg_receive(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *queries, ngx_uint_t n, ngx_uint_t each)
+{
+    ngx_uint_t                  i;
+    async_rc_t                  rc;
+    ngx_http_async_pg_query_t  *last;
+
+    rc = ASYNC_OK;
+    last = NULL;
+
+    for (i = 0; i < n && rc == ASYNC_OK; i++) {
+
+        if (queries[i].done) {
+            continue;
+        }
+
+        last = &queries[i];
+
+        rc = ngx_http_async_pg_receive_one(t, conn, last);
+
+        if (rc == ASYNC_OK && each) {
+            rc = ngx_http_async_pg_sync(t, conn, &last->result);
+        }
+    }
+
+    /* a constraint that is deferred can fail there */
+
+    return (rc == ASYNC_OK && !each)
+           ? ngx_http_async_pg_sync(t, conn, &last->result) : rc;
+}
+
+
+static async_rc_t
+ngx_http_async_pg_receive_tidied(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_int_t n)
+{
+    PGresult    *result;
+    async_rc_t   rc;
+
+    for (rc = ASYNC_OK; n && rc == ASYNC_OK; n--) {
+
+        result = NULL;
+        rc = ngx_http_async_pg_command(t, conn, &result);
+
+        if (rc == ASYNC_OK) {
+            ngx_http_async_pg_tidied(conn, result);
+        }
+
+        PQclear(result);
+    }
+
+    if (rc == ASYNC_OK) {
+        result = NULL;
+        rc = ngx_http_async_pg_sync(t, conn, &result);
+        PQclear(result);
+    }
+
+    return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_pg_receive_one(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query)
+{
+    async_rc_t   rc;
+    ngx_uint_t   ok;
+    PGresult    *prepared;
+
+    prepared = NULL;
+
+    if (query->prepared && !query->known) {
+
+        rc = ngx_http_async_pg_command(t, conn, &prepared);
+
+        if (rc != ASYNC_OK) {
+            PQclear(prepared);
+            return rc;
+        }
+
+        ok = (PQresultStatus(prepared) == PGRES_COMMAND_OK);
+
+        ngx_http_async_pg_confirm(conn, query->prepared, ok);
+
+        if (!ok) {
+            query->prepared = NULL;
+        }
+    }
+
+    rc = ngx_http_async_pg_command(t, conn, &query->result);
+
+    if (ngx_http_async_pg_is_error(prepared)) {
+        /* that is why it was not executed */
+        PQclear(query->result);
+        query->result = prepared;
+
+    } else {
+        PQclear(prepared);
+    }
+
+    return rc;
+}
+
+
+async_rc_t
+ngx_http_async_pg_command(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    PGresult **result)
+{
+    PGresult        *next;
+    async_rc_t       rc;
+    ExecStatusType   status;
+
+    for ( ;; ) {
+        rc = ngx_http_async_pg_get(t, conn, &next);
+
+        if (rc == ASYNC_CLOSED && ngx_http_async_pg_is_error(*result)) {
+            /* it has said why before */
+            return ASYNC_OK;
+        }
+
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+
+        if (next == NULL) {
+            return *result ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
+        }
+
+        status = PQresultStatus(next);
+
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT
+            || status == PGRES_COPY_BOTH)
+        {
+            PQclear(next);
+            conn->doomed = 1;
+
+            return ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": COPY "
+                                       "is not for await_pg()",
+                                       &conn->pool->name);
+        }
+
+        ngx_http_async_pg_keep(result, next);
+    }
+}
+
+
+/* Up to the end of a pipeline, or of a part of it. */
+
+static async_rc_t
+ngx_http_async_pg_sync(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    PGresult **result)
+{
+    PGresult    *next;
+    async_rc_t   rc;
+    ngx_uint_t   ends;
+
+    for (ends = 0; /* void */ ; ends++) {
+        rc = ngx_http_async_pg_get(t, conn, &next);
+
+        if (rc == ASYNC_OK && next == NULL && ends < 2
+            && PQstatus(conn->pg) == CONNECTION_OK)
+        {
+            continue;
+        }
+
+        if (rc == ASYNC_CLOSED || (rc == ASYNC_OK && next == NULL)) {
+            /* it may have said why before */
+            return ngx_http_async_pg_is_error(*result)
+                   ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
+        }
+
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+
+        if (PQresultStatus(next) == PGRES_PIPELINE_SYNC) {
+            PQclear(next);
+            return ASYNC_OK;
+        }
+
+        ends = 0;
+        ngx_http_async_pg_keep(result, next);
+    }
+}
+
+
+/* The first that failed, else the last. */
+
+static void
+ngx_http_async_pg_keep(PGresult **kept, PGresult *result)
+{
+    if (ngx_http_async_pg_is_error(*kept)) {
+        PQclear(result);
+        return;
+    }
+
+    PQclear(*kept);
+    *kept = result;
+}

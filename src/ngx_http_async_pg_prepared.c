@@ -1,0 +1,213 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * What a connection has prepared: see ngx_http_async_pg_query.h.
+ */
+
+#include <ngx_http_async_pg_query.h>
+
+
+ngx_http_async_pg_prepared_t *
+ngx_http_async_pg_prepared(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query)
+{
+    ngx_uint_t                     id;
+    ngx_rbtree_node_t             *node;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    id = query->sql->id;
+    node = conn->statements.root;
+
+    while (node != &conn->sentinel && node->key != id) {
+        node = (id < node->key) ? node->left : node->right;
+    }
+
+    if (node == &conn->sentinel) {
+        return NULL;
+    }
+
+    prepared = (ngx_http_async_pg_prepared_t *) node;
+
+    if (prepared->types != query->types) {
+        /* bytes where there was text, or the other way round */
+        ngx_http_async_pg_close_prepared(conn, prepared);
+        return NULL;
+    }
+
+    ngx_queue_remove(&prepared->queue);
+    ngx_queue_insert_head(&conn->used_last, &prepared->queue);
+
+    return prepared;
+}
+
+
+ngx_http_async_pg_prepared_t *
+ngx_http_async_pg_prepare(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query)
+{
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    while (conn->nstatements >= conn->pool->statements) {
+        ngx_http_async_pg_close_prepared(conn,
+                                 ngx_queue_data(
+                                     ngx_queue_last(&conn->used_last),
+                                     ngx_http_async_pg_prepared_t, queue));
+    }
+
+    prepared = ngx_calloc(sizeof(ngx_http_async_pg_prepared_t),
+                          ngx_cycle->log);
+    if (prepared == NULL) {
+        return NULL;
+    }
+
+    prepared->node.key = query->sql->id;
+    prepared->name = ++conn->named;
+    prepared->types = query->types;
+
+    ngx_rbtree_insert(&conn->statements, &prepared->node);
+    ngx_queue_insert_head(&conn->used_last, &prepared->queue);
+    conn->nstatements++;
+
+    return prepared;
+}
+
+
+void
+ngx_http_async_pg_confirm(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_prepared_t *prepared, ngx_uint_t ok)
+{
+    prepared->sure = ok;
+
+    /* one that is closed may be on its way already */
+
+    if (!ok && !prepared->closed) {
+        ngx_http_async_pg_drop_prepared(conn, prepared);
+    }
+}
+
+
+void
+ngx_http_async_pg_close_prepared(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_prepared_t *prepared)
+{
+    ngx_rbtree_delete(&conn->statements, &prepared->node);
+    ngx_queue_remove(&prepared->queue);
+    conn->nstatements--;
+
+    prepared->closed = 1;
+
+    ngx_queue_insert_tail(&conn->closed, &prepared->queue);
+    conn->nclosed++;
+}
+
+
+void
+ngx_http_async_pg_drop_prepared(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_prepared_t *prepared)
+{
+    if (!prepared->closed) {
+        ngx_http_async_pg_close_prepared(conn, prepared);
+    }
+
+    ngx_queue_remove(&prepared->queue);
+    conn->nclosed--;
+
+    ngx_free(prepared);
+}
+
+
+ngx_int_t
+ngx_http_async_pg_tidy(ngx_http_async_pg_conn_t *conn)
+{
+    char                           sql[sizeof("DEALLOCATE ")
+                                       + NGX_HTTP_ASYNC_PG_NAME_LEN];
+    ngx_int_t                      n;
+    ngx_queue_t                   *q;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    n = 0;
+
+    for (q = ngx_queue_head(&conn->closed);
+         q != ngx_queue_sentinel(&conn->closed);
+         q = ngx_queue_next(q))
+    {
+        prepared = ngx_queue_data(q, ngx_http_async_pg_prepared_t, queue);
+
+        *ngx_sprintf((u_char *) sql, "DEALLOCATE async_%ui", prepared->name)
+            = '\0';
+
+        if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0)) {
+            return -1;
+        }
+
+        n++;
+    }
+
+    return PQpipelineSync(conn->pg) ? n : -1;
+}
+
+
+void
+ngx_http_async_pg_tidied(ngx_http_async_pg_conn_t *conn, PGresult *result)
+{
+    ngx_queue_t                   *q;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    q = ngx_queue_head(&conn->closed);
+    prepared = ngx_queue_data(q, ngx_http_async_pg_prepared_t, queue);
+
+    if (PQresultStatus(result) != PGRES_PIPELINE_ABORTED) {
+        /* it is gone, or never was there */
+        ngx_http_async_pg_drop_prepared(conn, prepared);
+        return;
+    }
+
+    /* one before it was not there: the next time */
+
+    ngx_queue_remove(q);
+    ngx_queue_insert_tail(&conn->closed, q);
+}
+
+
+void
+ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_queue_t                   *q;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    if (conn->statements.insert == NULL) {
+        ngx_rbtree_init(&conn->statements, &conn->sentinel,
+                        ngx_rbtree_insert_value);
+        ngx_queue_init(&conn->used_last);
+        ngx_queue_init(&conn->closed);
+    }
+
+    while (conn->nstatements + conn->nclosed) {
+
+        q = ngx_queue_head(conn->nclosed ? &conn->closed : &conn->used_last);
+        prepared = ngx_queue_data(q, ngx_http_async_pg_prepared_t, queue);
+
+        ngx_http_async_pg_drop_prepared(conn, prepared);
+    }
+}
+
+
+void
+ngx_http_async_pg_doubt_statements(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_queue_t                   *q, *next;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    for (q = ngx_queue_head(&conn->used_last);
+         q != ngx_queue_sentinel(&conn->used_last);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        prepared = ngx_queue_data(q, ngx_http_async_pg_prepared_t, queue);
+
+        if (!prepared->sure) {
+            ngx_http_async_pg_close_prepared(conn, prepared);
+        }
+    }
+}

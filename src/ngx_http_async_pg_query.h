@@ -1,0 +1,144 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * A statement on its way: what it takes, how it is sent, what has come of it;
+ * and what a connection has prepared.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_PG_QUERY_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_PG_QUERY_H_INCLUDED_
+
+
+#include <ngx_http_async_pg_pool.h>
+#include <ngx_http_async_pg_sql.h>
+
+
+/* the server knows it as "async_" and this number */
+
+#define NGX_HTTP_ASYNC_PG_NAME_LEN  (sizeof("async_") + NGX_INT_T_LEN)
+
+
+/*
+ * What a connection has prepared.  It is in the tree of those that can be
+ * executed, or closed: on the list of those that the server is to forget.
+ */
+
+typedef struct {
+    ngx_rbtree_node_t            node;        /* by the number of the text */
+    ngx_queue_t                  queue;       /* the last used is the first */
+    ngx_uint_t                   name;
+    uint32_t                     types;       /* a hash of them; 0: none */
+    unsigned                     sure:1;      /* the server has confirmed it */
+    unsigned                     closed:1;
+} ngx_http_async_pg_prepared_t;
+
+
+typedef struct {
+    ngx_http_async_pg_sql_t       *sql;
+    ngx_http_async_pg_params_t     params;
+
+    uint32_t                       types;
+
+    /* how it was sent: executed as this one, which may be a new one */
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    unsigned                       known:1;   /* it was prepared before */
+    unsigned                       done:1;    /* not to be sent (again) */
+
+    PGresult                      *result;    /* the first that failed, else
+                                                 the last; NULL: it was not
+                                                 executed */
+} ngx_http_async_pg_query_t;
+
+
+/*
+ * Looks at what can be known before a connection is needed; ASYNC_ERROR.  The
+ * text is to be given back by ngx_http_async_pg_sql_done() if there is one.
+ */
+async_rc_t ngx_http_async_pg_checked(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool, const char *text,
+    const async_value_t *values, size_t n, ngx_http_async_pg_query_t *query,
+    ngx_pool_t *memory);
+
+/* Frees what is stolen. */
+void ngx_http_async_pg_free_values(const async_value_t *values, size_t n);
+
+/*
+ * Whether it can be sent once more: what was prepared is gone (DISCARD, another
+ * server behind a name), or its result has another type now.  That is seen to
+ * then.  In a transaction that has failed by this there is nothing to be done.
+ */
+ngx_uint_t ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query);
+
+/* Whether it was executed; if not, it is noted why. */
+async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+
+
+/*
+ * ngx_http_async_pg_batch.c: suspend until they have been executed, whatever
+ * has come of each.  Other than ASYNC_OK: the connection is lost, or the task
+ * does not wait any more.
+ *
+ * _execute_one() is a round trip for one statement, _batch() for several, with
+ * one end of all of them or "each" with its own.
+ */
+async_rc_t ngx_http_async_pg_execute_one(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+async_rc_t ngx_http_async_pg_batch(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *queries,
+    ngx_uint_t n, ngx_uint_t each);
+
+/* The results of one command, or simple query, into one. */
+async_rc_t ngx_http_async_pg_command(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, PGresult **result);
+
+/*
+ * Hands libpq, in pipeline mode, what the statement takes: to prepare it if it
+ * is new, and to execute it.  0: no memory, or the connection is lost.
+ */
+int ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query);
+
+
+/* ngx_http_async_pg_prepared.c */
+
+/* That of the statement, with these types; NULL: there is none. */
+ngx_http_async_pg_prepared_t *ngx_http_async_pg_prepared(
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+
+/* A new one, in the place of the last used if need be; NULL: no memory. */
+ngx_http_async_pg_prepared_t *ngx_http_async_pg_prepare(
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+
+/* What the server has answered to that: whether it has it now. */
+void ngx_http_async_pg_confirm(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_prepared_t *prepared, ngx_uint_t ok);
+
+/* The server is to forget it, or has done so already. */
+void ngx_http_async_pg_close_prepared(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_prepared_t *prepared);
+void ngx_http_async_pg_drop_prepared(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_prepared_t *prepared);
+
+/*
+ * Has those that are closed forgotten by the server, when there are some, in
+ * pipeline mode: _tidy() sends that, with a sync, and answers how many results
+ * will come of it; -1: the connection is lost.  Not inside of a transaction,
+ * which a name that is not known would make fail.
+ */
+ngx_int_t ngx_http_async_pg_tidy(ngx_http_async_pg_conn_t *conn);
+void ngx_http_async_pg_tidied(ngx_http_async_pg_conn_t *conn,
+    PGresult *result);
+
+#define ngx_http_async_pg_untidy(conn)                                       \
+    ((conn)->nclosed >= NGX_HTTP_ASYNC_PG_CLOSED                             \
+     && PQtransactionStatus((conn)->pg) == PQTRANS_IDLE)
+
+/* so many may wait for it */
+#define NGX_HTTP_ASYNC_PG_CLOSED  8
+
+
+#endif /* _NGX_HTTP_ASYNC_PG_QUERY_H_INCLUDED_ */
