@@ -238,14 +238,33 @@ ngx_http_async_json_layout(u_char *p, ngx_http_async_json_decimal_t *d)
 u_char *
 ngx_http_async_json_digits(u_char *p, uint64_t n)
 {
-    u_char  *q, text[NGX_INT64_LEN + 1];
+    u_char      *q;
+    uint64_t     limit;
+    ngx_uint_t   len, two;
 
-    q = text + sizeof(text);
+    static u_char  digits[] =
+        "00010203040506070809101112131415161718192021222324"
+        "25262728293031323334353637383940414243444546474849"
+        "50515253545556575859606162636465666768697071727374"
+        "75767778798081828384858687888990919293949596979899";
 
-    do {
-        *--q = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n);
+    limit = 10;
 
-    return ngx_cpymem(p, q, text + sizeof(text) - q);
+    for (len = 1; len < 20 && n >= limit; len++) {
+        limit *= 10;
+    }
+
+    for (q = p + len; n >= 100; n /= 100) {
+        two = n % 100 * 2;
+        *--q = digits[two + 1];
+        *--q = digits[two];
+    }
+
+    if (n >= 10) {
+        *--q = digits[n * 2 + 1];
+    }
+
+    *--q = (n >= 10) ? digits[n * 2] : (u_char) ('0' + n);
+
+    return p + len;
 }

@@ -138,7 +138,6 @@ int
 ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
-    char                           name[NGX_HTTP_ASYNC_PG_NAME_LEN];
     ngx_http_async_pg_params_t    *p;
     ngx_http_async_pg_prepared_t  *prepared;
 
@@ -165,12 +164,10 @@ ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
 
     query->prepared = prepared;
 
-    *ngx_sprintf((u_char *) name, "async_%ui", prepared->name) = '\0';
-
     return (query->known
-            || PQsendPrepare(conn->pg, name, p->sql, p->n, p->types))
-           && PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
-                                  p->formats, 0);
+            || PQsendPrepare(conn->pg, prepared->name, p->sql, p->n, p->types))
+           && PQsendQueryPrepared(conn->pg, prepared->name, p->n, p->values,
+                                  p->lengths, p->formats, 0);
 }
 
 

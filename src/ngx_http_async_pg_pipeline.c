@@ -7,6 +7,7 @@
 
 #include <ngx_http_async_pg_query.h>
 #include <ngx_http_async_pg_task.h>
+#include <ngx_async_scratch.h>
 
 
 #define NGX_HTTP_ASYNC_PG_FLAGS  ASYNC_PG_EACH
@@ -106,7 +107,7 @@ ngx_http_async_pg_pipeline_check(ngx_async_task_t *t,
 
     p->each = flags & ASYNC_PG_EACH;
 
-    p->memory = ngx_create_pool(4096, t->log);
+    p->memory = ngx_async_scratch(t->log);
 
     if (p->memory) {
         p->queries = ngx_pcalloc(p->memory,
@@ -293,9 +294,7 @@ ngx_http_async_pg_pipeline_give(ngx_async_task_t *t,
         }
     }
 
-    if (p->memory) {
-        ngx_destroy_pool(p->memory);
-    }
+    ngx_async_scratch_done(p->memory);
 
     return rc;
 }

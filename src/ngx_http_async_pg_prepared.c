@@ -62,8 +62,9 @@ ngx_http_async_pg_prepare(ngx_http_async_pg_conn_t *conn,
     }
 
     prepared->node.key = query->sql->id;
-    prepared->name = ++conn->named;
     prepared->types = query->types;
+
+    *ngx_sprintf((u_char *) prepared->name, "async_%ui", ++conn->named) = '\0';
 
     ngx_rbtree_insert(&conn->statements, &prepared->node);
     ngx_queue_insert_head(&conn->used_last, &prepared->queue);
@@ -134,8 +135,7 @@ ngx_http_async_pg_tidy(ngx_http_async_pg_conn_t *conn)
     {
         prepared = ngx_queue_data(q, ngx_http_async_pg_prepared_t, queue);
 
-        *ngx_sprintf((u_char *) sql, "DEALLOCATE async_%ui", prepared->name)
-            = '\0';
+        *ngx_sprintf((u_char *) sql, "DEALLOCATE %s", prepared->name) = '\0';
 
         if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0)) {
             return -1;

@@ -11,6 +11,7 @@
 
 #include <ngx_http_async_pg_query.h>
 #include <ngx_http_async_pg_task.h>
+#include <ngx_async_scratch.h>
 
 
 typedef struct {
@@ -49,7 +50,7 @@ await_pg_at(async_t *co, const char *site, const char *name,
     ngx_memzero(&query, sizeof(ngx_http_async_pg_query_t));
 
     pool = ngx_http_async_pg_pool(name);
-    memory = ngx_create_pool(1024, co->log);
+    memory = ngx_async_scratch(co->log);
 
     if (pool == NULL) {
         rc = ngx_async_set_error(co, ASYNC_ERROR, "there is no \"async_pg "
@@ -73,9 +74,7 @@ await_pg_at(async_t *co, const char *site, const char *name,
         ngx_http_async_pg_sql_done(query.sql);
     }
 
-    if (memory) {
-        ngx_destroy_pool(memory);
-    }
+    ngx_async_scratch_done(memory);
 
     if (rc != ASYNC_OK || result == NULL) {
         PQclear(query.result);

@@ -14,8 +14,6 @@
 #include <ngx_http_async_pg_sql.h>
 
 
-/* the server knows it as "async_" and this number */
-
 #define NGX_HTTP_ASYNC_PG_NAME_LEN  (sizeof("async_") + NGX_INT_T_LEN)
 
 
@@ -27,10 +25,10 @@
 typedef struct {
     ngx_rbtree_node_t            node;        /* by the number of the text */
     ngx_queue_t                  queue;       /* the last used is the first */
-    ngx_uint_t                   name;
     uint32_t                     types;       /* a hash of them; 0: none */
     unsigned                     sure:1;      /* the server has confirmed it */
     unsigned                     closed:1;
+    char                         name[NGX_HTTP_ASYNC_PG_NAME_LEN];
 } ngx_http_async_pg_prepared_t;
 
 

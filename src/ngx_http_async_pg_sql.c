@@ -20,7 +20,21 @@ static void ngx_http_async_pg_sql_init(void);
 static void ngx_http_async_pg_sql_spare(void);
 
 
+/*
+ * Mostly the SQL is a string of the program: its address finds it without a
+ * hash of the text, which is compared only.
+ */
+
+#define NGX_HTTP_ASYNC_PG_PLACES  256
+
+#define ngx_http_async_pg_place(text, named)                                 \
+    &ngx_http_async_pg_places[((uintptr_t) (text) >> 3 ^ (named))             \
+                              % NGX_HTTP_ASYNC_PG_PLACES]
+
+
 /* of this worker */
+static ngx_http_async_pg_sql_t
+                         *ngx_http_async_pg_places[NGX_HTTP_ASYNC_PG_PLACES];
 static ngx_rbtree_t       ngx_http_async_pg_sqls;
 static ngx_rbtree_node_t  ngx_http_async_pg_sql_sentinel;
 static ngx_queue_t        ngx_http_async_pg_sql_queue;
@@ -32,12 +46,25 @@ ngx_http_async_pg_sql_t *
 ngx_http_async_pg_sql(const char *text, ngx_uint_t named, u_char *error,
     size_t size)
 {
-    size_t                    len;
-    uint32_t                  hash;
-    ngx_http_async_pg_sql_t  *sql;
+    size_t                     len;
+    uint32_t                   hash;
+    ngx_http_async_pg_sql_t   *sql, **place;
 
     if (ngx_http_async_pg_sql_id == 0) {
         ngx_http_async_pg_sql_init();
+    }
+
+    place = ngx_http_async_pg_place(text, named);
+    sql = *place;
+
+    if (sql && sql->statement.named == named
+        && ngx_strcmp(sql->text.data, text) == 0)
+    {
+        ngx_queue_remove(&sql->queue);
+        ngx_queue_insert_head(&ngx_http_async_pg_sql_queue, &sql->queue);
+        sql->uses++;
+
+        return sql;
     }
 
     len = ngx_strlen(text);
@@ -60,6 +87,17 @@ ngx_http_async_pg_sql(const char *text, ngx_uint_t named, u_char *error,
         ngx_rbtree_insert(&ngx_http_async_pg_sqls, &sql->node);
         ngx_http_async_pg_nsqls++;
     }
+
+    if (sql->place) {
+        *sql->place = NULL;
+    }
+
+    if (*place) {
+        (*place)->place = NULL;
+    }
+
+    *place = sql;
+    sql->place = place;
 
     ngx_queue_insert_head(&ngx_http_async_pg_sql_queue, &sql->queue);
     sql->uses++;
@@ -186,6 +224,10 @@ ngx_http_async_pg_sql_spare(void)
         ngx_queue_remove(q);
         ngx_rbtree_delete(&ngx_http_async_pg_sqls, &sql->node);
         ngx_http_async_pg_nsqls--;
+
+        if (sql->place) {
+            *sql->place = NULL;
+        }
 
         ngx_destroy_pool(sql->pool);
     }

@@ -13,15 +13,18 @@
 #include <ngx_http_async_pg_params.h>
 
 
-typedef struct {
+typedef struct ngx_http_async_pg_sql_s  ngx_http_async_pg_sql_t;
+
+struct ngx_http_async_pg_sql_s {
     ngx_rbtree_node_t               node;
     ngx_queue_t                     queue;    /* the last used is the first */
+    ngx_http_async_pg_sql_t       **place;    /* that leads to it; or NULL */
     ngx_pool_t                     *pool;
     ngx_uint_t                      id;
     ngx_uint_t                      uses;     /* by those that run now */
     ngx_str_t                       text;
     ngx_http_async_pg_statement_t   statement;
-} ngx_http_async_pg_sql_t;
+};
 
 
 /*

@@ -39,6 +39,8 @@ static ngx_int_t ngx_http_async_value_fail(
     ngx_http_async_value_error_t *error,
     ngx_http_async_value_problem_t *problem);
 
+static ngx_inline ngx_uint_t ngx_http_async_value_plain(ngx_str_t *text,
+    int64_t *value);
 static void ngx_http_async_value_trim(ngx_str_t *text);
 static size_t ngx_http_async_value_space(u_char *p, u_char *last);
 static u_char *ngx_http_async_value_zeros(u_char *p, u_char *last);
@@ -100,6 +102,10 @@ ngx_http_async_value_int(ngx_str_t *text, int64_t *value,
     ngx_str_t    s;
     ngx_uint_t   negative, overflow;
 
+    if (ngx_http_async_value_plain(text, value)) {
+        return NGX_OK;
+    }
+
     s = *text;
     ngx_http_async_value_trim(&s);
 
@@ -128,6 +134,36 @@ ngx_http_async_value_int(ngx_str_t *text, int64_t *value,
     *value = negative ? (int64_t) (0 - n) : (int64_t) n;
 
     return NGX_OK;
+}
+
+
+/* Nearly all of them: digits that cannot be too many. */
+
+static ngx_inline ngx_uint_t
+ngx_http_async_value_plain(ngx_str_t *text, int64_t *value)
+{
+    u_char   *p, *last;
+    int64_t   n;
+
+    p = text->data;
+    last = p + text->len;
+
+    if (text->len - 1 > 17) {
+        return 0;
+    }
+
+    for (n = 0; p < last; p++) {
+
+        if (!ngx_http_async_value_is_digit(*p)) {
+            return 0;
+        }
+
+        n = n * 10 + (*p - '0');
+    }
+
+    *value = n;
+
+    return 1;
 }
 
 

@@ -47,6 +47,10 @@ WORKLOADS = {
             64, 64),
     "w8i": ("count", "instructions of one query, by callgrind over %s "
             "requests", 2048, 256),
+    "w8ni": ("count", "instructions of 20 queries one after another, by "
+             "callgrind over %s requests", 512, 64),
+    "w8pi": ("count", "instructions of 20 queries in a pipeline, by "
+             "callgrind over %s requests", 512, 64),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
@@ -55,7 +59,8 @@ WORKLOADS = {
 WITH_BACKEND = {"w7", "w7s", "w7t", "w7g", "w7l", "w7i", "w7gi"}
 
 # next to which PostgreSQL runs there, and how many queries a request makes
-QUERIES = {"w8": 1, "w8n": 20, "w8p": 20, "w8m": 1, "w8i": 1}
+QUERIES = {"w8": 1, "w8n": 20, "w8p": 20, "w8m": 1, "w8i": 1,
+           "w8ni": 20, "w8pi": 20}
 
 # of the limit of w8; the others have a pool of as many
 PGBENCH_CONNECTIONS = 16

@@ -15,88 +15,78 @@ ASYNC_HANDLER(hello)
 }
 
 
-static async_rc_t
-query(async_t *co, async_pg_result_t **row)
-{
-    return await_pg(co, "db", row,
-                    "SELECT id, randomnumber AS \"randomNumber\" FROM world"
-                    " WHERE id = $1",
-                    ASYNC_INT(1 + random() % 10000));
-}
+#define QUERY  "SELECT id, randomnumber AS \"randomNumber\" FROM world"       \
+               " WHERE id = $1"
+
+#define ID     ASYNC_INT(1 + random() % 10000)
 
 
 ASYNC_HANDLER(one)
 {
     async_pg_result_t  *row;
 
-    ASYNC_TRY(query(co, &row));
+    ASYNC_TRY(await_pg(co, "db", &row, QUERY, ID));
 
     return async_pg_respond_row(req, 200, row, 0);
 }
 
 
-/* a new reference */
+/* a row that is missing makes the list shorter, which the client sees */
 
-static async_rc_t
-query_json(async_t *co, void *arg)
+static void
+append(async_t *co, json_t *list, async_pg_result_t *row)
 {
-    json_t             **value = arg;
-    async_pg_result_t  *row;
+    (void) json_array_append_new(list, async_pg_row_json(co, row, 0));
 
-    ASYNC_TRY(query(co, &row));
-
-    *value = async_pg_row_json(co, row, 0);
     async_pg_free(co, row);
-
-    return *value ? ASYNC_OK : ASYNC_ERROR;
 }
 
 
 ASYNC_HANDLER(twenty)
 {
-    int         i;
-    json_t      *row, *rows = json_array();
-    async_rc_t  rc = ASYNC_OK;
+    int                 i;
+    json_t             *list = json_array();
+    async_rc_t          rc = ASYNC_OK;
+    async_pg_result_t  *row;
 
     for (i = 0; i < ROWS && rc == ASYNC_OK; i++) {
-        rc = query_json(co, &row);
+        rc = await_pg(co, "db", &row, QUERY, ID);
 
         if (rc == ASYNC_OK) {
-            json_array_append_new(rows, row);
+            append(co, list, row);
         }
     }
 
     if (rc != ASYNC_OK) {
-        json_decref(rows);
+        json_decref(list);
         return rc;
     }
 
-    return async_json(req, 200, rows);
+    return async_json(req, 200, list);
 }
 
 
-ASYNC_HANDLER(at_once)
+ASYNC_HANDLER(pipeline)
 {
-    int           i;
-    json_t        *rows = json_array(), *row[ROWS] = { NULL };
-    async_rc_t    rc;
-    async_work_t  work[ROWS];
+    int                   i;
+    json_t               *list;
+    async_value_t         id[ROWS];
+    async_pg_statement_t  s[ROWS];
 
     for (i = 0; i < ROWS; i++) {
-        work[i].fn = query_json;
-        work[i].arg = &row[i];
+        id[i] = ID;
+        s[i].sql = QUERY;
+        s[i].values = &id[i];
+        s[i].n = 1;
     }
 
-    rc = await_all(co, work, ROWS);
+    ASYNC_TRY(await_pg_pipeline(co, "db", s, ROWS, 0));
+
+    list = json_array();
 
     for (i = 0; i < ROWS; i++) {
-        json_array_append_new(rows, row[i]);
+        append(co, list, s[i].result);
     }
 
-    if (rc != ASYNC_OK) {
-        json_decref(rows);
-        return rc;
-    }
-
-    return async_json(req, 200, rows);
+    return async_json(req, 200, list);
 }
