@@ -36,7 +36,8 @@ static void ngx_http_async_pg_set(PQconninfoOption *options,
 
 typedef enum {
     NGX_HTTP_ASYNC_PG_NUMBER = 0,
-    NGX_HTTP_ASYNC_PG_MSEC
+    NGX_HTTP_ASYNC_PG_MSEC,
+    NGX_HTTP_ASYNC_PG_FLAG
 } ngx_http_async_pg_kind_e;
 
 
@@ -46,6 +47,11 @@ typedef struct {
     size_t                     offset;
     ngx_uint_t                 min;
 } ngx_http_async_pg_setting_t;
+
+
+static char *ngx_http_async_pg_flag(ngx_conf_t *cf,
+    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_setting_t *s,
+    ngx_str_t *value);
 
 
 #define ngx_http_async_pg_setting(name, kind, field, min)                    \
@@ -60,7 +66,8 @@ static ngx_http_async_pg_setting_t  ngx_http_async_pg_settings[] = {
     ngx_http_async_pg_setting("acquire_timeout", MSEC, acquire_timeout, 1),
     ngx_http_async_pg_setting("connect_timeout", MSEC, connect_timeout, 1),
     ngx_http_async_pg_setting("idle", MSEC, idle_time, 0),
-    ngx_http_async_pg_setting("lifetime", MSEC, lifetime, 0)
+    ngx_http_async_pg_setting("lifetime", MSEC, lifetime, 0),
+    ngx_http_async_pg_setting("shared", FLAG, share, 0)
 };
 
 
@@ -199,6 +206,10 @@ ngx_http_async_pg_parse(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
             continue;
         }
 
+        if (s[i].kind == NGX_HTTP_ASYNC_PG_FLAG) {
+            return ngx_http_async_pg_flag(cf, pool, &s[i], &value);
+        }
+
         n = (s[i].kind == NGX_HTTP_ASYNC_PG_MSEC)
             ? ngx_parse_time(&value, 0) : ngx_atoi(value.data, value.len);
 
@@ -223,6 +234,31 @@ ngx_http_async_pg_parse(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
                        near.best ? "; did you mean \"" : "",
                        near.best ? near.best : &(ngx_str_t) ngx_null_string,
                        near.best ? "\"?" : "");
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_async_pg_flag(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_setting_t *s, ngx_str_t *value)
+{
+    ngx_flag_t  *flag;
+
+    flag = (ngx_flag_t *) ((u_char *) pool + s->offset);
+
+    if (value->len && ngx_strcmp(value->data, "on") == 0) {
+        *flag = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (value->len && ngx_strcmp(value->data, "off") == 0) {
+        *flag = 0;
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" takes \"on\" or "
+                       "\"off\"", &s->name);
 
     return NGX_CONF_ERROR;
 }
@@ -302,6 +338,7 @@ ngx_http_async_pg_init_process(ngx_cycle_t *cycle)
         ngx_queue_init(&p[i]->idle);
         ngx_queue_init(&p[i]->used);
         ngx_queue_init(&p[i]->leaving);
+        ngx_queue_init(&p[i]->shared);
         ngx_queue_init(&p[i]->waiters);
 
         p[i]->options = ngx_http_async_pg_options(p[i]);

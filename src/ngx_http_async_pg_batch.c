@@ -12,12 +12,6 @@
 #include <ngx_http_async_pg_query.h>
 
 
-/* of no result libpq says so, too */
-
-#define ngx_http_async_pg_is_error(result)                                   \
-    ((result) && PQresultStatus(result) == PGRES_FATAL_ERROR)
-
-
 static async_rc_t ngx_http_async_pg_alone(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static int ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
@@ -31,7 +25,6 @@ static async_rc_t ngx_http_async_pg_receive_one(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static async_rc_t ngx_http_async_pg_sync(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, PGresult **result);
-static void ngx_http_async_pg_keep(PGresult **kept, PGresult *result);
 
 
 async_rc_t
@@ -358,9 +351,7 @@ ngx_http_async_pg_sync(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 }
 
 
-/* The first that failed, else the last. */
-
-static void
+void
 ngx_http_async_pg_keep(PGresult **kept, PGresult *result)
 {
     if (ngx_http_async_pg_is_error(*kept)) {

@@ -62,7 +62,6 @@ static void ngx_http_async_pg_event(ngx_event_t *ev);
 static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
 static async_rc_t ngx_http_async_pg_wait(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_uint_t events, ngx_msec_t timeout);
-static int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_consume_on_loop(void *data);
 static void ngx_http_async_pg_finish(void *data);
 static void ngx_http_async_pg_notice(void *arg, const PGresult *result);
@@ -523,7 +522,7 @@ ngx_http_async_pg_get(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 }
 
 
-static int
+int
 ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn)
 {
     ngx_http_async_pg_call_t  call;
@@ -745,9 +744,18 @@ ngx_http_async_pg_unrest(ngx_http_async_pg_conn_t *conn)
         ngx_del_timer(rev);
     }
 
-    rev->handler = ngx_http_async_pg_event;
     rev->cancelable = 0;
     conn->c->idle = 0;
+
+    ngx_http_async_pg_used(conn);
+}
+
+
+void
+ngx_http_async_pg_used(ngx_http_async_pg_conn_t *conn)
+{
+    conn->c->read->handler = ngx_http_async_pg_event;
+    conn->c->write->handler = ngx_http_async_pg_event;
 }
 
 

@@ -243,7 +243,9 @@ ngx_http_async_pg_pipeline_outcome(ngx_async_task_t *t,
         return ASYNC_OK;
     }
 
-    return ngx_http_async_pg_outcome(t, conn, &p->queries[p->failed]);
+    p->queries[p->failed].lost = (PQstatus(conn->pg) != CONNECTION_OK);
+
+    return ngx_http_async_pg_outcome(t, p->pool, &p->queries[p->failed]);
 }
 
 

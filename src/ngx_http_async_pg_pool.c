@@ -6,6 +6,7 @@
  */
 
 #include <ngx_http_async_pg_pool.h>
+#include <ngx_http_async_pg_share.h>
 
 
 /* between tries of a server that is down, in ms */
@@ -90,6 +91,10 @@ ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
     ngx_queue_insert_tail(&pool->waiters, &w.queue);
     pool->nwaiters++;
+
+    if (pool->share) {
+        ngx_http_async_pg_share_yield(pool);
+    }
 
     rc = ngx_async_wait(t, pool->acquire_timeout);
 
@@ -304,6 +309,13 @@ ngx_http_async_pg_empty(ngx_http_async_pg_pool_t *pool)
 {
     while (!ngx_queue_empty(&pool->idle)) {
         ngx_http_async_pg_drop(ngx_queue_data(ngx_queue_head(&pool->idle),
+                                              ngx_http_async_pg_conn_t,
+                                              queue));
+    }
+
+    while (!ngx_queue_empty(&pool->shared)) {
+        ngx_http_async_pg_share_lost(ngx_queue_data(
+                                              ngx_queue_head(&pool->shared),
                                               ngx_http_async_pg_conn_t,
                                               queue));
     }

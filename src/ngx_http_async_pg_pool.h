@@ -4,11 +4,12 @@
  *
  * Pools of connections to PostgreSQL, one of each name a worker.
  *
- * A connection is in one of three places.  "idle": nobody has it, it waits for
+ * A connection is in one of four places.  "idle": nobody has it, it waits for
  * nothing, and its transaction is over.  "used": a task has it.  "leaving": a
  * task has left it in the middle of a statement; that is cancelled on the
  * server, and the connection idle again when its answers have been read, or
- * closed.  All three count as connections of the pool.
+ * closed.  "shared": several tasks have statements on their way on it.  All of
+ * them count as connections of the pool.
  *
  * Waiters are first come, first served: a connection that becomes free is the
  * first one's, before anybody else can see it.
@@ -37,6 +38,7 @@ typedef struct {
     ngx_uint_t                  connections;
     ngx_uint_t                  queue;
     ngx_uint_t                  statements;
+    ngx_flag_t                  share;
     ngx_msec_t                  acquire_timeout;
     ngx_msec_t                  connect_timeout;
     ngx_msec_t                  idle_time;
@@ -45,7 +47,8 @@ typedef struct {
     ngx_queue_t                 idle;         /* the last used is the first */
     ngx_queue_t                 used;
     ngx_queue_t                 leaving;
-    ngx_uint_t                  n;            /* of all three */
+    ngx_queue_t                 shared;       /* ngx_http_async_pg_share.c */
+    ngx_uint_t                  n;            /* of all four */
 
     ngx_queue_t                 waiters;
     ngx_uint_t                  nwaiters;
@@ -75,8 +78,14 @@ struct ngx_http_async_pg_conn_s {
     ngx_uint_t                  nclosed;
     ngx_uint_t                  named;        /* the number of the last one */
 
+    /* while it is shared: statements that are on their way, in their order */
+    ngx_queue_t                 slots;
+    ngx_uint_t                  nslots;
+
     unsigned                    waits:1;
     unsigned                    doomed:1;     /* it is not to be used again */
+    unsigned                    closing:1;    /* it takes no more statements */
+    unsigned                    tidying:1;
 };
 
 
@@ -125,15 +134,19 @@ async_rc_t ngx_http_async_pg_flush(ngx_async_task_t *t,
 async_rc_t ngx_http_async_pg_get(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, PGresult **result);
 
+/* Reads what there is; 0: the connection is lost. */
+int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
+
 /* Notes that the connection is lost: ASYNC_CLOSED. */
 async_rc_t ngx_http_async_pg_lost(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
 void ngx_http_async_pg_close(ngx_http_async_pg_conn_t *conn);
 
-/* An idle one: its events are of the pool, which closes it. */
+/* An idle one: its events are of the pool, which closes it.  Used: a task's. */
 void ngx_http_async_pg_rest(ngx_http_async_pg_conn_t *conn);
 void ngx_http_async_pg_unrest(ngx_http_async_pg_conn_t *conn);
+void ngx_http_async_pg_used(ngx_http_async_pg_conn_t *conn);
 
 /* What closes it: the server, or its time, or the end of the worker. */
 void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);

@@ -9,7 +9,7 @@
  * tables any more, is prepared again, unless a transaction is open.
  */
 
-#include <ngx_http_async_pg_query.h>
+#include <ngx_http_async_pg_share.h>
 #include <ngx_http_async_pg_task.h>
 #include <ngx_async_scratch.h>
 
@@ -68,6 +68,10 @@ await_pg_at(async_t *co, const char *site, const char *name,
 
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_pg_run(co, pool, &query);
+    }
+
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_outcome(co, pool, &query);
     }
 
     if (query.sql) {
@@ -158,6 +162,10 @@ ngx_http_async_pg_run(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_tx_t    *tx;
     ngx_http_async_pg_conn_t  *conn;
 
+    if (pool->share && query->sql->lone && !ngx_http_async_pg_tx(t, pool)) {
+        return ngx_http_async_pg_share(t, pool, query);
+    }
+
     rc = ngx_http_async_pg_take(t, pool, &conn, &tx);
 
     if (rc != ASYNC_OK) {
@@ -170,9 +178,7 @@ ngx_http_async_pg_run(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
         rc = ngx_http_async_pg_execute_one(t, conn, query);
     }
 
-    if (rc == ASYNC_OK) {
-        rc = ngx_http_async_pg_outcome(t, conn, query);
-    }
+    query->lost = (PQstatus(conn->pg) != CONNECTION_OK);
 
     ngx_http_async_pg_give(conn, tx);
 
@@ -228,7 +234,8 @@ ngx_http_async_pg_execute(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     }
 
     if (rc == ASYNC_OK) {
-        rc = ngx_http_async_pg_outcome(t, conn, &query);
+        query.lost = (PQstatus(conn->pg) != CONNECTION_OK);
+        rc = ngx_http_async_pg_outcome(t, conn->pool, &query);
     }
 
     if (rc == ASYNC_OK && tag) {
@@ -246,13 +253,19 @@ ngx_uint_t
 ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
+    return (PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
+           ? ngx_http_async_pg_forgotten(conn, query) : 0;
+}
+
+
+ngx_uint_t
+ngx_http_async_pg_forgotten(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query)
+{
     const char                    *state;
     ngx_http_async_pg_prepared_t  *prepared;
 
-    if (!query->known || query->result == NULL
-        || PQresultStatus(query->result) != PGRES_FATAL_ERROR
-        || PQtransactionStatus(conn->pg) != PQTRANS_IDLE)
-    {
+    if (!query->known || !ngx_http_async_pg_is_error(query->result)) {
         return 0;
     }
 
@@ -284,7 +297,7 @@ ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
 
 
 async_rc_t
-ngx_http_async_pg_outcome(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+ngx_http_async_pg_outcome(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_query_t *query)
 {
     async_rc_t  rc;
@@ -300,7 +313,7 @@ ngx_http_async_pg_outcome(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 
     case PGRES_EMPTY_QUERY:
         return ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": the "
-                                   "statement is empty", &conn->pool->name);
+                                   "statement is empty", &pool->name);
 
     default:
         break;
@@ -308,13 +321,10 @@ ngx_http_async_pg_outcome(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 
     query->result = NULL;
 
-    rc = ngx_http_async_pg_failed(t, conn->pool, result);
+    rc = ngx_http_async_pg_failed(t, pool, result);
 
-    if (PQstatus(conn->pg) != CONNECTION_OK) {
-        /* the server has said why it goes */
-        conn->doomed = 1;
-        return ngx_async_because(t, ASYNC_CAUSE_RESET, ASYNC_CLOSED);
-    }
+    /* then the server has said why it goes */
 
-    return rc;
+    return query->lost ? ngx_async_because(t, ASYNC_CAUSE_RESET, ASYNC_CLOSED)
+                       : rc;
 }

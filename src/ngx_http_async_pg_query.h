@@ -43,6 +43,7 @@ typedef struct {
 
     unsigned                       known:1;   /* it was prepared before */
     unsigned                       done:1;    /* not to be sent (again) */
+    unsigned                       lost:1;    /* and then the connection was */
 
     PGresult                      *result;    /* the first that failed, else
                                                  the last; NULL: it was not
@@ -70,9 +71,13 @@ void ngx_http_async_pg_free_values(const async_value_t *values, size_t n);
 ngx_uint_t ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query);
 
+/* The same of one that stands alone anyway. */
+ngx_uint_t ngx_http_async_pg_forgotten(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query);
+
 /* Whether it was executed; if not, it is noted why. */
 async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_query_t *query);
 
 
 /*
@@ -88,6 +93,13 @@ async_rc_t ngx_http_async_pg_execute_one(ngx_async_task_t *t,
 async_rc_t ngx_http_async_pg_batch(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *queries,
     ngx_uint_t n, ngx_uint_t each);
+
+/* The first that failed, else the last. */
+void ngx_http_async_pg_keep(PGresult **kept, PGresult *result);
+
+/* of no result libpq says so, too */
+#define ngx_http_async_pg_is_error(result)                                   \
+    ((result) && PQresultStatus(result) == PGRES_FATAL_ERROR)
 
 /* The results of one command, or simple query, into one. */
 async_rc_t ngx_http_async_pg_command(ngx_async_task_t *t,

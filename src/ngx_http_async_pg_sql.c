@@ -16,6 +16,7 @@ static ngx_http_async_pg_sql_t *ngx_http_async_pg_sql_find(const char *text,
     size_t len, ngx_uint_t named, uint32_t hash);
 static ngx_http_async_pg_sql_t *ngx_http_async_pg_sql_new(const char *text,
     size_t len, ngx_uint_t named, u_char *error, size_t size);
+static ngx_uint_t ngx_http_async_pg_sql_lone(u_char *text);
 static void ngx_http_async_pg_sql_init(void);
 static void ngx_http_async_pg_sql_spare(void);
 
@@ -174,6 +175,7 @@ ngx_http_async_pg_sql_new(const char *text, size_t len, ngx_uint_t named,
     if (sql) {
         sql->pool = pool;
         sql->id = ngx_http_async_pg_sql_id++;
+        sql->lone = ngx_http_async_pg_sql_lone((u_char *) text);
         sql->text.len = len;
         sql->text.data = ngx_pnalloc(pool, len + 1);
     }
@@ -196,6 +198,43 @@ ngx_http_async_pg_sql_new(const char *text, size_t len, ngx_uint_t named,
     }
 
     return NULL;
+}
+
+
+/*
+ * Those that begin so leave the connection and its session as they were; others
+ * may open a transaction, or copy, or set something.
+ */
+
+static ngx_uint_t
+ngx_http_async_pg_sql_lone(u_char *text)
+{
+    size_t       len;
+    ngx_uint_t   i;
+
+    static ngx_str_t  words[] = {
+        ngx_string("select"),
+        ngx_string("insert"),
+        ngx_string("update"),
+        ngx_string("delete"),
+        ngx_string("with"),
+        ngx_string("values"),
+        ngx_string("merge"),
+        ngx_string("table")
+    };
+
+    text += strspn((char *) text, " \t\r\n\f(");
+    len = strcspn((char *) text, " \t\r\n\f(*;'\"-/");
+
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (len == words[i].len
+            && ngx_strncasecmp(text, words[i].data, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

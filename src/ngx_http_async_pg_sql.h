@@ -22,6 +22,7 @@ struct ngx_http_async_pg_sql_s {
     ngx_pool_t                     *pool;
     ngx_uint_t                      id;
     ngx_uint_t                      uses;     /* by those that run now */
+    ngx_uint_t                      lone;     /* it can share a connection */
     ngx_str_t                       text;
     ngx_http_async_pg_statement_t   statement;
 };
