@@ -6,31 +6,17 @@
  */
 
 #include <math.h>
+#include <float.h>
 #include <ngx_async_near.h>
 #include <ngx_http_async_pg_write.h>
 #include <ngx_http_async_value.h>
 
 
 static ngx_int_t ngx_http_async_pg_no_column(ngx_http_async_pg_cell_t *cell);
+static ngx_int_t ngx_http_async_pg_short(ngx_str_t *text, double *value);
 static ngx_int_t ngx_http_async_pg_fail(ngx_http_async_pg_cell_t *cell,
     const char *why, const char *what);
 
-
-#define NGX_HTTP_ASYNC_PG_INTS      (1 << NGX_HTTP_ASYNC_PG_IS_INT)
-
-#define NGX_HTTP_ASYNC_PG_FLOATS                                             \
-    (1 << NGX_HTTP_ASYNC_PG_IS_INT | 1 << NGX_HTTP_ASYNC_PG_IS_FLOAT         \
-     | 1 << NGX_HTTP_ASYNC_PG_IS_NUMERIC)
-
-#define NGX_HTTP_ASYNC_PG_BOOLS     (1 << NGX_HTTP_ASYNC_PG_IS_BOOL)
-
-#define NGX_HTTP_ASYNC_PG_TIMES                                              \
-    (1 << NGX_HTTP_ASYNC_PG_IS_TIMESTAMPTZ                                   \
-     | 1 << NGX_HTTP_ASYNC_PG_IS_TIMESTAMP | 1 << NGX_HTTP_ASYNC_PG_IS_DATE)
-
-#define NGX_HTTP_ASYNC_PG_BYTEAS    (1 << NGX_HTTP_ASYNC_PG_IS_BYTES)
-
-#define NGX_HTTP_ASYNC_PG_JSONS     (1 << NGX_HTTP_ASYNC_PG_IS_JSON)
 
 #define ngx_http_async_pg_is(text, word)                                     \
     ((text)->len == sizeof(word) - 1                                         \
@@ -84,6 +70,7 @@ ngx_http_async_pg_cell(ngx_http_async_pg_cell_t *cell, ngx_uint_t kinds,
     }
 
     row = (int) cell->row;
+    cell->index = i;
     cell->type = ngx_http_async_pg_type(PQftype(cell->result, i));
 
     if (kinds
@@ -107,41 +94,50 @@ ngx_http_async_pg_cell(ngx_http_async_pg_cell_t *cell, ngx_uint_t kinds,
 static ngx_int_t
 ngx_http_async_pg_no_column(ngx_http_async_pg_cell_t *cell)
 {
-    int                i;
-    u_char            *p, *last;
-    ngx_str_t          word, name, best;
-    ngx_async_near_t   near;
-
-    word.data = (u_char *) cell->column;
-    word.len = ngx_strlen(cell->column);
-
-    ngx_str_null(&best);
-    ngx_async_near_init(&near, &word);
-
-    for (i = 0; i < PQnfields(cell->result); i++) {
-        name.data = (u_char *) PQfname(cell->result, i);
-        name.len = ngx_strlen(name.data);
-
-        near.best = NULL;
-        ngx_async_near_offer(&near, &name);
-
-        if (near.best) {
-            best = name;
-        }
-    }
+    u_char     *p, *last;
+    ngx_str_t   best;
 
     last = cell->error + NGX_HTTP_ASYNC_PG_ERROR_LEN - 1;
 
     p = ngx_slprintf(cell->error, last, "%s(): there is no column \"%s\"",
                      cell->call, cell->column);
 
-    if (best.len) {
+    if (ngx_http_async_pg_near(cell->result, cell->column, &best) == NGX_OK) {
         p = ngx_slprintf(p, last, ", did you mean \"%V\"?", &best);
     }
 
     *p = '\0';
 
     return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_async_pg_near(PGresult *result, const char *column, ngx_str_t *best)
+{
+    int                i;
+    ngx_str_t          word, name;
+    ngx_async_near_t   near;
+
+    word.data = (u_char *) column;
+    word.len = ngx_strlen(column);
+
+    ngx_str_null(best);
+    ngx_async_near_init(&near, &word);
+
+    for (i = 0; i < PQnfields(result); i++) {
+        name.data = (u_char *) PQfname(result, i);
+        name.len = ngx_strlen(name.data);
+
+        near.best = NULL;
+        ngx_async_near_offer(&near, &name);
+
+        if (near.best) {
+            *best = name;
+        }
+    }
+
+    return best->len ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -169,10 +165,116 @@ ngx_http_async_pg_fail(ngx_http_async_pg_cell_t *cell, const char *wanted,
 
 
 ngx_int_t
-ngx_http_async_pg_cell_int(ngx_http_async_pg_cell_t *cell, int64_t *value)
+ngx_http_async_pg_integer(ngx_str_t *text, int64_t *value)
 {
     ngx_http_async_value_error_t  error;
 
+    *value = 0;
+
+    return ngx_http_async_pg_finite(text->data, text->len)
+           ? ngx_http_async_value_int(text, value, &error) : NGX_DECLINED;
+}
+
+
+/*
+ * A short decimal is a quotient of two numbers that a double holds exactly, so
+ * one division rounds as it shall.  NGX_DECLINED: it is none.
+ */
+
+static ngx_int_t
+ngx_http_async_pg_short(ngx_str_t *text, double *value)
+{
+    u_char      *p, *last;
+    int64_t      digits;
+    ngx_uint_t   places, point;
+
+    static const double  powers[] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+        1e13, 1e14, 1e15
+    };
+
+    p = text->data;
+    last = p + text->len;
+
+    if (p < last && *p == '-') {
+        p++;
+    }
+
+    if (FLT_EVAL_METHOD != 0 || p == last || last - p > 16
+        || *p < '0' || *p > '9')
+    {
+        return NGX_DECLINED;
+    }
+
+    digits = 0;
+    places = 0;
+    point = 0;
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p == '.' && !point) {
+            point = 1;
+            continue;
+        }
+
+        if (*p < '0' || *p > '9') {
+            return NGX_DECLINED;
+        }
+
+        digits = digits * 10 + (*p - '0');
+        places += point;
+    }
+
+    /* all integers up to 2^53 are doubles */
+
+    if (places > 15 || digits > 9007199254740992) {
+        return NGX_DECLINED;
+    }
+
+    *value = (double) digits / powers[places];
+
+    if (*text->data == '-') {
+        *value = -*value;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_async_pg_number(ngx_str_t *text, double *value)
+{
+    ngx_http_async_value_error_t  error;
+
+    *value = 0;
+
+    if (ngx_http_async_pg_short(text, value) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_async_pg_is(text, "NaN")) {
+        *value = NAN;
+        return NGX_OK;
+    }
+
+    if (ngx_http_async_pg_is(text, "Infinity")) {
+        *value = INFINITY;
+        return NGX_OK;
+    }
+
+    if (ngx_http_async_pg_is(text, "-Infinity")) {
+        *value = -INFINITY;
+        return NGX_OK;
+    }
+
+    return ngx_http_async_pg_finite(text->data, text->len)
+           ? ngx_http_async_value_float(text, value, &error) : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_async_pg_cell_int(ngx_http_async_pg_cell_t *cell, int64_t *value)
+{
     *value = 0;
 
     if (ngx_http_async_pg_cell(cell, NGX_HTTP_ASYNC_PG_INTS, "an integer")
@@ -181,9 +283,7 @@ ngx_http_async_pg_cell_int(ngx_http_async_pg_cell_t *cell, int64_t *value)
         return NGX_DECLINED;
     }
 
-    if (!ngx_http_async_pg_finite(cell->text.data, cell->text.len)
-        || ngx_http_async_value_int(&cell->text, value, &error) != NGX_OK)
-    {
+    if (ngx_http_async_pg_integer(&cell->text, value) != NGX_OK) {
         *value = 0;
         return ngx_http_async_pg_fail(cell, "an integer", "malformed");
     }
@@ -195,8 +295,6 @@ ngx_http_async_pg_cell_int(ngx_http_async_pg_cell_t *cell, int64_t *value)
 ngx_int_t
 ngx_http_async_pg_cell_float(ngx_http_async_pg_cell_t *cell, double *value)
 {
-    ngx_http_async_value_error_t  error;
-
     *value = 0;
 
     if (ngx_http_async_pg_cell(cell, NGX_HTTP_ASYNC_PG_FLOATS, "a number")
@@ -205,19 +303,7 @@ ngx_http_async_pg_cell_float(ngx_http_async_pg_cell_t *cell, double *value)
         return NGX_DECLINED;
     }
 
-    if (ngx_http_async_pg_is(&cell->text, "NaN")) {
-        *value = NAN;
-
-    } else if (ngx_http_async_pg_is(&cell->text, "Infinity")) {
-        *value = INFINITY;
-
-    } else if (ngx_http_async_pg_is(&cell->text, "-Infinity")) {
-        *value = -INFINITY;
-
-    } else if (!ngx_http_async_pg_finite(cell->text.data, cell->text.len)
-               || ngx_http_async_value_float(&cell->text, value, &error)
-                  != NGX_OK)
-    {
+    if (ngx_http_async_pg_number(&cell->text, value) != NGX_OK) {
         *value = 0;
         return ngx_http_async_pg_fail(cell, NULL, "beyond double");
     }

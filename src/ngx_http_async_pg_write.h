@@ -84,6 +84,25 @@ ngx_http_async_pg_member_t *ngx_http_async_pg_members(ngx_pool_t *pool,
     ngx_uint_t *n);
 
 
+/* kinds as bits: what a value in C is made of */
+
+#define NGX_HTTP_ASYNC_PG_INTS      (1 << NGX_HTTP_ASYNC_PG_IS_INT)
+
+#define NGX_HTTP_ASYNC_PG_FLOATS                                             \
+    (1 << NGX_HTTP_ASYNC_PG_IS_INT | 1 << NGX_HTTP_ASYNC_PG_IS_FLOAT         \
+     | 1 << NGX_HTTP_ASYNC_PG_IS_NUMERIC)
+
+#define NGX_HTTP_ASYNC_PG_BOOLS     (1 << NGX_HTTP_ASYNC_PG_IS_BOOL)
+
+#define NGX_HTTP_ASYNC_PG_TIMES                                              \
+    (1 << NGX_HTTP_ASYNC_PG_IS_TIMESTAMPTZ                                   \
+     | 1 << NGX_HTTP_ASYNC_PG_IS_TIMESTAMP | 1 << NGX_HTTP_ASYNC_PG_IS_DATE)
+
+#define NGX_HTTP_ASYNC_PG_BYTEAS    (1 << NGX_HTTP_ASYNC_PG_IS_BYTES)
+
+#define NGX_HTTP_ASYNC_PG_JSONS     (1 << NGX_HTTP_ASYNC_PG_IS_JSON)
+
+
 /*
  * ngx_http_async_pg_cell.c: a value by row and column.  The caller fills the
  * first four.  NGX_OK, or NGX_DECLINED: "error" tells.
@@ -95,6 +114,7 @@ typedef struct {
     size_t                      row;
     const char                 *column;
 
+    int                         index;        /* of the column */
     ngx_str_t                   text;
     ngx_http_async_pg_type_t    type;
     u_char                      error[NGX_HTTP_ASYNC_PG_ERROR_LEN];
@@ -124,6 +144,14 @@ ngx_int_t ngx_http_async_pg_cell_json(ngx_http_async_pg_cell_t *cell,
 
 /* the column of that name, the last one; -1: there is none */
 int ngx_http_async_pg_column(PGresult *result, const char *name);
+
+/* the nearest name to one that is not there; NGX_DECLINED: none is near */
+ngx_int_t ngx_http_async_pg_near(PGresult *result, const char *column,
+    ngx_str_t *best);
+
+/* Numbers as the server writes them.  NGX_DECLINED: beyond int64_t, double. */
+ngx_int_t ngx_http_async_pg_integer(ngx_str_t *text, int64_t *value);
+ngx_int_t ngx_http_async_pg_number(ngx_str_t *text, double *value);
 
 
 #endif /* _NGX_HTTP_ASYNC_PG_WRITE_H_INCLUDED_ */
