@@ -12,6 +12,7 @@
 
 #include <ngx_http_async_request.h>
 #include <ngx_http_async_pg_params.h>
+#include <ngx_http_async_pg_lent.h>
 #include <ngx_async_handle.h>
 #include <libpq-fe.h>
 
@@ -40,7 +41,7 @@ struct async_pg_result_s {
     ngx_async_handle_t          handle;
     ngx_pool_t                 *pool;         /* of the task */
     PGresult                   *result;       /* NULL: freed */
-    json_t                     *json;         /* those that are lent; a list */
+    ngx_http_async_pg_lent_t    lent;
 };
 
 

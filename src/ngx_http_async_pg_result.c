@@ -11,6 +11,7 @@
 
 typedef struct {
     ngx_http_async_pg_cell_t    cell;
+    async_pg_result_t          *result;
     json_t                     *value;
     ngx_int_t                   rc;
 } ngx_http_async_pg_load_t;
@@ -20,8 +21,6 @@ static void ngx_http_async_pg_result_close(void *handle);
 static async_rc_t ngx_http_async_pg_cell_rc(async_t *co,
     ngx_http_async_pg_cell_t *cell, ngx_int_t rc);
 static void ngx_http_async_pg_load(void *data);
-static ngx_int_t ngx_http_async_pg_lend(async_pg_result_t *result,
-    json_t *value);
 
 
 #define ngx_http_async_pg_cell_init(cell, result_, row_, column_)            \
@@ -45,6 +44,7 @@ ngx_http_async_pg_result(ngx_async_task_t *t, PGresult *result)
 
     handle->pool = ngx_async_task_pool(t);
     handle->result = result;
+    handle->lent.pool = handle->pool;
 
     return handle;
 }
@@ -55,11 +55,10 @@ ngx_http_async_pg_result_close(void *handle)
 {
     async_pg_result_t  *result = handle;
 
+    ngx_http_async_pg_lent_end(&result->lent, result->result);
+
     PQclear(result->result);
     result->result = NULL;
-
-    json_decref(result->json);
-    result->json = NULL;
 }
 
 
@@ -79,21 +78,21 @@ async_pg_free(async_t *co, async_pg_result_t *result)
 size_t
 async_pg_rows(async_pg_result_t *result)
 {
-    return PQntuples(result->result);
+    return result ? PQntuples(result->result) : 0;
 }
 
 
 size_t
 async_pg_columns(async_pg_result_t *result)
 {
-    return PQnfields(result->result);
+    return result ? PQnfields(result->result) : 0;
 }
 
 
 const char *
 async_pg_column(async_pg_result_t *result, size_t i)
 {
-    return (i < (size_t) PQnfields(result->result))
+    return (i < async_pg_columns(result))
            ? PQfname(result->result, (int) i) : NULL;
 }
 
@@ -101,7 +100,8 @@ async_pg_column(async_pg_result_t *result, size_t i)
 int64_t
 async_pg_affected(async_pg_result_t *result)
 {
-    return result->result ? strtoll(PQcmdTuples(result->result), NULL, 10) : 0;
+    return (result && result->result)
+           ? strtoll(PQcmdTuples(result->result), NULL, 10) : 0;
 }
 
 
@@ -215,15 +215,10 @@ async_pg_value_json(async_t *co, async_pg_result_t *result, size_t row,
     ngx_async_check_task(co);
     ngx_http_async_pg_cell_init(&load.cell, result, row, column);
 
-    *value = NULL;
+    load.result = result;
+    load.value = NULL;
 
     ngx_async_on_loop(ngx_http_async_pg_load, &load);
-
-    if (load.rc == NGX_OK
-        && ngx_http_async_pg_lend(result, load.value) != NGX_OK)
-    {
-        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
-    }
 
     *value = load.value;
 
@@ -231,28 +226,34 @@ async_pg_value_json(async_t *co, async_pg_result_t *result, size_t row,
 }
 
 
-/* jansson recurs */
+/* jansson recurs; a value is parsed once */
 
 static void
 ngx_http_async_pg_load(void *data)
 {
     ngx_http_async_pg_load_t  *load = data;
 
-    load->rc = ngx_http_async_pg_cell_json(&load->cell, &load->value);
-}
+    json_t  **lent;
 
-
-/* steals: the result lends it */
-
-static ngx_int_t
-ngx_http_async_pg_lend(async_pg_result_t *result, json_t *value)
-{
-    if (result->json == NULL) {
-        result->json = json_array();
+    load->rc = ngx_http_async_pg_cell(&load->cell, NGX_HTTP_ASYNC_PG_JSONS,
+                                      "json or jsonb");
+    if (load->rc != NGX_OK) {
+        return;
     }
 
-    return (json_array_append_new(result->json, value) == 0) ? NGX_OK
-                                                             : NGX_ERROR;
+    lent = ngx_http_async_pg_lent(&load->result->lent, load->cell.result,
+                                  load->cell.row, load->cell.index);
+    if (lent == NULL) {
+        ngx_sprintf(load->cell.error, "no memory%Z");
+        load->rc = NGX_ERROR;
+        return;
+    }
+
+    if (*lent == NULL) {
+        load->rc = ngx_http_async_pg_cell_json(&load->cell, lent);
+    }
+
+    load->value = *lent;
 }
 
 
