@@ -1176,6 +1176,106 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
 
 
 /*
+ * Models: what is in a struct, for the calls that fill one, as async_pg_into().
+ *
+ *     typedef struct {
+ *         int64_t       id;
+ *         const char   *text;
+ *         bool          completed;
+ *         int32_t      *priority;
+ *         const char  **tags;
+ *         size_t        n_tags;
+ *     } note_t;
+ *
+ *     ASYNC_MODEL(note_model, note_t,
+ *         ASYNC_FIELD(note_t, id),
+ *         ASYNC_FIELD(note_t, text),
+ *         ASYNC_FIELD(note_t, completed, ASYNC_WITH(name, "done")),
+ *         ASYNC_FIELD(note_t, priority),
+ *         ASYNC_LIST(note_t, tags, n_tags)
+ *     );
+ *
+ * defines  const async_model_t note_model,  outside of functions, as constant
+ * data.  Its name is unique in the app; another file of it says "extern" (in
+ * C++ extern "C") "const async_model_t note_model;".
+ *
+ * What a member is, the compiler finds out; one that is none of these does not
+ * compile:
+ *
+ *     integers of 8 to 64 bits  int8_t to uint64_t, int, size_t and so on, but
+ *                               char; a value that does not fit is an error
+ *     bool, float, double
+ *     const char *              text, zero-terminated
+ *     async_str_t               text with its length, or bytes
+ *     json_t *                  any JSON, borrowed
+ *     a pointer to a number or  an optional one, NULL: null; memory of the
+ *     bool                      task, see async_task_alloc()
+ *
+ * ASYNC_LIST() is a pointer to items, memory of the task, and a member of type
+ * size_t for how many there are.  Items are numbers, bool, const char * and
+ * async_str_t; their text is memory of the task, too.  Null is never an item.
+ *
+ * Members that the model does not name are left alone; in an array that a call
+ * makes they are zero.
+ *
+ * Attributes, any number of them behind the member, each by ASYNC_WITH(), in C
+ * also as ".name = ...":
+ *
+ *     name      how the field is called outside; NULL: as the member
+ *     optional  1: may be null, and then is NULL, absent, and NULL with 0 for a
+ *               list, of which an empty one is not NULL.  For text, bytes, JSON
+ *               and lists; a number is, if it is a pointer to one
+ *     type      what the member alone does not tell, async_field_type_t
+ *
+ * nginx -t refuses an app of which a model has two fields of one name, fields
+ * that overlap or lie outside of the struct, or attributes that do not fit.
+ */
+typedef enum {
+    ASYNC_FIELD_PLAIN = 0,
+    ASYNC_FIELD_TIME = 1,      /* int64_t: ms since 1970 */
+    ASYNC_FIELD_BYTES = 2      /* async_str_t: any bytes */
+} async_field_type_t;
+
+/* By ASYNC_FIELD() and ASYNC_LIST() only: later versions have more. */
+typedef struct {
+    const char          *member;
+    size_t               offset;
+    size_t               count;        /* of a list: offset of its number */
+    int                  kind;         /* ASYNC_MEMBER_... */
+
+    int                  type;         /* the attributes */
+    const char          *name;
+    int                  optional;
+} async_field_t;
+
+typedef struct {
+    size_t               size;         /* of this */
+    const char          *name;
+    const char          *site;
+    const char          *type;         /* the struct: its name and size */
+    size_t               type_size;
+    const async_field_t *fields;
+    size_t               field_size;
+    size_t               n;
+} async_model_t;
+
+#define ASYNC_FIELD(...)  ASYNC_FIELD_(__VA_ARGS__, ASYNC_LAST_)
+#define ASYNC_LIST(...)   ASYNC_LIST_(__VA_ARGS__, ASYNC_LAST_)
+
+#define ASYNC_MODEL(model, type, ...)                                        \
+    static ASYNC_CONST_ async_field_t async_fields_of_##model[] =            \
+        { __VA_ARGS__ };                                                     \
+    ASYNC_EXTERN_C const async_model_t model;                                \
+    const async_model_t model = {                                            \
+        sizeof(async_model_t), #model, ASYNC_SITE, #type, sizeof(type),      \
+        async_fields_of_##model, sizeof(async_field_t),                      \
+        sizeof(async_fields_of_##model) / sizeof(async_field_t)              \
+    };                                                                       \
+    __attribute__((section("async_models"), used))                           \
+    static const async_model_t *const async_modelled_##model = &model
+
+
+/*
  * PostgreSQL, by libpq, in pools of connections that the directive async_pg
  * declares, one of each name a worker.
  *
@@ -1422,6 +1522,40 @@ ASYNC_LOOP async_rc_t async_pg_bytes(async_t *co, async_pg_result_t *result,
 ASYNC_LOOP async_rc_t async_pg_value_json(async_t *co,
     async_pg_result_t *result, size_t row, const char *column,
     json_t **value);
+
+/*
+ * Rows into structs, by a model: see ASYNC_MODEL().
+ *
+ *     note_t  note, *notes;
+ *     size_t  n;
+ *
+ *     ASYNC_TRY(async_pg_into(co, result, row, &note_model, &note));
+ *     ASYNC_TRY(async_pg_all_into(co, result, &note_model, &notes, &n));
+ *
+ * Each field takes the column of its name; other columns are left alone.
+ *
+ *     integers               the integer types, and oid
+ *     float, double          those, float4, float8 and numeric, rounded
+ *     bool                   boolean
+ *     const char *,          each type, as the server writes it; as long as
+ *     async_str_t            the result
+ *     json_t *               json and jsonb, as long as the result
+ *     ASYNC_FIELD_TIME       as async_pg_time()
+ *     ASYNC_FIELD_BYTES      bytea, decoded; memory of the task
+ *     lists                  arrays of these types, of one dimension
+ *
+ * *notes is an array of n, memory of the task, see async_task_alloc(), which
+ * outlives the result but for the text and JSON above; NULL if n is zero.
+ *
+ * Do not suspend.  ASYNC_ERROR, async_error() names row and column: there is no
+ * such row or column, it is of another type, a value does not fit, one is null
+ * and the field is not optional; the struct is not of the size that the model
+ * has.  Then the fields of *value are zero, *notes is NULL, and n is zero.
+ */
+#define async_pg_into(co, result, row, model, value)                         \
+    async_pg_into_(co, result, row, model, value, ASYNC_SIZEOF_(value))
+#define async_pg_all_into(co, result, model, values, n)                      \
+    async_pg_all_into_(co, result, model, values, ASYNC_SIZEOF_(*(values)), n)
 
 /*
  * Rows as JSON, by the types of the columns:
@@ -2240,6 +2374,11 @@ ASYNC_AWAIT async_rc_t await_recv_until_at(async_t *co, const char *site,
 ASYNC_AWAIT async_rc_t await_send_all_at(async_t *co, const char *site,
     async_socket_t *s, const void *data, size_t len);
 
+ASYNC_LOOP async_rc_t async_pg_into_(async_t *co, async_pg_result_t *result,
+    size_t row, const async_model_t *model, void *value, size_t size);
+ASYNC_LOOP async_rc_t async_pg_all_into_(async_t *co,
+    async_pg_result_t *result, const async_model_t *model, void *values,
+    size_t size, size_t *n);
 ASYNC_AWAIT async_rc_t await_pg_at(async_t *co, const char *site,
     const char *pool, async_pg_result_t **result, const char *sql,
     const async_value_t *values, size_t n);
@@ -2359,6 +2498,211 @@ ASYNC_AWAIT async_rc_t await_json_at(async_t *co, const char *site,
     async_req_t *req, json_t **value);
 
 
+/* Models: of what kind a member or an item is, found by the compiler. */
+enum {
+    ASYNC_MEMBER_INT8 = 1,
+    ASYNC_MEMBER_INT16 = 2,
+    ASYNC_MEMBER_INT32 = 3,
+    ASYNC_MEMBER_INT64 = 4,
+    ASYNC_MEMBER_UINT8 = 5,
+    ASYNC_MEMBER_UINT16 = 6,
+    ASYNC_MEMBER_UINT32 = 7,
+    ASYNC_MEMBER_UINT64 = 8,
+    ASYNC_MEMBER_BOOL = 9,
+    ASYNC_MEMBER_FLOAT = 10,
+    ASYNC_MEMBER_DOUBLE = 11,
+    ASYNC_MEMBER_TEXT = 12,
+    ASYNC_MEMBER_STR = 13,
+    ASYNC_MEMBER_JSON = 14,
+
+    ASYNC_MEMBER_KIND = 31,
+    ASYNC_MEMBER_POINTER = 32,
+    ASYNC_MEMBER_LIST = 64
+};
+
+#define ASYNC_LONG_                                                          \
+    (sizeof(long) == 8 ? ASYNC_MEMBER_INT64 : ASYNC_MEMBER_INT32)
+#define ASYNC_ULONG_                                                         \
+    (sizeof(long) == 8 ? ASYNC_MEMBER_UINT64 : ASYNC_MEMBER_UINT32)
+
+#define ASYNC_FIELD_(type, member, ...)                                      \
+    ASYNC_MEMBER_(#member, offsetof(type, member), 0,                        \
+                  ASYNC_KIND_(((type *) 0)->member), __VA_ARGS__)
+#define ASYNC_LIST_(type, member, count, ...)                                \
+    ASYNC_MEMBER_(#member, offsetof(type, member),                           \
+                  offsetof(type, count) * ASYNC_SIZE_T_(((type *) 0)->count),\
+                  ASYNC_ITEM_(((type *) 0)->member), __VA_ARGS__)
+
+#ifdef __cplusplus
+
+extern "C++" {
+
+template <typename T> struct async_number_ {
+    static_assert(sizeof(T) == 0, "a model knows no members of this type");
+};
+
+#define ASYNC_NUMBER_(type, kind)                                            \
+    template <> struct async_number_<type> {                                 \
+        static constexpr int value = kind;                                   \
+    }
+
+ASYNC_NUMBER_(signed char, ASYNC_MEMBER_INT8);
+ASYNC_NUMBER_(short, ASYNC_MEMBER_INT16);
+ASYNC_NUMBER_(int, ASYNC_MEMBER_INT32);
+ASYNC_NUMBER_(long, ASYNC_LONG_);
+ASYNC_NUMBER_(long long, ASYNC_MEMBER_INT64);
+ASYNC_NUMBER_(unsigned char, ASYNC_MEMBER_UINT8);
+ASYNC_NUMBER_(unsigned short, ASYNC_MEMBER_UINT16);
+ASYNC_NUMBER_(unsigned, ASYNC_MEMBER_UINT32);
+ASYNC_NUMBER_(unsigned long, ASYNC_ULONG_);
+ASYNC_NUMBER_(unsigned long long, ASYNC_MEMBER_UINT64);
+ASYNC_NUMBER_(bool, ASYNC_MEMBER_BOOL);
+ASYNC_NUMBER_(float, ASYNC_MEMBER_FLOAT);
+ASYNC_NUMBER_(double, ASYNC_MEMBER_DOUBLE);
+
+template <typename T> struct async_kind_ : async_number_<T> { };
+
+template <typename T> struct async_kind_<T *> {
+    static constexpr int value = async_number_<T>::value
+                                 | ASYNC_MEMBER_POINTER;
+};
+
+template <typename T> struct async_kind_<const T *> : async_kind_<T *> { };
+
+template <> struct async_kind_<const char *> {
+    static constexpr int value = ASYNC_MEMBER_TEXT;
+};
+
+template <> struct async_kind_<async_str_t> {
+    static constexpr int value = ASYNC_MEMBER_STR;
+};
+
+template <> struct async_kind_<json_t *> {
+    static constexpr int value = ASYNC_MEMBER_JSON;
+};
+
+template <typename T> struct async_item_ : async_number_<T> { };
+
+template <> struct async_item_<const char *> : async_kind_<const char *> { };
+template <> struct async_item_<async_str_t> : async_kind_<async_str_t> { };
+
+template <typename T> struct async_list_ {
+    static_assert(sizeof(T) == 0, "a list is a pointer to its items");
+};
+
+template <typename T> struct async_list_<T *> {
+    static constexpr int value = async_item_<T>::value | ASYNC_MEMBER_LIST;
+};
+
+template <typename T> struct async_list_<const T *> : async_list_<T *> { };
+
+template <typename T> struct async_count_ {
+    static_assert(sizeof(T) == 0, "how many there are is told by a size_t");
+};
+
+template <> struct async_count_<size_t> { static constexpr int value = 1; };
+
+/* in C++11 a model is made when the app is loaded, later on it is constant */
+#if (__cplusplus >= 201402L)
+#define ASYNC_CONSTEXPR_  constexpr
+#define ASYNC_CONST_      constexpr
+#else
+#define ASYNC_CONSTEXPR_  inline
+#define ASYNC_CONST_      const
+#endif
+
+template <typename T> struct async_attribute_ {
+    typedef T           type;
+    T async_field_t::  *attribute;
+    T                   value;
+};
+
+template <typename T> ASYNC_CONSTEXPR_ async_attribute_<T>
+async_with_(T async_field_t::*attribute,
+    typename async_attribute_<T>::type value)
+{
+    return async_attribute_<T>{ attribute, value };
+}
+
+ASYNC_CONSTEXPR_ async_field_t
+async_field_(async_field_t field, int)
+{
+    return field;
+}
+
+template <typename T, typename... More> ASYNC_CONSTEXPR_ async_field_t
+async_field_(async_field_t field, async_attribute_<T> with, More... more)
+{
+    field.*(with.attribute) = with.value;
+
+    return async_field_(field, more...);
+}
+
+}
+
+#define ASYNC_LAST_         0
+#define ASYNC_KIND_(x)      async_kind_<decltype(x)>::value
+#define ASYNC_ITEM_(x)      async_list_<decltype(x)>::value
+#define ASYNC_SIZE_T_(x)    async_count_<decltype(x)>::value
+
+#define ASYNC_WITH(attribute, value)                                         \
+    async_with_(&async_field_t::attribute, value)
+
+#define ASYNC_MEMBER_(member, offset, count, kind, ...)                      \
+    async_field_(async_field_t{ member, offset, count, kind, 0, NULL, 0 },   \
+                 __VA_ARGS__)
+
+#else
+
+#define ASYNC_CONST_        const
+#define ASYNC_LAST_
+
+/* by their address, since an array would become a pointer */
+
+#define ASYNC_NUMBERS_(qualifier, p, flag)                                   \
+    qualifier signed char p: ASYNC_MEMBER_INT8 | (flag),                     \
+    qualifier short p: ASYNC_MEMBER_INT16 | (flag),                          \
+    qualifier int p: ASYNC_MEMBER_INT32 | (flag),                            \
+    qualifier long p: ASYNC_LONG_ | (flag),                                  \
+    qualifier long long p: ASYNC_MEMBER_INT64 | (flag),                      \
+    qualifier unsigned char p: ASYNC_MEMBER_UINT8 | (flag),                  \
+    qualifier unsigned short p: ASYNC_MEMBER_UINT16 | (flag),                \
+    qualifier unsigned p: ASYNC_MEMBER_UINT32 | (flag),                      \
+    qualifier unsigned long p: ASYNC_ULONG_ | (flag),                        \
+    qualifier unsigned long long p: ASYNC_MEMBER_UINT64 | (flag),            \
+    qualifier _Bool p: ASYNC_MEMBER_BOOL | (flag),                           \
+    qualifier float p: ASYNC_MEMBER_FLOAT | (flag),                          \
+    qualifier double p: ASYNC_MEMBER_DOUBLE | (flag)
+
+#define ASYNC_KIND_(x)                                                       \
+    _Generic(&(x),                                                           \
+             ASYNC_NUMBERS_(, *, 0),                                         \
+             ASYNC_NUMBERS_(, **, ASYNC_MEMBER_POINTER),                     \
+             ASYNC_NUMBERS_(const, **, ASYNC_MEMBER_POINTER),                \
+             const char **: ASYNC_MEMBER_TEXT,                               \
+             async_str_t *: ASYNC_MEMBER_STR,                                \
+             json_t **: ASYNC_MEMBER_JSON)
+
+#define ASYNC_ITEM_(x)                                                       \
+    _Generic(&(x),                                                           \
+             ASYNC_NUMBERS_(, **, ASYNC_MEMBER_LIST),                        \
+             ASYNC_NUMBERS_(const, **, ASYNC_MEMBER_LIST),                   \
+             const char ***: ASYNC_MEMBER_TEXT | ASYNC_MEMBER_LIST,          \
+             const char *const **: ASYNC_MEMBER_TEXT | ASYNC_MEMBER_LIST,    \
+             async_str_t **: ASYNC_MEMBER_STR | ASYNC_MEMBER_LIST,           \
+             const async_str_t **: ASYNC_MEMBER_STR | ASYNC_MEMBER_LIST)
+
+#define ASYNC_SIZE_T_(x)    _Generic(&(x), size_t *: 1)
+
+#define ASYNC_WITH(attribute_, value_)  .attribute_ = value_
+
+#define ASYNC_MEMBER_(member_, offset_, count_, kind_, ...)                  \
+    { .member = member_, .offset = offset_, .count = count_, .kind = kind_,  \
+      __VA_ARGS__ }
+
+#endif
+
+
 enum {
     ASYNC_KIND_HANDLER = 1,
     ASYNC_KIND_TASK = 2,
@@ -2394,6 +2738,8 @@ typedef struct {
     const char                        *version;
     const async_export_t *const       *exports;
     const async_export_t *const       *exports_end;
+    const async_model_t *const        *models;
+    const async_model_t *const        *models_end;
 } async_app_t;
 
 
@@ -2420,13 +2766,18 @@ extern const async_export_t *const __start_async_exports[]
     __attribute__((weak, visibility("hidden")));
 extern const async_export_t *const __stop_async_exports[]
     __attribute__((weak, visibility("hidden")));
+extern const async_model_t *const __start_async_models[]
+    __attribute__((weak, visibility("hidden")));
+extern const async_model_t *const __stop_async_models[]
+    __attribute__((weak, visibility("hidden")));
 
 #ifndef NGX_ASYNC_MODULE
 
 extern const async_app_t async_app ASYNC_API __attribute__((weak));
 const async_app_t async_app = {
     sizeof(async_app_t), ASYNC_ABI, ASYNC_VERSION,
-    __start_async_exports, __stop_async_exports
+    __start_async_exports, __stop_async_exports,
+    __start_async_models, __stop_async_models
 };
 
 #endif

@@ -8,6 +8,7 @@
  */
 
 #include <ngx_http_async_inspect.h>
+#include <ngx_http_async_model.h>
 #include <dlfcn.h>
 #include <poll.h>
 #include <grp.h>
@@ -215,7 +216,9 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
     char                          why[NGX_HTTP_ASYNC_WHY_LEN];
     const char                   *wrong;
     const async_app_t            *app;
+    const async_model_t *const   *model;
     const async_export_t *const  *exported;
+    u_char                        error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
 
     wrong = ngx_http_async_inspect_user(cycle);
 
@@ -234,6 +237,21 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
     for (exported = app->exports; exported < app->exports_end; exported++) {
         dprintf(out, "%d %s %s\n", (*exported)->kind, (*exported)->name,
                 (*exported)->site);
+    }
+
+    /* apps of before there were models tell so by their size */
+
+    if (app->size < sizeof(async_app_t)) {
+        dprintf(out, ".\n");
+        return;
+    }
+
+    for (model = app->models; model < app->models_end; model++) {
+
+        if (ngx_http_async_model_check(*model, error) != NGX_OK) {
+            dprintf(out, "!%s\n", error);
+            return;
+        }
     }
 
     dprintf(out, ".\n");

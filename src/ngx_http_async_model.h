@@ -1,0 +1,71 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Models: descriptors of an app's structs, made by ASYNC_MODEL().  Pure:
+ * allocates nothing, knows no request.
+ *
+ * An app may have been compiled with fewer attributes than this module has, so
+ * fields are taken by ngx_http_async_model_field() only, and an attribute that
+ * came after the first version is looked at if field_size covers it.  More
+ * attributes than the module knows are refused when the app is inspected.
+ */
+
+#ifndef _NGX_HTTP_ASYNC_MODEL_H_INCLUDED_
+#define _NGX_HTTP_ASYNC_MODEL_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+/* the app's own description is no part of the module */
+#define NGX_ASYNC_MODULE  1
+
+#include <ngx_async.h>
+
+
+#define NGX_HTTP_ASYNC_MODEL_ERROR_LEN  256
+
+
+#define ngx_http_async_model_field(model, i)                                 \
+    ((const async_field_t *) ((u_char *) (model)->fields                     \
+                              + (i) * (model)->field_size))
+
+/* what the member is: of a pointer, what it points to; of a list, its items */
+#define ngx_http_async_model_kind(field)                                     \
+    ((ngx_uint_t) (field)->kind & ASYNC_MEMBER_KIND)
+
+#define ngx_http_async_model_is_pointer(field)                               \
+    ((field)->kind & ASYNC_MEMBER_POINTER)
+#define ngx_http_async_model_is_list(field)                                  \
+    ((field)->kind & ASYNC_MEMBER_LIST)
+
+/* whether null is a value of it */
+#define ngx_http_async_model_is_optional(field)                              \
+    ((field)->optional || ngx_http_async_model_is_pointer(field))
+
+/* what it is called outside */
+#define ngx_http_async_model_name(field)                                     \
+    ((field)->name ? (field)->name : (field)->member)
+
+
+/* NGX_OK, or NGX_DECLINED: the descriptor is wrong, and how. */
+ngx_int_t ngx_http_async_model_check(const async_model_t *model,
+    u_char error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN]);
+
+/* Makes the fields of the struct absent, and leaves the rest alone. */
+void ngx_http_async_model_clear(const async_model_t *model, void *to);
+
+/* How large a value is, and its type in C. */
+size_t ngx_http_async_model_size(ngx_uint_t kind);
+const char *ngx_http_async_model_type(ngx_uint_t kind);
+
+/*
+ * Write a value of a kind.  NGX_DECLINED: it does not fit, and nothing has been
+ * written.  A float is rounded, NaN and infinity are values.
+ */
+ngx_int_t ngx_http_async_model_int(ngx_uint_t kind, void *to, int64_t value);
+ngx_int_t ngx_http_async_model_float(ngx_uint_t kind, void *to, double value);
+
+
+#endif /* _NGX_HTTP_ASYNC_MODEL_H_INCLUDED_ */

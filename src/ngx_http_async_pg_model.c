@@ -1,0 +1,620 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Rows into structs: see ngx_http_async_pg_model.h.
+ *
+ * Columns are looked for and their types compared once a call, so that a row
+ * costs what its values do.
+ */
+
+#include <ngx_http_async_pg_model.h>
+
+
+/* so many fields cost no memory */
+#define NGX_HTTP_ASYNC_PG_FEW  16
+
+
+/* where a field finds its values */
+
+typedef struct {
+    const async_field_t        *field;
+    int                         column;
+    ngx_uint_t                  kind;         /* ASYNC_MEMBER_... */
+    u_char                      delimiter;    /* of an array */
+} ngx_http_async_pg_source_t;
+
+
+/* what a field takes */
+
+typedef struct {
+    ngx_uint_t                  kinds;        /* zero: any */
+    const char                 *one;
+    const char                 *many;
+} ngx_http_async_pg_wants_t;
+
+
+static ngx_int_t ngx_http_async_pg_source(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s);
+static const ngx_http_async_pg_wants_t *ngx_http_async_pg_wants(
+    const async_field_t *field);
+static ngx_int_t ngx_http_async_pg_no_source(ngx_http_async_pg_fill_t *fill,
+    const char *name);
+static ngx_int_t ngx_http_async_pg_fill_row(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *sources, u_char *to);
+static ngx_int_t ngx_http_async_pg_fill_field(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to);
+static ngx_int_t ngx_http_async_pg_fill_list(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to);
+static ngx_int_t ngx_http_async_pg_fill_count(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, size_t *n);
+static ngx_int_t ngx_http_async_pg_fill_items(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to, u_char *copy);
+static ngx_int_t ngx_http_async_pg_fill_value(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to);
+static ngx_int_t ngx_http_async_pg_fill_int(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to);
+static ngx_int_t ngx_http_async_pg_fill_float(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to);
+static ngx_int_t ngx_http_async_pg_fill_str(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, async_str_t *to);
+static ngx_int_t ngx_http_async_pg_fill_json(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, json_t **to);
+static ngx_int_t ngx_http_async_pg_fill_fail(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, const char *fmt, ...);
+static ngx_int_t ngx_http_async_pg_fill_no_memory(
+    ngx_http_async_pg_fill_t *fill);
+
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_int = {
+    NGX_HTTP_ASYNC_PG_INTS, "an integer", "integers"
+};
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_float = {
+    NGX_HTTP_ASYNC_PG_FLOATS, "a number", "numbers"
+};
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_bool = {
+    NGX_HTTP_ASYNC_PG_BOOLS, "boolean", "booleans"
+};
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_time = {
+    NGX_HTTP_ASYNC_PG_TIMES, "a timestamp or date", "timestamps or dates"
+};
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_bytes = {
+    NGX_HTTP_ASYNC_PG_BYTEAS, "bytea", "bytea"
+};
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_json = {
+    NGX_HTTP_ASYNC_PG_JSONS, "json or jsonb", "json or jsonb"
+};
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_text = {
+    0, "text", "text"
+};
+
+
+ngx_int_t
+ngx_http_async_pg_fill(ngx_http_async_pg_fill_t *fill)
+{
+    size_t                       i;
+    u_char                      *to;
+    ngx_int_t                    rc;
+    ngx_http_async_pg_source_t  *sources, few[NGX_HTTP_ASYNC_PG_FEW];
+
+    fill->item = -1;
+    sources = few;
+
+    if (fill->model->n > NGX_HTTP_ASYNC_PG_FEW) {
+        sources = ngx_palloc(fill->pool, fill->model->n
+                                         * sizeof(ngx_http_async_pg_source_t));
+        if (sources == NULL) {
+            return ngx_http_async_pg_fill_no_memory(fill);
+        }
+    }
+
+    rc = NGX_OK;
+
+    for (i = 0; i < fill->model->n && rc == NGX_OK; i++) {
+        sources[i].field = ngx_http_async_model_field(fill->model, i);
+        rc = ngx_http_async_pg_source(fill, &sources[i]);
+    }
+
+    to = fill->to;
+
+    for (i = 0; i < fill->n && rc == NGX_OK; i++) {
+        rc = ngx_http_async_pg_fill_row(fill, sources, to);
+
+        to += fill->model->type_size;
+        fill->row++;
+    }
+
+    if (sources != few) {
+        (void) ngx_pfree(fill->pool, sources);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_source(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s)
+{
+    Oid                               oid;
+    u_char                           *p, *last;
+    u_char                            buf[NGX_HTTP_ASYNC_PG_PLAIN_LEN];
+    ngx_uint_t                        list;
+    const char                       *name;
+    ngx_http_async_pg_type_t          type;
+    const ngx_http_async_pg_wants_t  *wants;
+
+    name = ngx_http_async_model_name(s->field);
+    s->column = ngx_http_async_pg_column(fill->result, name);
+
+    if (s->column < 0) {
+        return ngx_http_async_pg_no_source(fill, name);
+    }
+
+    oid = PQftype(fill->result, s->column);
+    type = ngx_http_async_pg_type(oid);
+    list = ngx_http_async_model_is_list(s->field);
+    wants = ngx_http_async_pg_wants(s->field);
+
+    s->kind = ngx_http_async_model_kind(s->field);
+    s->delimiter = type.delimiter;
+
+    if ((wants->kinds == 0 || wants->kinds & 1 << type.kind)
+        && (list ? type.delimiter != 0
+                 : wants->kinds == 0 || type.delimiter == 0))
+    {
+        return NGX_OK;
+    }
+
+    last = fill->error + NGX_HTTP_ASYNC_PG_ERROR_LEN - 1;
+
+    p = ngx_slprintf(fill->error, last, "%s(): \"%s\" is %s, not %s%s",
+                     fill->call, name, ngx_http_async_pg_type_name(oid, buf),
+                     list ? "an array of " : "",
+                     list ? wants->many : wants->one);
+    *p = '\0';
+
+    return NGX_DECLINED;
+}
+
+
+static const ngx_http_async_pg_wants_t *
+ngx_http_async_pg_wants(const async_field_t *field)
+{
+    if (field->type == ASYNC_FIELD_TIME) {
+        return &ngx_http_async_pg_wants_time;
+    }
+
+    if (field->type == ASYNC_FIELD_BYTES) {
+        return &ngx_http_async_pg_wants_bytes;
+    }
+
+    switch (ngx_http_async_model_kind(field)) {
+
+    case ASYNC_MEMBER_BOOL:
+        return &ngx_http_async_pg_wants_bool;
+
+    case ASYNC_MEMBER_FLOAT:
+    case ASYNC_MEMBER_DOUBLE:
+        return &ngx_http_async_pg_wants_float;
+
+    case ASYNC_MEMBER_TEXT:
+    case ASYNC_MEMBER_STR:
+        return &ngx_http_async_pg_wants_text;
+
+    case ASYNC_MEMBER_JSON:
+        return &ngx_http_async_pg_wants_json;
+
+    default:
+        return &ngx_http_async_pg_wants_int;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_no_source(ngx_http_async_pg_fill_t *fill, const char *name)
+{
+    u_char     *p, *last;
+    ngx_str_t   best;
+
+    last = fill->error + NGX_HTTP_ASYNC_PG_ERROR_LEN - 1;
+
+    p = ngx_slprintf(fill->error, last,
+                     "%s(): there is no column \"%s\", which \"%s\" names",
+                     fill->call, name, fill->model->name);
+
+    if (ngx_http_async_pg_near(fill->result, name, &best) == NGX_OK) {
+        p = ngx_slprintf(p, last, ", did you mean \"%V\"?", &best);
+    }
+
+    *p = '\0';
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_row(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *sources, u_char *to)
+{
+    int                          row;
+    ngx_int_t                    rc;
+    ngx_str_t                    text;
+    ngx_http_async_pg_source_t  *s;
+
+    row = (int) fill->row;
+
+    for (s = sources; s < sources + fill->model->n; s++) {
+
+        text.len = PQgetlength(fill->result, row, s->column);
+
+        if (text.len == 0 && PQgetisnull(fill->result, row, s->column)) {
+
+            if (!ngx_http_async_model_is_optional(s->field)) {
+                return ngx_http_async_pg_fill_fail(fill, s,
+                                         "null, which \"%s\" does not allow",
+                                         fill->model->name);
+            }
+
+            continue;
+        }
+
+        text.data = (u_char *) PQgetvalue(fill->result, row, s->column);
+
+        rc = ngx_http_async_pg_fill_field(fill, s, &text, to);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_field(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to)
+{
+    void  *value;
+
+    if (ngx_http_async_model_is_list(s->field)) {
+        return ngx_http_async_pg_fill_list(fill, s, text, to);
+    }
+
+    if (!ngx_http_async_model_is_pointer(s->field)) {
+        return ngx_http_async_pg_fill_value(fill, s, text,
+                                            to + s->field->offset);
+    }
+
+    value = ngx_palloc(fill->pool, ngx_http_async_model_size(s->kind));
+    if (value == NULL) {
+        return ngx_http_async_pg_fill_no_memory(fill);
+    }
+
+    *(void **) (to + s->field->offset) = value;
+
+    return ngx_http_async_pg_fill_value(fill, s, text, value);
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_list(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to)
+{
+    size_t      n;
+    u_char     *copy, *items;
+    ngx_int_t   rc;
+
+    rc = ngx_http_async_pg_fill_count(fill, s, text, &n);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* an empty list is not NULL, and the memory of a task is never empty */
+
+    items = ngx_palloc(fill->pool,
+                       ngx_max(n, 1) * ngx_http_async_model_size(s->kind));
+    if (items == NULL) {
+        return ngx_http_async_pg_fill_no_memory(fill);
+    }
+
+    copy = NULL;
+
+    if (s->kind >= ASYNC_MEMBER_TEXT) {
+
+        /* brackets and commas leave room for the zeros */
+
+        copy = ngx_pnalloc(fill->pool, text->len);
+        if (copy == NULL) {
+            return ngx_http_async_pg_fill_no_memory(fill);
+        }
+    }
+
+    rc = ngx_http_async_pg_fill_items(fill, s, text, items, copy);
+    fill->item = -1;
+
+    *(void **) (to + s->field->offset) = items;
+    *(size_t *) (to + s->field->count) = n;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_count(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, size_t *n)
+{
+    ngx_http_async_pg_array_t  a;
+
+    *n = 0;
+
+    ngx_http_async_pg_array(&a, text, s->delimiter);
+
+    for ( ;; ) {
+        switch (ngx_http_async_pg_array_next(&a)) {
+
+        case NGX_HTTP_ASYNC_PG_ARRAY_OPEN:
+            if (a.depth > 1) {
+                return ngx_http_async_pg_fill_fail(fill, s,
+                                              "an array of more dimensions");
+            }
+
+            break;
+
+        case NGX_HTTP_ASYNC_PG_ARRAY_ITEM:
+            (*n)++;
+            break;
+
+        case NGX_HTTP_ASYNC_PG_ARRAY_NULL:
+            fill->item = *n;
+            return ngx_http_async_pg_fill_fail(fill, s, "null");
+
+        case NGX_HTTP_ASYNC_PG_ARRAY_CLOSE:
+            break;
+
+        case NGX_HTTP_ASYNC_PG_ARRAY_END:
+            return NGX_OK;
+
+        case NGX_HTTP_ASYNC_PG_ARRAY_BAD:
+            return ngx_http_async_pg_fill_fail(fill, s, "a malformed array");
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_items(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to, u_char *copy)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   item;
+    ngx_http_async_pg_array_t   a;
+    ngx_http_async_pg_array_e   next;
+
+    ngx_http_async_pg_array(&a, text, s->delimiter);
+
+    fill->item = 0;
+
+    for ( ;; ) {
+        next = ngx_http_async_pg_array_next(&a);
+
+        if (next == NGX_HTTP_ASYNC_PG_ARRAY_END) {
+            return NGX_OK;
+        }
+
+        if (next != NGX_HTTP_ASYNC_PG_ARRAY_ITEM) {
+            continue;
+        }
+
+        item = a.item;
+
+        if (copy) {
+            item.data = copy;
+            item.len = ngx_http_async_pg_unescape(&a.item, copy);
+
+            copy += item.len;
+            *copy++ = '\0';
+        }
+
+        rc = ngx_http_async_pg_fill_value(fill, s, &item, to);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        to += ngx_http_async_model_size(s->kind);
+        fill->item++;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_value(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to)
+{
+    switch (s->kind) {
+
+    case ASYNC_MEMBER_BOOL:
+        *(_Bool *) to = (text->len && text->data[0] == 't');
+        return NGX_OK;
+
+    case ASYNC_MEMBER_FLOAT:
+    case ASYNC_MEMBER_DOUBLE:
+        return ngx_http_async_pg_fill_float(fill, s, text, to);
+
+    case ASYNC_MEMBER_TEXT:
+        *(const char **) to = (char *) text->data;
+        return NGX_OK;
+
+    case ASYNC_MEMBER_STR:
+        return ngx_http_async_pg_fill_str(fill, s, text, to);
+
+    case ASYNC_MEMBER_JSON:
+        return ngx_http_async_pg_fill_json(fill, s, text, to);
+
+    default:
+        return ngx_http_async_pg_fill_int(fill, s, text, to);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_int(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to)
+{
+    int64_t  value;
+
+    if (s->field->type == ASYNC_FIELD_TIME) {
+
+        if (ngx_http_async_pg_time(text, to) != NGX_OK) {
+            return ngx_http_async_pg_fill_fail(fill, s,
+                                         "\"%V\", not a time by DateStyle ISO",
+                                         text);
+        }
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_async_pg_integer(text, &value) != NGX_OK
+        || ngx_http_async_model_int(s->kind, to, value) != NGX_OK)
+    {
+        return ngx_http_async_pg_fill_fail(fill, s, "%V, beyond %s", text,
+                                           ngx_http_async_model_type(s->kind));
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_float(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to)
+{
+    double  value;
+
+    if (ngx_http_async_pg_number(text, &value) != NGX_OK
+        || ngx_http_async_model_float(s->kind, to, value) != NGX_OK)
+    {
+        return ngx_http_async_pg_fill_fail(fill, s, "beyond %s",
+                                           ngx_http_async_model_type(s->kind));
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_str(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, async_str_t *to)
+{
+    u_char  *bytes;
+
+    to->data = (char *) text->data;
+    to->len = text->len;
+
+    if (s->field->type != ASYNC_FIELD_BYTES) {
+        return NGX_OK;
+    }
+
+    bytes = text->data;
+
+    if (fill->item < 0) {
+
+        bytes = ngx_pnalloc(fill->pool, text->len + 1);
+        if (bytes == NULL) {
+            return ngx_http_async_pg_fill_no_memory(fill);
+        }
+    }
+
+    /* never longer than their text */
+
+    if (ngx_http_async_pg_bytes(text, bytes, &to->len) != NGX_OK) {
+        return ngx_http_async_pg_fill_fail(fill, s, "malformed bytea");
+    }
+
+    bytes[to->len] = '\0';
+    to->data = (char *) bytes;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_json(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, json_t **to)
+{
+    json_t                      **lent;
+    ngx_int_t                     rc;
+    ngx_http_async_json_error_t   error;
+
+    lent = ngx_http_async_pg_lent(fill->lent, fill->result, fill->row,
+                                  s->column);
+    if (lent == NULL) {
+        return ngx_http_async_pg_fill_no_memory(fill);
+    }
+
+    if (*lent == NULL) {
+
+        rc = ngx_http_async_json_load(text->data, text->len, 0, lent, &error);
+
+        if (rc == NGX_ERROR) {
+            return ngx_http_async_pg_fill_no_memory(fill);
+        }
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_async_pg_fill_fail(fill, s,
+                                          "JSON that is refused: %s at "
+                                          "character %uz", error.text,
+                                          error.position);
+        }
+    }
+
+    *to = *lent;
+
+    return NGX_OK;
+}
+
+
+/* "age" of row 3 is ... */
+
+static ngx_int_t
+ngx_http_async_pg_fill_fail(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, const char *fmt, ...)
+{
+    u_char   *p, *last;
+    va_list   args;
+
+    p = fill->error;
+    last = p + NGX_HTTP_ASYNC_PG_ERROR_LEN - 1;
+
+    p = ngx_slprintf(p, last, "%s(): ", fill->call);
+
+    if (fill->item >= 0) {
+        p = ngx_slprintf(p, last, "item %uz of ", (size_t) fill->item);
+    }
+
+    p = ngx_slprintf(p, last, "\"%s\" of row %uz is ",
+                     ngx_http_async_model_name(s->field), fill->row);
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(p, last, fmt, args);
+    va_end(args);
+
+    *p = '\0';
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_fill_no_memory(ngx_http_async_pg_fill_t *fill)
+{
+    ngx_sprintf(fill->error, "%s(): no memory%Z", fill->call);
+
+    return NGX_ERROR;
+}
