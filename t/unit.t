@@ -55,6 +55,8 @@ my @programs = (
     [pg_write => [@json, @pg], '-ljansson', '-lpq'],
     [pg_rows => ['near', @json, @pg, 'pg_rows', 'pg_cell'], '-ljansson',
         '-lpq'],
+    [pg_model => ['near', @json, @pg,
+        qw/ pg_cell pg_lent pg_model model /], '-ljansson', '-lpq'],
 );
 
 chomp(my $pkg_config = `pkg-config --cflags libpq 2>/dev/null` // '');
