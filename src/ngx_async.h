@@ -10,7 +10,7 @@
  *
  * The header needs neither nginx nor its headers.  All types are opaque, so
  * one binary of an app runs on every nginx that the module was built for.
- * It compiles as C11 and as C++17.
+ * It compiles as C11 and as C++11, and as what came after them.
  *
  * Words used below.  "Suspends": other requests are served meanwhile; locals
  * survive.  "Borrowed": the callee keeps the memory, the caller must not free
