@@ -1474,7 +1474,7 @@ ASYNC_LOOP int async_pg_failed(async_t *co, const char *sqlstate);
 /*
  * Rows, columns, their names (NULL: there is none); rows that an INSERT, UPDATE
  * or so has touched, for a SELECT those that it has given.  After
- * async_pg_free() there are none.
+ * async_pg_free(), and of NULL, there are none.
  */
 ASYNC_LOOP size_t async_pg_rows(async_pg_result_t *result);
 ASYNC_LOOP size_t async_pg_columns(async_pg_result_t *result);
@@ -1506,8 +1506,8 @@ ASYNC_LOOP int async_pg_is_null(async_pg_result_t *result, size_t row,
  *                   1970, rounded down; infinity is an error
  *     _bytes        bytea, decoded, zero-terminated; memory of the task, which
  *                   outlives the result
- *     _value_json   json and jsonb, borrowed, as long as the result; what
- *                   await_json() does not take is an error
+ *     _value_json   json and jsonb, borrowed, as long as the result, and
+ *                   parsed once; what await_json() does not take is an error
  */
 ASYNC_LOOP async_rc_t async_pg_int(async_t *co, async_pg_result_t *result,
     size_t row, const char *column, int64_t *value);

@@ -172,6 +172,24 @@ for (
     like $out, qr{async app "\Q$dir\E/wrong.so": model "row_model" of \Q$source\E:7: $wrong}, '... by its name';
 }
 
+# An app of before there were models tells no place of them; what is there is none.
+NginxAsync::Env::spew("$dir/old.c", <<'EOF_C');
+#define NGX_ASYNC_MODULE
+#include <ngx_async.h>
+ASYNC_HANDLER(hello) { return async_text(req, 200, "hello"); }
+const struct {
+    size_t size; unsigned abi; const char *version; const void *exports, *exports_end, *others, *others_end;
+} async_app ASYNC_API = { offsetof(async_app_t, models), ASYNC_ABI, ASYNC_VERSION, __start_async_exports,
+    __stop_async_exports, (void *) 8, (void *) 16 };
+EOF_C
+
+{
+    my $so = NginxAsync->build_app("$dir/old.c");
+    my $m = NginxAsync->new(conf => { http => "async_app $so;", server => 'location / { async_handler hello; }' });
+    is $m->start->get('/')->body, 'hello', 'an app of before there were models';
+    $m->stop;
+}
+
 # ---- and those that do not compile
 
 chomp(my $jansson = `pkg-config --cflags jansson`);
