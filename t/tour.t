@@ -241,6 +241,11 @@ my %answer = (
     '/call-external-api' => '{"external":{"userId":1,"id":1,"title":'
         . '"delectus aut autem","completed":false},"message":"Data fetched"}',
 
+    '/notes/'  => '[{"id":1,"text":"a","completed":true},'
+        . '{"id":2,"text":"b","completed":false}]',
+    '/items/1' => '{"id":1,"name":"Foo"}',
+    '/items/7' => 'null',
+
     # -10 ** 18, whose product is beyond 64 bits
     '/calculate/-1000000000000000000'
         => '{"number":-1000000000000000000,"result":0}',
@@ -267,7 +272,7 @@ $started = Time::HiRes::time;
 $waiting{$_} = connection()->send_request('GET', $_) for reverse @slow;
 
 for my $uri (qw(/data /async-example /sync-example /async /sync /hello
-    /external /call-other-api /call-external-api))
+    /external /call-other-api /call-external-api /notes/ /items/1 /items/7))
 {
     answer_is($uri, connection()->request('GET', $uri));
 }
@@ -298,6 +303,10 @@ $absurd->close;
 
 is connection()->request('GET', '/nothing')->body, '{"detail":"Not Found"}',
     'what is no route';
+
+is connection()->request('GET', '/notes')->header('Location'), '/notes/',
+    'a slash that is missing';
+$answer{'/notes'} = $answer{'/notes/'};
 
 like said($tour, 'out'), qr{^  curl http://127.0.0.1:$tour->{port}/hello$}m,
     'it says what to try';
