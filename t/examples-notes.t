@@ -326,4 +326,9 @@ subtest 'no connection' => sub {
     $n->stop;
 };
 
+example_runs('notes', sub {
+    my $r = NginxAsync::Connection->new(port => $_[0])->request('GET', '/notes/');
+    is $r->body, '[]', '... with its table';
+});
+
 done_testing();

@@ -15,19 +15,23 @@ NginxAsync::Example - an example under its own nginx.conf, and its README
     readme_holds('cpu', $nginx, skip => qr/depth=100000/);
     like example_text('cpu/README.md'), qr/curl/;
 
+    example_runs('cpu', sub { my ($port) = @_; ... });
+
 =cut
 
 use strict;
 use warnings;
 
 use Exporter qw(import);
+use POSIX ();
 use Test::More;
 
 use NginxAsync;
 
-our @EXPORT = qw(example_app example_conf example_text readme_holds);
+our @EXPORT = qw(example_app example_conf example_runs example_text readme_holds);
 
 my $examples = "$NginxAsync::Env::Root/examples";
+my $BOUND    = 100;
 
 sub example_text { return NginxAsync::Env::slurp("$examples/$_[0]") }
 
@@ -100,6 +104,57 @@ sub readme_holds {
     }
 
     return $count;
+}
+
+
+# util/run serves it: what is called then gets its port.
+sub example_runs {
+    my ($name, $check) = @_;
+
+    my $dir = NginxAsync::Guard::temp_dir('run');
+    my $pid = start_run($name, $dir);
+    my $said = sub { return NginxAsync::Server::read_or_empty("$dir/$_[0]") };
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    NginxAsync->wait_until(sub {
+        return $said->('out') =~ /^Ctrl-C/m || waitpid($pid, POSIX::WNOHANG());
+    }, $BOUND);
+
+    my ($port) = $said->('out') =~ m{^http://127\.0\.0\.1:(\d+) .*^Ctrl-C}ms;
+    ok $port, "util/run $name" or return diag $said->('err');
+
+    $check->($port);
+
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+    NginxAsync::Guard::forget($pid);
+    is $said->('err'), '', '... and it has nothing to complain about';
+
+    return;
+}
+
+
+sub start_run {
+    my ($name, $dir) = @_;
+
+    my $modules = join ' ', NginxAsync::Env::modules();
+
+    NginxAsync::Guard::tell_watchdog('hello');
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+
+    NginxAsync::Guard::enlist();
+    $SIG{$_} = 'DEFAULT' for qw(HUP INT TERM);
+    $ENV{TEST_NGINX_LOAD_MODULES} = $modules;
+    $ENV{TEST_NGINX_LD_PRELOAD}   = NginxAsync::Env::preload() if $ENV{TEST_NGINX_LD_PRELOAD};
+    $ENV{ASAN}                    = 1 if NginxAsync::Env::asan();
+
+    open STDIN,  '<', '/dev/null';
+    open STDOUT, '>', "$dir/out";
+    open STDERR, '>', "$dir/err";
+    exec "$NginxAsync::Env::Root/util/run", '--no-install', "--for=$BOUND", $name
+        or POSIX::_exit(127);
 }
 
 1;
