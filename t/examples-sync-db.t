@@ -9,155 +9,18 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use File::Path ();
-use File::Temp ();
 use JSON::PP qw(encode_json);
-use POSIX ();
 use Test::More;
 
 use NginxAsync;
 use NginxAsync::Example;
+use NginxAsync::Pg;
 use NginxAsync::Say qw(json silent);
 
-# ---- a private PostgreSQL
+NginxAsync::Pg::or_skip_all();
 
-# It runs as the user of the workers, whom it knows by that.  However this file
-# ends, a process of its own stops the server and takes its folder away.
-my $bin = (sort { $b =~ s{\D+}{}gr <=> $a =~ s{\D+}{}gr }
-    glob '/usr/lib/postgresql/*/bin')[0];
-
-my ($pg, $server, $keeper, @as);
-
-sub make_cluster {
-    my $base = $ENV{TEST_NGINX_TMPDIR} || '/tmp';
-
-    # the path of a socket has 107 characters at most
-    $pg = File::Temp::mkdtemp((length $base < 60 ? $base : '/tmp')
-        . '/nginx-async-pg-XXXXXX');
-
-    # the watchdog comes first, so that it has no end of the keeper's pipe
-    NginxAsync::Guard::tell_watchdog('hello');
-    start_keeper();
-
-    if ($> == 0) {
-        my ($user)    = split ' ', NginxAsync::Env::worker_user();
-        my ($uid, $gid) = (getpwnam $user)[2, 3];
-
-        chown $uid, $gid, $pg;
-        @as = ('setpriv', "--reuid=$uid", "--regid=$gid", '--clear-groups');
-    }
-
-    my $out = NginxAsync::run(@as, qw(env -i LC_ALL=C), "$bin/initdb", '-D',
-        "$pg/data", qw(-A peer -E UTF8 --no-sync --no-instructions));
-    die "initdb: $out" if $?;
-
-    start_server();
-    sql('postgres', 'CREATE DATABASE web');
-    sql('web', example_text('sync-db/users.sql'));
-}
-
-
-sub start_server {
-    $server = fork() // die "fork: $!";
-
-    if ($server == 0) {
-        setpgrp(0, 0);
-        $SIG{$_} = 'DEFAULT' for qw(HUP INT TERM PIPE);
-        open STDIN,  '<',  '/dev/null';
-        open STDOUT, '>>', "$pg/log";
-        open STDERR, '>&', \*STDOUT;
-        exec @as, qw(env -i LC_ALL=C), "$bin/postgres", '-D', "$pg/data",
-            '-k', $pg, '-h', '', qw(-c fsync=off -c shared_buffers=16MB)
-            or POSIX::_exit(127);
-    }
-
-    NginxAsync->wait_until(sub {
-        return system("$bin/pg_isready -q -h '$pg'") == 0;
-    }, 60) or die 'PostgreSQL does not start: ' . NginxAsync::Env::slurp(
-        "$pg/log");
-}
-
-
-# A fast shutdown: connections are closed.
-sub stop_server {
-    kill 'INT', $server;
-    waitpid $server, 0;
-}
-
-
-sub start_keeper {
-    pipe(my $reader, my $writer) or die "pipe: $!";
-
-    my $pid = fork() // die "fork: $!";
-
-    if ($pid == 0) {
-        close $writer;
-        POSIX::setsid();
-        $SIG{$_} = 'IGNORE' for qw(INT TERM HUP PIPE);
-        open STDOUT, '>', '/dev/null';
-        open STDERR, '>&', \*STDOUT;
-
-        1 while sysread $reader, my $byte, 1;
-        keeper_stops_server();
-        File::Path::remove_tree($pg) if NginxAsync::Guard::keeps_nothing();
-        POSIX::_exit(0);
-    }
-
-    $keeper = $writer;
-
-    NginxAsync::Guard::at_end(sub {
-        stop_server() if $server;
-        close $keeper;
-        waitpid $pid, 0;
-    });
-}
-
-
-sub keeper_stops_server {
-    my ($pid) = NginxAsync::Server::read_or_empty("$pg/data/postmaster.pid")
-        =~ /^(\d+)/ or return;
-
-    # ... if the number is still its own
-    my $ours = sub {
-        return index(NginxAsync::Server::read_or_empty("/proc/$pid/cmdline"),
-            $pg) >= 0;
-    };
-
-    for my $signal (qw(INT KILL)) {
-        $ours->() or return;
-        kill $signal, $pid;
-        NginxAsync->wait_until(sub { !$ours->() }, 10) and return;
-    }
-}
-
-
-sub psql {
-    my ($db) = @_;
-
-    return (@as, qw(env -i LC_ALL=C), "$bin/psql",
-        qw(-qXAt -v ON_ERROR_STOP=1), '-h', $pg, '-d', $db);
-}
-
-
-sub sql {
-    my ($db, $text) = @_;
-
-    my $out = NginxAsync::run(psql($db), '-c', $text);
-    die "psql: $out" if $?;
-    chomp $out;
-
-    return $out;
-}
-
-# ---- examples/sync-db
-
-if (!$bin) {
-    SKIP: { skip 'there is no PostgreSQL', 1 }
-    done_testing;
-    exit;
-}
-
-make_cluster();
+my $pg = NginxAsync::Pg->new(databases => ['web']);
+$pg->client_sql($pg->conninfo, example_text('sync-db/users.sql'));
 
 my @flags = split ' ', `pkg-config --cflags --libs libpq`;
 my $sync  = example_app('sync-db', @flags);
@@ -165,10 +28,11 @@ my $sync  = example_app('sync-db', @flags);
 sub sync {
     my (%change) = @_;
 
-    sql('web', 'TRUNCATE users RESTART IDENTITY');
+    $pg->sql('TRUNCATE users RESTART IDENTITY');
 
     return NginxAsync->new(conf => example_conf('sync-db', $sync, %change),
-        env => { PGHOST => $pg, PGDATABASE => 'web' })->start;
+        env => { PGHOST => $pg->socket, PGPORT => $pg->port, PGUSER => $pg->user,
+            PGDATABASE => 'web' })->start;
 }
 
 
@@ -197,26 +61,13 @@ sub at_once {
 
 
 # Another session that holds the table, so that every query waits.
-sub lock_table {
-    open my $session, '|-', psql('web'), '-c', 'BEGIN',
-        '-c', 'LOCK TABLE users', '-c', '\! cat'
-        or die "psql: $!";
-
-    NginxAsync->wait_until(sub {
-        return sql('web', q{SELECT count(*) FROM pg_locks
-            WHERE relation = 'users'::regclass AND granted
-            AND mode = 'AccessExclusiveLock'});
-    }, 30) or die 'the table is not locked';
-
-    return $session;
-}
-
+sub lock_table { return $pg->session('BEGIN', 'LOCK TABLE users') }
 
 sub waiting_for_lock {
     my ($count) = @_;
 
     return NginxAsync->wait_until(sub {
-        return sql('web', q{SELECT count(*) FROM pg_locks
+        return $pg->sql(q{SELECT count(*) FROM pg_locks
             WHERE relation = 'users'::regclass AND NOT granted}) == $count;
     }, 30);
 }
@@ -363,20 +214,16 @@ subtest 'many at once' => sub {
 
     ok waiting_for_lock(8), 'as many queries as threads run at once';
     ok silent(@waiting), '... and none is answered';
-    close $session;
+    $session->close;
 
     is join(' ', map { $_->response->status } @waiting),
         join(' ', (200) x 12), '... then all of them';
 
-    my $connections = q{SELECT count(*) FROM pg_stat_activity
-        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()};
-
-    is sql('web', $connections), 8, 'each thread has a connection';
+    is scalar $pg->backends, 8, 'each thread has a connection';
 
     $nginx->stop;
 
-    ok $nginx->wait_until(sub { sql('web', $connections) == 0 }),
-        'and none is left when nginx has ended';
+    ok $pg->wait_for_backends(0), 'and none is left when nginx has ended';
 };
 
 
@@ -386,7 +233,7 @@ subtest 'when the database goes' => sub {
     create($nginx, { name => 'Ada', email => 'ada@example.com' });
     at_once($nginx, (['GET', '/users/']) x 20);
 
-    stop_server();
+    $pg->stop;
 
     for (1 .. 4) {
         my $r = $nginx->get('/users/');
@@ -398,14 +245,14 @@ subtest 'when the database goes' => sub {
     like $nginx->wait_for_log(qr/\[error\].*PostgreSQL: (.*)/), qr/connection/,
         'the log tells the cause';
 
-    start_server();
+    $pg->start;
 
     my @after = at_once($nginx, (['GET', '/users/']) x 20);
     is join(' ', map { $_->status } @after), join(' ', (200) x 20),
         'it is back, and so are all connections';
 
-    stop_server();
-    start_server();
+    $pg->stop;
+    $pg->start;
 
     is create($nginx, { name => 'Ida', email => 'ida@example.com' })->status,
         201, 'a restart between two requests is not seen';
@@ -414,11 +261,11 @@ subtest 'when the database goes' => sub {
     my $session = lock_table();
     my $c = $nginx->connect(timeout => 30)->send_request('GET', '/users/');
     waiting_for_lock(1);
-    sql('web', q{SELECT pg_terminate_backend(pid) FROM pg_locks
+    $pg->sql(q{SELECT pg_terminate_backend(pid) FROM pg_locks
         WHERE relation = 'users'::regclass AND NOT granted});
 
     is $c->response->status, 503, 'a connection that is lost amid a query';
-    close $session;
+    $session->close;
     is join(' ', map { $_->status } at_once($nginx, (['GET', '/users/']) x 4)),
         '200 200 200 200', '... is replaced';
 
@@ -432,14 +279,12 @@ subtest 'times' => sub {
 
     my $session = lock_table();
     is $nginx->get('/users/')->status, 504, 'a statement that takes too long';
-    close $session;
+    $session->close;
 
-    my $backend = q{SELECT pid FROM pg_stat_activity
-        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()};
-    my $pid = sql('web', $backend);
+    my @pids = map { $_->{pid} } $pg->backends;
 
     is $nginx->get('/users/')->status, 200, '... and the next one';
-    is sql('web', $backend), $pid, '... on the same connection';
+    is_deeply [map { $_->{pid} } $pg->backends], \@pids, '... on the same connection';
     $nginx->stop;
 
     $nginx = sync('threads=8' => 'threads=1', 'max_queue=100' => 'max_queue=1',
@@ -457,11 +302,17 @@ subtest 'times' => sub {
         for $c, $next;
 
     ok waiting_for_lock(1), '... ends its wait, and not that of its thread';
-    close $session;
+    $session->close;
     ok waiting_for_lock(0), '... which the database does';
     is $nginx->get('/users/')->status, 200, '... so that it is free again';
 
     $nginx->stop;
 };
+
+
+example_runs('sync-db', sub {
+    my $r = NginxAsync::Connection->new(port => $_[0])->request('GET', '/users/');
+    is $r->body, '[]', '... with its table';
+});
 
 done_testing;
