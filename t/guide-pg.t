@@ -1,0 +1,136 @@
+#!/usr/bin/perl
+
+# README.md's guide to PostgreSQL: its code, as it stands there, and what is said
+# of it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use JSON::PP qw(encode_json);
+use Test::More;
+
+use NginxAsync;
+use NginxAsync::Pg;
+use NginxAsync::Say qw(json);
+
+NginxAsync::Pg::or_skip_all();
+
+my ($guide) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md")
+    =~ /^# Guides\n.*?^## PostgreSQL\n(.*?)^## /ms;
+my @code = $guide =~ /^```c\n(.*?)^```/gms;
+my $so   = NginxAsync->build_app(join "\n", "#include <ngx_async.h>\n", @code, <<'EOF_C');
+ASYNC_HANDLER(held)
+{
+    question_t    question = { "SELECT 1", NULL };
+    async_work_t  work = { .fn = answer, .arg = &question };
+
+    ASYNC_TRY(await_pg_begin(co, "db", 0));
+    ASYNC_TRY(await_pg(co, "db", NULL, "SELECT 1"));
+
+    return await_all(co, &work, 1);
+}
+
+ASYNC_SHUTDOWN(the_end)
+{
+    return await_pg(co, "db", NULL,
+                    "INSERT INTO orders (number, item) VALUES ('end', 'none')");
+}
+EOF_C
+
+my $pg = NginxAsync::Pg->new(databases => ['shop']);
+
+$pg->sql(
+    'CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY, number text UNIQUE,'
+        . ' customer text, item text NOT NULL, cents int, paid boolean DEFAULT false)',
+    'CREATE TABLE accounts (id int PRIMARY KEY, cents int NOT NULL)',
+    'GRANT ALL ON orders, accounts TO PUBLIC',
+    q{INSERT INTO orders (number, customer, item, cents, paid) VALUES ('A1', 'Ada', 'tea', 150, false),
+        ('A2', 'Ada', 'milk', 99, true), ('B1', 'Bob', 'tea', 151, false)},
+    'INSERT INTO accounts VALUES (1, 100), (2, 0)');
+
+sub nginx {
+    my ($settings, %change) = @_;
+
+    my ($line) = $guide =~ /^```nginx\n(async_pg .*?)^```/ms;
+    $line =~ s/"[^"]*"/'"' . $pg->conninfo . '"'/e;
+    $line =~ s/;/ $settings;/;
+    $line =~ s/$_/$change{$_}/ for keys %change;
+
+    return NginxAsync->new(conf => { http => "async_app $so; async_timeout 10s; $line",
+        server => <<'EOF_CONF' })->start;
+        location / {
+            async_route  GET   /open               open_orders;
+            async_route  GET   /find               find_orders;
+            async_route  GET   "/price/{id}"       price_of;
+            async_route  POST  /orders             place_order;
+            async_route  POST  /pay                pay;
+            async_route  GET   /dashboard          dashboard;
+            async_route  GET   /held               held;
+        }
+EOF_CONF
+}
+
+my $n = nginx('');
+
+is $n->get('/open?customer=Ada')->body, '[{"id":1,"item":"tea","cents":150}]', 'a query';
+is $n->get("/open?customer=Ada'%20OR%20'1'='1")->body, '[]', '... and one that would be another one';
+is $n->get('/find')->body, '[{"id":1,"item":"tea"},{"id":2,"item":"milk"}]', 'named parameters, null';
+is $n->get('/find?item=milk')->body, '[{"id":2,"item":"milk"}]', '... a text';
+is $n->get('/price/1')->body, '{"item":"tea","price":1.5}', 'values';
+is $n->get('/price/9')->status, 404, '... of none';
+
+sub order {
+    my ($order) = @_;
+
+    return $n->post('/orders', encode_json($order), headers => ['Content-Type', 'application/json']);
+}
+
+my %order = (number => 'C1', customer => 'Cy', item => 'jam', cents => 300);
+my $r = order(\%order);
+is_deeply [$r->status, json($r)], [201, { id => 4 }], 'an order is placed';
+is order(\%order)->status, 409, '... not twice';
+is order({ number => 'C2' })->status, 422, '... and not without what it is';
+is $n->get('/open?customer=Cy')->body, '[{"id":4,"item":"jam","cents":300}]', '... and there';
+
+is $n->post('/pay?from=1&to=2&cents=60', '')->status, 204, 'a transaction';
+is $n->post('/pay?from=1&to=2&cents=60', '')->status, 409, '... that is not possible';
+is $pg->sql('SELECT cents FROM accounts ORDER BY id'), "40\n60", '... is none';
+is $n->post('/pay?from=1&to=x', '')->status, 422, '... nor is one of nonsense';
+is $n->get('/dashboard')->body, '{"open":3,"cents":100}', 'two at once';
+
+# one waits for the other one's row, and is told to try again
+{
+    my $other = $pg->session('BEGIN ISOLATION LEVEL SERIALIZABLE', 'UPDATE accounts SET cents = 50 WHERE id = 1');
+    my $c = $n->connect->send_request('POST', '/pay?from=1&to=2&cents=10');
+
+    ok $n->wait_until(sub { grep { ($_->{wait} // '') eq 'transactionid' }
+        $pg->backends(application_name => 'nginx-async') }), 'it waits for another one';
+    $other->sql('COMMIT');
+    is $c->response->status, 204, '... and is done once more';
+    is $pg->sql('SELECT cents FROM accounts ORDER BY id'), "40\n70", '... with what that one has left';
+    like $pg->log, qr/could not serialize access/, '... since it had failed before';
+}
+
+$n->stop;
+is $pg->sql(q{SELECT count(*) FROM orders WHERE number = 'end'}), 1, 'a shutdown function has its database';
+$pg->sql(q{DELETE FROM orders WHERE number = 'end'});
+
+# ---- one connection for two
+
+$n = nginx('acquire_timeout=100ms', 'connections=8' => 'connections=1');
+is $n->get('/held')->status, 504, 'a parent that holds what its child waits for';
+is $n->get('/dashboard')->body, '{"open":3,"cents":110}', '... and both one after the other';
+$n->stop;
+
+subtest 'a test, as it is shown' => sub {
+    my ($test) = $guide =~ /^```perl\n(.*?)^```/ms;
+
+    my $app = "#include <ngx_async.h>\n$code[0]";
+    $test =~ s/'shop\.c'/\$app/;
+    eval "$test; 1" or fail $@;
+};
+
+done_testing();
