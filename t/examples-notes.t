@@ -260,12 +260,80 @@ subtest 'a list' => sub {
     is titles(), 'b a c d', '... and the others made';
     answers([POST => '/notes/import', []], 200, { imported => 0, skipped => [] }, 'an empty one');
 
-    $pg->sql(q{ALTER TABLE notes ADD CONSTRAINT no_z CHECK (title <> 'z')});
+    $pg->sql(q{CREATE FUNCTION no_z() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN IF NEW.title = $$z$$ THEN RAISE $$no z$$; END IF; RETURN NEW; END'},
+        'CREATE TRIGGER no_z BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION no_z()');
     is +(call(POST => '/notes/import', [map { +{ title => $_ } } qw(x y z)]))[0], 500,
         'what fails otherwise';
     is titles(), 'b a c d', '... takes all of it with it';
-    like_log $n, 0, qr/no_z.*23514/, '... and the log has the cause';
-    $pg->sql('ALTER TABLE notes DROP CONSTRAINT no_z');
+    like_log $n, 0, qr/\[error\].*no z.*P0001/, '... and the log has the cause';
+    $pg->sql('DROP TRIGGER no_z ON notes');
+};
+
+
+sub csv { return $n->post('/notes/csv', join("\n", 'title,text,completed', @_, '')) }
+
+subtest 'all of them' => sub {
+    empty();
+    is $n->get('/notes/all')->body, '', 'there are none';
+    is $n->get('/notes/csv')->body, "title,text,completed\n", '... as CSV';
+
+    $pg->sql(q{INSERT INTO notes (title, text, completed)
+        SELECT 'n' || i, repeat('x', i % 1000), i % 2 = 0 FROM generate_series(1, 20000) i});
+
+    my $r = $n->get('/notes/all');
+    is $r->header('Content-Type'), 'application/x-ndjson', 'many of them';
+
+    my @lines = split /\n/, $r->body;
+    is scalar @lines, 20000, '... a line each';
+    is_deeply [map { JSON::PP::decode_json($lines[$_]) } 0, 12345, -1],
+        [a_note(1, 'n1', 'x'), a_note(12346, 'n12346', 'x' x 346, 1), a_note(20000, 'n20000', '', 1)],
+        '... as they are';
+
+    my $all = $n->get('/notes/csv')->body;
+    is $all, join("\n", 'title,text,completed', map { join ',', "n$_", 'x' x ($_ % 1000) || '""',
+        $_ % 2 ? 'f' : 't' } 1 .. 20000) . "\n", '... as CSV';
+
+    empty();
+    $r = $n->post('/notes/csv', $all);
+    is $r->body, '{"imported":20000}', '... and back';
+    is $n->get('/notes/csv')->body, $all, '... as they were';
+
+    empty();
+    is csv('"a ""b""",,t', "\x{c3}\x{a4},\"1\n2\",f")->body, '{"imported":2}', 'some';
+    answers([GET => '/notes/'], 200, [a_note(1, 'a "b"', '', 1), a_note(2, "\x{e4}", "1\n2")], '... are there');
+
+    for (['c,,t', 'c,,f', 409], ['d,,t', 'e,,maybe', 422], ['d,,t', ',,f', 422], ['d,,t', 'e', 422],
+        ['d,,t', "\xff,,t", 422], ['d,,t', 'x' x 201 . ',,t', 422], ['d,,t', 'f,,', 422])
+    {
+        my ($good, $bad, $status) = @$_;
+        is csv($good, $bad)->status, $status, substr($bad, 0, 30) =~ s/[^ -~]/?/gr . ' is refused';
+    }
+
+    is titles(), "a \"b\" \x{c3}\x{a4}", '... and nothing is stored';
+};
+
+
+subtest 'streams that end early' => sub {
+    $pg->sql('TRUNCATE notes RESTART IDENTITY', q{INSERT INTO notes (title, text, completed)
+        SELECT 'n' || i, repeat('x', 1000), false FROM generate_series(1, 30000) i});
+
+    for my $uri (qw(/notes/all /notes/csv)) {
+        my $c = $n->connect->send_request('GET', $uri);
+        ok $n->wait_until(sub { grep { $_->{state} eq 'active' && ($_->{wait} // '') eq 'ClientWrite' } mine() }),
+            "$uri waits for its client";
+        $c->close;
+        ok $n->wait_until(sub { !grep { $_->{state} ne 'idle' } mine() }), '... and ends with it';
+    }
+
+    my $c = $n->connect;
+    $c->send("POST /notes/csv HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+        . "title,text,completed\nnew,,t\n");
+    ok $n->wait_until(sub { grep { $_->{query} =~ /^COPY.*FROM STDIN/ && $_->{state} eq 'active' } mine() }),
+        'a body that does not come';
+    $c->close;
+    ok $n->wait_until(sub { !grep { $_->{state} ne 'idle' } mine() }), '... ends';
+    is $pg->sql(q{SELECT count(*) FROM notes WHERE title = 'new'}), 0, '... and nothing is stored';
 };
 
 

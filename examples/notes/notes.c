@@ -1,7 +1,8 @@
 
 /*
  * Notes in PostgreSQL, awaited: made, listed page by page, read, changed,
- * deleted, merged in one transaction, and taken over from a list.
+ * deleted, merged in one transaction, taken over from a list; and all of them
+ * at once, in and out, in bounded memory.
  *
  * What a user can do wrong is answered as FastAPI does: 404, 409, 422; if the
  * database cannot be reached, 503, and when to come again.
@@ -9,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <ngx_async.h>
 
 
@@ -18,6 +20,9 @@
 #define MERGE_MAX   50
 #define TITLE_MAX   200          /* characters */
 #define IMPORT_MAX  1000
+
+/* what is sent, or read, in one piece: bytes */
+#define PIECE  8192
 
 /* any number that nobody else of this database locks */
 #define SCHEMA_LOCK  20021974
@@ -51,7 +56,8 @@ make_schema(async_t *co, void *arg)
     return await_pg(co, "db", NULL,
                     "CREATE TABLE IF NOT EXISTS notes ("
                     " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
-                    " title text NOT NULL CONSTRAINT notes_title UNIQUE,"
+                    " title text NOT NULL CONSTRAINT notes_title UNIQUE"
+                    " CHECK (length(title) BETWEEN 1 AND 200),"
                     " text text NOT NULL,"
                     " completed boolean NOT NULL)");
 }
@@ -60,6 +66,20 @@ make_schema(async_t *co, void *arg)
 ASYNC_STARTUP(create_schema)
 {
     return await_pg_transaction(co, "db", 0, make_schema, NULL);
+}
+
+
+/* Whether the server does not take what a client has sent. */
+
+static int
+is_refused(async_t *co)
+{
+    const async_pg_error_t  *error = async_pg_error(co);
+
+    return error
+           && (strncmp(error->sqlstate, "22", 2) == 0    /* data exceptions */
+               || strcmp(error->sqlstate, "23502") == 0  /* not null */
+               || strcmp(error->sqlstate, "23514") == 0);  /* check */
 }
 
 
@@ -75,6 +95,11 @@ failed(async_t *co, async_req_t *req, async_rc_t rc)
 
     if (async_pg_failed(co, "23505")) {            /* unique_violation */
         return async_fail(req, 409, "there is a note of this title");
+    }
+
+    if (is_refused(co)) {
+        async_log(req, ASYNC_LOG_INFO, "%s", async_error(co));
+        return async_fail(req, 422, "that is no note");
     }
 
     /* no connection: none to be had, none free in time, or lost */
@@ -678,4 +703,163 @@ ASYNC_HANDLER(import_notes)
 
     return async_json_pack(req, 200, "{s:i, s:O}", "imported", import.imported,
                            "skipped", import.skipped);
+}
+
+
+/*
+ * All notes, however many: a line of JSON each, as the server sends them and
+ * the client takes them.
+ */
+
+typedef struct {
+    async_req_t  *req;
+    size_t        n;
+    char          data[PIECE];
+} piece_t;
+
+
+static async_rc_t
+flush(async_t *co, piece_t *piece)
+{
+    size_t  n = piece->n;
+
+    piece->n = 0;
+
+    return await_send(co, piece->req, piece->data, n);
+}
+
+
+static async_rc_t
+put(async_t *co, piece_t *piece, const char *data, size_t len)
+{
+    size_t  n;
+
+    while (len) {
+
+        if (piece->n == PIECE) {
+            ASYNC_TRY(flush(co, piece));
+        }
+
+        n = (len < PIECE - piece->n) ? len : PIECE - piece->n;
+
+        memcpy(piece->data + piece->n, data, n);
+        piece->n += n;
+        data += n;
+        len -= n;
+    }
+
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(all_notes)
+{
+    piece_t             piece;
+    async_rc_t          rc;
+    async_str_t         text;
+    async_pg_result_t  *row;
+    async_pg_stream_t  *stream;
+
+    rc = await_pg_stream(co, "db", &stream,
+                         "SELECT " NOTE " FROM notes ORDER BY id");
+    if (rc != ASYNC_OK) {
+        return failed(co, req, rc);
+    }
+
+    ASYNC_TRY(async_stream(req, 200, "application/x-ndjson", -1));
+
+    piece.req = req;
+    piece.n = 0;
+
+    for ( ;; ) {
+        ASYNC_TRY(await_pg_next(co, stream, &row));
+
+        if (row == NULL) {
+            return flush(co, &piece);
+        }
+
+        text = async_pg_row_text(co, row, 0);
+
+        if (text.data == NULL) {
+            return ASYNC_ERROR;
+        }
+
+        ASYNC_TRY(put(co, &piece, text.data, text.len));
+        ASYNC_TRY(put(co, &piece, "\n", 1));
+    }
+}
+
+
+/* The same as CSV, which the server writes, and reads. */
+
+ASYNC_HANDLER(read_csv)
+{
+    piece_t           piece;
+    async_rc_t        rc;
+    async_str_t       lines;
+    async_pg_copy_t  *copy;
+
+    rc = await_pg_copy(co, "db", &copy,
+                       "COPY (SELECT title, text, completed FROM notes"
+                       " ORDER BY id) TO STDOUT WITH (FORMAT csv, HEADER)");
+    if (rc != ASYNC_OK) {
+        return failed(co, req, rc);
+    }
+
+    ASYNC_TRY(async_stream(req, 200, "text/csv; charset=utf-8", -1));
+
+    piece.req = req;
+    piece.n = 0;
+
+    for ( ;; ) {
+        ASYNC_TRY(await_pg_copy_get(co, copy, &lines));
+
+        if (lines.data == NULL) {
+            ASYNC_TRY(await_pg_copy_close(co, copy, NULL));
+            return flush(co, &piece);
+        }
+
+        ASYNC_TRY(put(co, &piece, lines.data, lines.len));
+    }
+}
+
+
+/* A body of any length: all of it is stored, or nothing. */
+
+static async_rc_t
+copy_body(async_t *co, async_req_t *req, int64_t *rows)
+{
+    char              buf[PIECE];
+    size_t            n;
+    async_pg_copy_t  *copy;
+
+    ASYNC_TRY(await_pg_copy(co, "db", &copy,
+                            "COPY notes (title, text, completed) FROM STDIN"
+                            " WITH (FORMAT csv, HEADER,"
+                            " FORCE_NOT_NULL (title, text))"));
+
+    for ( ;; ) {
+        ASYNC_TRY(await_body_read(co, req, buf, sizeof(buf), &n));
+
+        if (n == 0) {
+            return await_pg_copy_close(co, copy, rows);
+        }
+
+        ASYNC_TRY(await_pg_copy_put(co, copy, buf, n));
+    }
+}
+
+
+ASYNC_HANDLER(write_csv)
+{
+    int64_t     rows;
+    async_rc_t  rc;
+
+    rc = copy_body(co, req, &rows);
+
+    if (rc != ASYNC_OK) {
+        return failed(co, req, rc);
+    }
+
+    return async_json_pack(req, 200, "{s:I}", "imported", (json_int_t) rows);
 }
