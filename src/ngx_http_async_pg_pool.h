@@ -106,11 +106,25 @@ void ngx_http_async_pg_empty(ngx_http_async_pg_pool_t *pool);
  */
 void ngx_http_async_pg_leave(ngx_http_async_pg_conn_t *conn);
 
-/* ngx_http_async_pg_conn.c */
-
-/* Suspends until libpq is connected, or says why it is not. */
+/*
+ * ngx_http_async_pg_connect.c: suspends until libpq is connected, or says why
+ * it is not.
+ */
 async_rc_t ngx_http_async_pg_connect(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
+
+/* ngx_http_async_pg_conn.c */
+
+/* The socket of libpq has events of nginx's; before libpq may change it, not */
+ngx_int_t ngx_http_async_pg_attach(ngx_http_async_pg_conn_t *conn);
+void ngx_http_async_pg_detach(ngx_http_async_pg_conn_t *conn);
+
+#define NGX_HTTP_ASYNC_PG_READ   1
+#define NGX_HTTP_ASYNC_PG_WRITE  2
+
+/* Suspends until one of these is possible; ASYNC_TIMEOUT: not in time. */
+async_rc_t ngx_http_async_pg_wait(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_uint_t events, ngx_msec_t timeout);
 
 /* Suspends until all has been sent, while what comes meanwhile is read. */
 async_rc_t ngx_http_async_pg_flush(ngx_async_task_t *t,
@@ -139,9 +153,5 @@ void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);
 
 /* ngx_http_async_pg_query.c: forgets what the server knew */
 void ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn);
-
-void ngx_http_async_pg_init(ngx_cycle_t *cycle);
-void ngx_http_async_pg_exit(void);
-
 
 #endif /* _NGX_HTTP_ASYNC_PG_POOL_H_INCLUDED_ */
