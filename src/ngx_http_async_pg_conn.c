@@ -18,6 +18,8 @@ typedef struct {
 
 static void ngx_http_async_pg_event(ngx_event_t *ev);
 static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
+static void ngx_http_async_pg_rest_for(ngx_http_async_pg_conn_t *conn,
+    ngx_msec_t idle);
 static int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_consume_on_loop(void *data);
 static void ngx_http_async_pg_finish(void *data);
@@ -291,8 +293,32 @@ ngx_http_async_pg_rest(ngx_http_async_pg_conn_t *conn)
         return;
     }
 
-    if (conn->pool->idle_time) {
-        ngx_add_timer(rev, conn->pool->idle_time);
+    ngx_http_async_pg_rest_for(conn, conn->pool->idle_time);
+}
+
+
+/* The idle time, or less if it is too old before; zero: no end but that. */
+
+static void
+ngx_http_async_pg_rest_for(ngx_http_async_pg_conn_t *conn, ngx_msec_t idle)
+{
+    ngx_msec_t      time;
+    ngx_msec_int_t  left;
+
+    time = idle;
+
+    if (conn->pool->lifetime) {
+        left = (ngx_msec_int_t) (conn->since + conn->pool->lifetime
+                                 - ngx_current_msec);
+        left = ngx_max(left, 1);
+
+        if (idle == 0 || (ngx_msec_t) left < idle) {
+            time = left;
+        }
+    }
+
+    if (time) {
+        ngx_add_timer(conn->c->read, time);
     }
 }
 
@@ -323,6 +349,15 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
     c = ev->data;
     conn = c->data;
 
+    if (!c->close && ev->timedout && !ngx_http_async_pg_old(conn)
+        && conn->pool->n <= conn->pool->min)
+    {
+        /* one of those that are kept */
+        ev->timedout = 0;
+        ngx_http_async_pg_rest_for(conn, 0);
+        return;
+    }
+
     if (!c->close && !ev->timedout && ngx_http_async_pg_consume(conn)
         && PQstatus(conn->pg) == CONNECTION_OK)
     {
@@ -331,6 +366,14 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
     }
 
     ngx_http_async_pg_gone(conn);
+}
+
+
+ngx_uint_t
+ngx_http_async_pg_old(ngx_http_async_pg_conn_t *conn)
+{
+    return conn->pool->lifetime
+           && ngx_current_msec - conn->since >= conn->pool->lifetime;
 }
 
 

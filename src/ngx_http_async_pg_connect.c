@@ -25,21 +25,30 @@ typedef struct {
     const char                 *addr;         /* NULL: as libpq finds it */
     const char                 *port;
     const char                 *attrs;        /* NULL: those of the conninfo */
-    ngx_int_t                   rc;
     PostgresPollingStatusType   status;
+
+    /* the server itself has refused it, and no other one is asked */
+    ngx_uint_t                  refused;
 } ngx_http_async_pg_open_t;
 
 
 static async_rc_t ngx_http_async_pg_hosts(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, const char *attrs);
+    ngx_http_async_pg_open_t *open);
 static async_rc_t ngx_http_async_pg_host(ngx_async_task_t *t,
     ngx_http_async_pg_open_t *open);
 static async_rc_t ngx_http_async_pg_open(ngx_async_task_t *t,
     ngx_http_async_pg_open_t *open);
 static void ngx_http_async_pg_start(void *data);
 static void ngx_http_async_pg_poll(void *data);
+static ngx_uint_t ngx_http_async_pg_is_over(ngx_async_task_t *t,
+    ngx_http_async_pg_open_t *open, async_rc_t rc);
 static async_rc_t ngx_http_async_pg_refused(ngx_async_task_t *t,
     ngx_http_async_pg_open_t *open);
+static ngx_uint_t ngx_http_async_pg_state(const char *text,
+    ngx_http_async_pg_said_t *said);
+static async_rc_t ngx_http_async_pg_late(ngx_async_task_t *t,
+    ngx_http_async_pg_open_t *open);
+static const char *ngx_http_async_pg_place(ngx_http_async_pg_open_t *open);
 static async_rc_t ngx_http_async_pg_settings(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static const char *ngx_http_async_pg_option(ngx_http_async_pg_pool_t *pool,
@@ -52,8 +61,14 @@ static void ngx_http_async_pg_notice(void *arg, const PGresult *result);
 async_rc_t
 ngx_http_async_pg_connect(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 {
-    async_rc_t   rc;
-    const char  *attrs;
+    async_rc_t                rc;
+    const char               *attrs;
+    ngx_http_async_pg_open_t  open;
+
+    ngx_http_async_pg_task_begin(t);
+    ngx_memzero(&open, sizeof(ngx_http_async_pg_open_t));
+
+    open.conn = conn;
 
     attrs = ngx_http_async_pg_option(conn->pool, "target_session_attrs");
 
@@ -61,39 +76,34 @@ ngx_http_async_pg_connect(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 
         /* libpq would go round all hosts twice, as we do */
 
-        rc = ngx_http_async_pg_hosts(t, conn, "standby");
+        open.attrs = "standby";
 
-        if (rc == ASYNC_OK || rc == ASYNC_CANCELLED
-            || t->reason != NGX_ASYNC_KEEP)
-        {
+        rc = ngx_http_async_pg_hosts(t, &open);
+
+        if (ngx_http_async_pg_is_over(t, &open, rc)) {
             return rc;
         }
 
-        attrs = "any";
-
-    } else {
-        attrs = NULL;
+        open.attrs = "any";
     }
 
-    return ngx_http_async_pg_hosts(t, conn, attrs);
+    return ngx_http_async_pg_hosts(t, &open);
 }
 
 
 /* The hosts of the conninfo, in their order. */
 
 static async_rc_t
-ngx_http_async_pg_hosts(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
-    const char *attrs)
+ngx_http_async_pg_hosts(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
 {
-    ngx_uint_t                i;
-    ngx_pool_t               *pool;
-    async_rc_t                rc;
-    const char               *host, *addr, *port;
-    ngx_http_async_pg_open_t  open;
+    ngx_uint_t   i;
+    ngx_pool_t  *pool;
+    async_rc_t   rc;
+    const char  *host, *addr, *port;
 
-    host = ngx_http_async_pg_option(conn->pool, "host");
-    addr = ngx_http_async_pg_option(conn->pool, "hostaddr");
-    port = ngx_http_async_pg_option(conn->pool, "port");
+    host = ngx_http_async_pg_option(open->conn->pool, "host");
+    addr = ngx_http_async_pg_option(open->conn->pool, "hostaddr");
+    port = ngx_http_async_pg_option(open->conn->pool, "port");
 
     pool = ngx_create_pool(1024, t->log);
     if (pool == NULL) {
@@ -102,22 +112,18 @@ ngx_http_async_pg_hosts(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 
     for (i = 0; /* void */ ; i++) {
 
-        open.conn = conn;
-        open.attrs = attrs;
-        open.host = ngx_http_async_pg_item(pool, host, i);
-        open.addr = ngx_http_async_pg_item(pool, addr, i);
-        open.port = ngx_http_async_pg_item(pool, port, i);
+        open->host = ngx_http_async_pg_item(pool, host, i);
+        open->addr = ngx_http_async_pg_item(pool, addr, i);
+        open->port = ngx_http_async_pg_item(pool, port, i);
 
-        if (open.port == NULL) {
+        if (open->port == NULL) {
             /* one is that of all */
-            open.port = ngx_http_async_pg_item(pool, port, 0);
+            open->port = ngx_http_async_pg_item(pool, port, 0);
         }
 
-        rc = ngx_http_async_pg_host(t, &open);
+        rc = ngx_http_async_pg_host(t, open);
 
-        if (rc == ASYNC_OK || rc == ASYNC_CANCELLED
-            || t->reason != NGX_ASYNC_KEEP)
-        {
+        if (ngx_http_async_pg_is_over(t, open, rc)) {
             break;
         }
 
@@ -131,6 +137,17 @@ ngx_http_async_pg_hosts(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     ngx_destroy_pool(pool);
 
     return rc;
+}
+
+
+/* Whether nothing else is to be tried, as libpq has it. */
+
+static ngx_uint_t
+ngx_http_async_pg_is_over(ngx_async_task_t *t, ngx_http_async_pg_open_t *open,
+    async_rc_t rc)
+{
+    return rc == ASYNC_OK || rc == ASYNC_CANCELLED || open->refused
+           || t->reason != NGX_ASYNC_KEEP;
 }
 
 
@@ -201,9 +218,7 @@ ngx_http_async_pg_host(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
 
         rc = ngx_http_async_pg_open(t, open);
 
-        if (rc == ASYNC_OK || rc == ASYNC_CANCELLED
-            || t->reason != NGX_ASYNC_KEEP)
-        {
+        if (ngx_http_async_pg_is_over(t, open, rc)) {
             break;
         }
 
@@ -259,13 +274,15 @@ ngx_http_async_pg_open(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
 
         if (rc != ASYNC_OK) {
             ngx_http_async_pg_close(conn);
-            return rc;
+            return (rc == ASYNC_TIMEOUT && t->reason == NGX_ASYNC_KEEP)
+                   ? ngx_http_async_pg_late(t, open) : rc;
         }
 
         ngx_async_on_loop(ngx_http_async_pg_poll, open);
     }
 
     conn->since = ngx_current_msec;
+    (void) PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
 
     if (ngx_http_async_pg_attach(conn) != NGX_OK) {
         ngx_http_async_pg_close(conn);
@@ -335,6 +352,9 @@ ngx_http_async_pg_start(void *data)
 
     if (conn->pg) {
         (void) PQsetNoticeReceiver(conn->pg, ngx_http_async_pg_notice, conn);
+
+        /* the one way to the SQLSTATE of a server that refuses */
+        (void) PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
     }
 }
 
@@ -355,21 +375,96 @@ ngx_http_async_pg_poll(void *data)
 static async_rc_t
 ngx_http_async_pg_refused(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
 {
-    size_t       len;
-    const char  *text;
+    const char                *text;
+    ngx_http_async_pg_said_t   said;
 
     text = PQerrorMessage(open->conn->pg);
-    len = ngx_strlen(text);
 
-    while (len && (text[len - 1] == LF || text[len - 1] == ' ')) {
-        len--;
+    if (ngx_http_async_pg_state(text, &said)) {
+
+        /* 57P03: it starts, or it ends */
+        open->refused = (ngx_strcmp(said.state, "57P03") != 0);
+
+        ngx_http_async_pg_note(t, &said);
+
+        (void) ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": %s:%s: %s "
+                                   "(%s)", &open->conn->pool->name,
+                                   ngx_http_async_pg_place(open),
+                                   open->port ? open->port : "",
+                                   said.message, said.state);
+    } else {
+        (void) ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": %*s",
+                                   &open->conn->pool->name,
+                                   strcspn(text, CRLF), text);
     }
 
-    return ngx_async_because(t, ASYNC_CAUSE_CONNECT,
-                             ngx_async_set_error(t, ASYNC_ERROR, "database "
-                                           "\"%V\": %*s",
-                                           &open->conn->pool->name, len,
-                                           text));
+    return ngx_async_because(t, ASYNC_CAUSE_CONNECT, ASYNC_ERROR);
+}
+
+
+/*
+ * Before it is connected, libpq gives no fields, but lines: "connection to
+ * server ... failed: FATAL:  28P01: password authentication failed".  The last
+ * one counts, if it has tried with and without TLS.
+ */
+
+static ngx_uint_t
+ngx_http_async_pg_state(const char *text, ngx_http_async_pg_said_t *said)
+{
+    size_t       len;
+    const char  *p, *found;
+
+    found = NULL;
+
+    for (p = ngx_strstr(text, ":  "); p; p = ngx_strstr(p, ":  ")) {
+        p += 3;
+
+        if (strspn(p, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5
+            && p[5] == ':' && p[6] == ' ')
+        {
+            found = p;
+        }
+    }
+
+    if (found == NULL) {
+        return 0;
+    }
+
+    (void) ngx_cpystrn((u_char *) said->state, (u_char *) found,
+                       sizeof(said->state));
+
+    found += 7;
+    len = strcspn(found, CRLF);
+
+    (void) ngx_cpystrn((u_char *) said->message, (u_char *) found,
+                       ngx_min(len + 1, sizeof(said->message)));
+
+    return 1;
+}
+
+
+static async_rc_t
+ngx_http_async_pg_late(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
+{
+    ngx_http_async_pg_pool_t  *pool;
+
+    pool = open->conn->pool;
+
+    return ngx_async_because(t, ASYNC_CAUSE_TIMEOUT,
+                             ngx_async_set_error(t, ASYNC_TIMEOUT, "database "
+                                           "\"%V\": %s:%s does not answer "
+                                           "within %M ms", &pool->name,
+                                           ngx_http_async_pg_place(open),
+                                           open->port ? open->port : "",
+                                           pool->connect_timeout));
+}
+
+
+static const char *
+ngx_http_async_pg_place(ngx_http_async_pg_open_t *open)
+{
+    return (open->host && *open->host) ? open->host
+           : open->addr ? open->addr : "the unix socket";
 }
 
 

@@ -24,17 +24,35 @@
 typedef struct ngx_http_async_pg_conn_s  ngx_http_async_pg_conn_t;
 
 
+/* for each address, in ms */
+#define NGX_HTTP_ASYNC_PG_CONNECT  5000
+
+
+/* How a server has refused a connection; state: "" if it did not. */
+
+typedef struct {
+    char                        state[6];
+    char                        message[NGX_ASYNC_ERROR_LEN];
+} ngx_http_async_pg_said_t;
+
+
 /* async_pg, and what it has come to in a worker */
 
 typedef struct {
     ngx_str_t                   name;
     ngx_str_t                   conninfo;     /* zero-terminated */
-    ngx_str_t                   password;     /* of a file or the environment */
+    ngx_str_t                   password_file;
+    ngx_str_t                   password_env;
+    ngx_str_t                   password;     /* of these; NULL: of libpq */
 
-    /* in workers: of the conninfo, else of the environment, else libpq's */
+    /*
+     * in workers: of the conninfo, else of a service, of the environment, or
+     * libpq's own; NULL: they are wrong
+     */
     PQconninfoOption           *options;
 
     ngx_uint_t                  connections;
+    ngx_uint_t                  min;
     ngx_uint_t                  queue;
     ngx_uint_t                  statements;
     ngx_msec_t                  acquire_timeout;
@@ -54,6 +72,11 @@ typedef struct {
     ngx_msec_t                  down;
     ngx_msec_t                  delay;        /* 0: it is not */
     u_char                      why[NGX_ASYNC_ERROR_LEN];
+    ngx_http_async_pg_said_t    said;         /* by the server */
+
+    /* ngx_http_async_pg_min.c: opens what is missing of "min" */
+    ngx_event_t                 opener;
+    ngx_async_task_t           *opening;
 } ngx_http_async_pg_pool_t;
 
 
@@ -97,8 +120,34 @@ async_rc_t ngx_http_async_pg_acquire(ngx_async_task_t *t,
 void ngx_http_async_pg_release(ngx_http_async_pg_conn_t *conn);
 
 
+/*
+ * Suspends until there is one more connection, which is at once given to who
+ * waits for one.  As ngx_http_async_pg_acquire().
+ */
+async_rc_t ngx_http_async_pg_add_one(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool);
+
 /* Closes those that are idle: the worker exits. */
 void ngx_http_async_pg_empty(ngx_http_async_pg_pool_t *pool);
+
+/*
+ * ngx_http_async_pg_min.c: has connections opened if there are less than "min".
+ * _init: the worker starts.  _check: there is one less.  _quit: no more.
+ */
+void ngx_http_async_pg_min_init(ngx_http_async_pg_pool_t *pool);
+void ngx_http_async_pg_min_check(ngx_http_async_pg_pool_t *pool);
+void ngx_http_async_pg_min_quit(ngx_http_async_pg_pool_t *pool);
+
+/* ngx_http_async_pg_conninfo.c: nginx -t; and for a worker, NULL: pool->why */
+char *ngx_http_async_pg_conninfo(ngx_conf_t *cf,
+    ngx_http_async_pg_pool_t *pool);
+PQconninfoOption *ngx_http_async_pg_options(ngx_http_async_pg_pool_t *pool);
+
+/* The master reads it, so that it may be root's; the path becomes a full one */
+char *ngx_http_async_pg_password_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *password);
+char *ngx_http_async_pg_password_env(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *password);
 
 /*
  * ngx_http_async_pg_leave.c: has the statement of it cancelled and its answers
@@ -142,6 +191,9 @@ async_rc_t ngx_http_async_pg_lost(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
 void ngx_http_async_pg_close(ngx_http_async_pg_conn_t *conn);
+
+/* Whether it has lived as long as it may. */
+ngx_uint_t ngx_http_async_pg_old(ngx_http_async_pg_conn_t *conn);
 
 /* An idle one: its events are of the pool, which closes it. */
 void ngx_http_async_pg_rest(ngx_http_async_pg_conn_t *conn);
