@@ -49,8 +49,6 @@ static ngx_uint_t ngx_http_async_pg_state(const char *text,
 static async_rc_t ngx_http_async_pg_late(ngx_async_task_t *t,
     ngx_http_async_pg_open_t *open);
 static const char *ngx_http_async_pg_place(ngx_http_async_pg_open_t *open);
-static async_rc_t ngx_http_async_pg_settings(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn);
 static const char *ngx_http_async_pg_option(ngx_http_async_pg_pool_t *pool,
     const char *keyword);
 static char *ngx_http_async_pg_item(ngx_pool_t *pool, const char *list,
@@ -290,7 +288,7 @@ ngx_http_async_pg_open(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
                                    "(worker_connections) are left");
     }
 
-    rc = ngx_http_async_pg_settings(t, conn);
+    rc = ngx_http_async_pg_formats(t, conn);
 
     if (rc != ASYNC_OK) {
         ngx_http_async_pg_close(conn);
@@ -473,8 +471,8 @@ ngx_http_async_pg_place(ngx_http_async_pg_open_t *open)
  * round trip: the server has told when it was connected.
  */
 
-static async_rc_t
-ngx_http_async_pg_settings(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
+async_rc_t
+ngx_http_async_pg_formats(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 {
     PGresult    *result;
     async_rc_t   rc;

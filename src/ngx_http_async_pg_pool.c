@@ -6,6 +6,7 @@
  */
 
 #include <ngx_http_async_pg_task.h>
+#include <sys/random.h>
 
 
 /* between tries of a server that is down, in ms */
@@ -156,6 +157,13 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     c->pool = pool;
     ngx_http_async_pg_forget_statements(c);
 
+    if (getrandom(&c->tag, sizeof(c->tag), GRND_NONBLOCK)
+        != (ssize_t) sizeof(c->tag))
+    {
+        c->tag = ((uint64_t) ngx_random() << 32) ^ ngx_random()
+                 ^ ((uint64_t) ngx_pid << 24) ^ (uint64_t) ngx_time();
+    }
+
     ngx_queue_insert_tail(&pool->used, &c->queue);
     pool->n++;
 
@@ -289,7 +297,8 @@ ngx_http_async_pg_release(ngx_http_async_pg_conn_t *conn)
 
     if (!conn->doomed && PQstatus(conn->pg) == CONNECTION_OK
         && (PQtransactionStatus(conn->pg) != PQTRANS_IDLE
-            || PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF))
+            || PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF
+            || (conn->leaves && !ngx_exiting && !ngx_terminate)))
     {
         ngx_http_async_pg_leave(conn);
         return;

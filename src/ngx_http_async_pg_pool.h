@@ -6,9 +6,9 @@
  *
  * A connection is in one of three places.  "idle": nobody has it, it waits for
  * nothing, and its transaction is over.  "used": a task has it.  "leaving": a
- * task has left it in the middle of a statement; that is cancelled on the
- * server, and the connection idle again when its answers have been read, or
- * closed.  All three count as connections of the pool.
+ * task has left it in the middle of a statement, which is cancelled on the
+ * server, or with a session that it has changed; the connection is idle again
+ * when that is undone, or closed.  All three count as connections of the pool.
  *
  * Waiters are first come, first served: a connection that becomes free is the
  * first one's, before anybody else can see it.
@@ -95,6 +95,10 @@ struct ngx_http_async_pg_conn_s {
     ngx_queue_t                 used_last;
     ngx_uint_t                  nstatements;
     ngx_uint_t                  named;        /* the number of the last one */
+    uint64_t                    tag;          /* random: in their names */
+
+    /* what is to be undone before the next task has it */
+    ngx_http_async_pg_leaves_e  leaves;
 
     unsigned                    waits:1;
     unsigned                    doomed:1;     /* it is not to be used again */
@@ -151,7 +155,8 @@ char *ngx_http_async_pg_password_env(ngx_conf_t *cf, ngx_str_t *name,
 
 /*
  * ngx_http_async_pg_leave.c: has the statement of it cancelled and its answers
- * read, by a task of its own; then it is released again, or closed.
+ * read, its session made as new, by a task of its own; then it is released
+ * again, or closed.
  */
 void ngx_http_async_pg_leave(ngx_http_async_pg_conn_t *conn);
 
@@ -160,6 +165,10 @@ void ngx_http_async_pg_leave(ngx_http_async_pg_conn_t *conn);
  * it is not.
  */
 async_rc_t ngx_http_async_pg_connect(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
+/* Has it as our text forms need it; to be called again after a reset. */
+async_rc_t ngx_http_async_pg_formats(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
 /* ngx_http_async_pg_conn.c */

@@ -15,7 +15,12 @@
 #include <ngx_async_near.h>
 
 
-/* what a connection has prepared; the server knows it as "async_" and number */
+/* as ngx_http_async_pg_name() makes it */
+#define NGX_HTTP_ASYNC_PG_NAME_LEN  (sizeof("async_0123456789abcdef_")        \
+                                     + NGX_INT_T_LEN)
+
+
+/* what a connection has prepared */
 
 typedef struct {
     ngx_rbtree_node_t            node;        /* by the number of the text */
@@ -64,6 +69,8 @@ static int ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query);
 static int ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query);
+static void ngx_http_async_pg_name(ngx_http_async_pg_conn_t *conn, char *name,
+    ngx_uint_t n);
 static async_rc_t ngx_http_async_pg_results(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,
@@ -309,7 +316,7 @@ static int
 ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
-    char                           name[sizeof("async_") + NGX_INT_T_LEN];
+    char                           name[NGX_HTTP_ASYNC_PG_NAME_LEN];
     ngx_http_async_pg_params_t    *p;
     ngx_http_async_pg_prepared_t  *prepared;
 
@@ -318,7 +325,14 @@ ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
     query->known = 0;
     query->pipeline = 0;
 
-    if (conn->pool->statements == 0) {
+    conn->leaves = ngx_max(conn->leaves, query->sql->leaves);
+
+    if (query->sql->leaves == NGX_HTTP_ASYNC_PG_NAMES) {
+        /* in a transaction they could not be prepared again */
+        ngx_http_async_pg_forget_statements(conn);
+    }
+
+    if (conn->pool->statements == 0 || query->sql->leaves) {
         return PQsendQueryParams(conn->pg, p->sql, p->n, p->types, p->values,
                                  p->lengths, p->formats, 0);
     }
@@ -338,7 +352,7 @@ ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
 
     query->known = 1;
 
-    *ngx_sprintf((u_char *) name, "async_%ui", prepared->name) = '\0';
+    ngx_http_async_pg_name(conn, name, prepared->name);
 
     return PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
                                p->formats, 0);
@@ -351,7 +365,7 @@ static int
 ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
-    char                           name[sizeof("async_") + NGX_INT_T_LEN];
+    char                           name[NGX_HTTP_ASYNC_PG_NAME_LEN];
     char                           sql[sizeof("DEALLOCATE ") + sizeof(name)];
     ngx_http_async_pg_params_t    *p;
     ngx_http_async_pg_prepared_t  *last;
@@ -367,8 +381,9 @@ ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
         last = ngx_queue_data(ngx_queue_last(&conn->used_last),
                               ngx_http_async_pg_prepared_t, queue);
 
-        *ngx_sprintf((u_char *) sql, "DEALLOCATE async_%ui", last->name)
-            = '\0';
+        ngx_memcpy(sql, "DEALLOCATE ", sizeof("DEALLOCATE "));
+        ngx_http_async_pg_name(conn, sql + sizeof("DEALLOCATE ") - 1,
+                               last->name);
 
         ngx_http_async_pg_remove(conn, last);
 
@@ -379,12 +394,25 @@ ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
 
     query->name = ++conn->named;
 
-    *ngx_sprintf((u_char *) name, "async_%ui", query->name) = '\0';
+    ngx_http_async_pg_name(conn, name, query->name);
 
     return PQsendPrepare(conn->pg, name, p->sql, p->n, p->types)
            && PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
                                   p->formats, 0)
            && PQpipelineSync(conn->pg);
+}
+
+
+/*
+ * Behind a PgBouncer, connections of many workers share those of the server: it
+ * must not take a statement of one for that of another.
+ */
+
+static void
+ngx_http_async_pg_name(ngx_http_async_pg_conn_t *conn, char *name,
+    ngx_uint_t n)
+{
+    *ngx_sprintf((u_char *) name, "async_%016xL_%ui", conn->tag, n) = '\0';
 }
 
 

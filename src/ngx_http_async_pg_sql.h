@@ -21,6 +21,7 @@ typedef struct {
     ngx_uint_t                      uses;     /* by those that run now */
     ngx_str_t                       text;
     ngx_http_async_pg_statement_t   statement;
+    ngx_http_async_pg_leaves_e      leaves;
 } ngx_http_async_pg_sql_t;
 
 
