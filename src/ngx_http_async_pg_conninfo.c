@@ -105,8 +105,9 @@ ngx_http_async_pg_check(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
                                         ngx_http_async_pg_number_options[i]);
 
         if (value && (ngx_strchr(value, ',')
-                      || !ngx_http_async_pg_numbers(value, -NGX_MAX_INT32_VALUE,
-                                                    NGX_MAX_INT32_VALUE)))
+                      || !ngx_http_async_pg_numbers(value,
+                              -(ngx_int_t) NGX_MAX_INT32_VALUE,
+                              NGX_MAX_INT32_VALUE)))
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "async_pg %V: \"%s\" takes a number",
