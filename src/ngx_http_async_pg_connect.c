@@ -191,9 +191,11 @@ static async_rc_t
 ngx_http_async_pg_host(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
 {
     u_char                     text[NGX_SOCKADDR_STRLEN + 1];
+    u_char                     why[NGX_ASYNC_ERROR_LEN];
     async_rc_t                 rc;
     ngx_str_t                  name;
     ngx_uint_t                 i;
+    async_cause_t              cause;
     ngx_http_async_names_t     names;
 
     if (open->addr || open->host == NULL || *open->host == '\0'
@@ -207,6 +209,16 @@ ngx_http_async_pg_host(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
 
     rc = ngx_http_async_names(t, &name, open->conn->pool->connect_timeout,
                               &names);
+
+    if (rc != ASYNC_OK) {
+        cause = t->cause;
+        ngx_memcpy(why, t->error, NGX_ASYNC_ERROR_LEN);
+
+        return ngx_async_because(t, cause,
+                                 ngx_async_set_error(t, rc,
+                                           "database \"%V\": %s",
+                                           &open->conn->pool->name, why));
+    }
 
     for (i = 0; rc == ASYNC_OK && i < names.n; i++) {
 
@@ -373,7 +385,7 @@ ngx_http_async_pg_poll(void *data)
 static async_rc_t
 ngx_http_async_pg_refused(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
 {
-    const char                *text;
+    const char                *text, *reason;
     ngx_http_async_pg_said_t   said;
 
     text = PQerrorMessage(open->conn->pg);
@@ -391,9 +403,16 @@ ngx_http_async_pg_refused(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
                                    open->port ? open->port : "",
                                    said.message, said.state);
     } else {
-        (void) ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": %*s",
-                                   &open->conn->pool->name,
-                                   strcspn(text, CRLF), text);
+        /* 'connection to server at "127.0.0.1", port 5432 failed: ' is long */
+
+        reason = ngx_strstr(text, " failed: ");
+        reason = reason ? reason + 9 : text;
+
+        (void) ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": %s:%s: "
+                                   "%*s", &open->conn->pool->name,
+                                   ngx_http_async_pg_place(open),
+                                   open->port ? open->port : "",
+                                   strcspn(reason, CRLF), reason);
     }
 
     return ngx_async_because(t, ASYNC_CAUSE_CONNECT, ASYNC_ERROR);
