@@ -24,6 +24,9 @@
  */
 #define NGX_ASYNC_FAST       500
 
+/* who wants to know that it begins */
+#define NGX_ASYNC_QUIT_HANDLERS  4
+
 
 typedef enum {
     NGX_ASYNC_SERVING = 0,
@@ -41,7 +44,8 @@ typedef struct {
     ngx_msec_t                 shutdown_timeout;
     ngx_msec_t                 cleanup_timeout;
     ngx_msec_t                 bound;
-    void                     (*on_quit)(void);
+    void                     (*on_quit[NGX_ASYNC_QUIT_HANDLERS])(void);
+    ngx_uint_t                 non_quit;
     void                     (*on_give_up)(ngx_log_t *log);
 } ngx_async_quit_t;
 
@@ -112,6 +116,7 @@ ngx_async_quit_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
 static void
 ngx_async_quit_handler(ngx_event_t *ev)
 {
+    ngx_uint_t         i;
     ngx_connection_t  *c;
 
     c = ev->data;
@@ -126,8 +131,8 @@ ngx_async_quit_handler(ngx_event_t *ev)
 
     ngx_async_quit_exit();
 
-    if (ngx_async_quit.on_quit) {
-        ngx_async_quit.on_quit();
+    for (i = 0; i < ngx_async_quit.non_quit; i++) {
+        ngx_async_quit.on_quit[i]();
     }
 
     if (ngx_async_ntasks + ngx_async_quit.nheld) {
@@ -184,7 +189,13 @@ ngx_async_release(void)
 void
 ngx_async_on_quit(void (*handler)(void))
 {
-    ngx_async_quit.on_quit = handler;
+    if (ngx_async_quit.non_quit == NGX_ASYNC_QUIT_HANDLERS) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "async: too many handlers of the shutdown");
+        return;
+    }
+
+    ngx_async_quit.on_quit[ngx_async_quit.non_quit++] = handler;
 }
 
 

@@ -7,6 +7,7 @@
 
 #include <ngx_http_async_pg_pool.h>
 #include <ngx_async_near.h>
+#include <ngx_async_quit.h>
 
 
 /* as asyncpg has it, but for the time to wait, which there has no end */
@@ -14,29 +15,13 @@
 #define NGX_HTTP_ASYNC_PG_QUEUE        1000
 #define NGX_HTTP_ASYNC_PG_STATEMENTS   100
 #define NGX_HTTP_ASYNC_PG_ACQUIRE      5000
-#define NGX_HTTP_ASYNC_PG_CONNECT      5000
 #define NGX_HTTP_ASYNC_PG_IDLE         300000
-
-
-static void *ngx_http_async_pg_create_main_conf(ngx_conf_t *cf);
-static char *ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_async_pg_parse(ngx_conf_t *cf,
-    ngx_http_async_pg_pool_t *pool, ngx_str_t *arg);
-static char *ngx_http_async_pg_conninfo(ngx_conf_t *cf,
-    ngx_http_async_pg_pool_t *pool);
-static ngx_int_t ngx_http_async_pg_init_module(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_async_pg_init_process(ngx_cycle_t *cycle);
-static void ngx_http_async_pg_exit_process(ngx_cycle_t *cycle);
-static PQconninfoOption *ngx_http_async_pg_options(
-    ngx_http_async_pg_pool_t *pool);
-static void ngx_http_async_pg_set(PQconninfoOption *options,
-    const char *keyword, const char *value, ngx_uint_t weak);
 
 
 typedef enum {
     NGX_HTTP_ASYNC_PG_NUMBER = 0,
     NGX_HTTP_ASYNC_PG_MSEC,
+    NGX_HTTP_ASYNC_PG_WORD,
     NGX_HTTP_ASYNC_PG_FLAG
 } ngx_http_async_pg_kind_e;
 
@@ -49,9 +34,22 @@ typedef struct {
 } ngx_http_async_pg_setting_t;
 
 
-static char *ngx_http_async_pg_flag(ngx_conf_t *cf,
-    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_setting_t *s,
+static void *ngx_http_async_pg_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_async_pg_parse(ngx_conf_t *cf,
+    ngx_http_async_pg_pool_t *pool, ngx_str_t *arg);
+static char *ngx_http_async_pg_setting_of(ngx_conf_t *cf,
+    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_setting_t *setting,
     ngx_str_t *value);
+static char *ngx_http_async_pg_flag(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_flag_t *flag, ngx_str_t *value);
+static char *ngx_http_async_pg_password(ngx_conf_t *cf,
+    ngx_http_async_pg_pool_t *pool);
+static ngx_int_t ngx_http_async_pg_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_async_pg_init_process(ngx_cycle_t *cycle);
+static void ngx_http_async_pg_quit(void);
+static void ngx_http_async_pg_exit_process(ngx_cycle_t *cycle);
 
 
 #define ngx_http_async_pg_setting(name, kind, field, min)                    \
@@ -61,12 +59,15 @@ static char *ngx_http_async_pg_flag(ngx_conf_t *cf,
 
 static ngx_http_async_pg_setting_t  ngx_http_async_pg_settings[] = {
     ngx_http_async_pg_setting("connections", NUMBER, connections, 1),
+    ngx_http_async_pg_setting("min", NUMBER, min, 0),
     ngx_http_async_pg_setting("queue", NUMBER, queue, 0),
     ngx_http_async_pg_setting("statements", NUMBER, statements, 0),
     ngx_http_async_pg_setting("acquire_timeout", MSEC, acquire_timeout, 1),
     ngx_http_async_pg_setting("connect_timeout", MSEC, connect_timeout, 1),
     ngx_http_async_pg_setting("idle", MSEC, idle_time, 0),
     ngx_http_async_pg_setting("lifetime", MSEC, lifetime, 0),
+    ngx_http_async_pg_setting("password_file", WORD, password_file, 1),
+    ngx_http_async_pg_setting("password_env", WORD, password_env, 1),
     ngx_http_async_pg_setting("shared", FLAG, share, 0)
 };
 
@@ -163,7 +164,7 @@ ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pool->queue = NGX_HTTP_ASYNC_PG_QUEUE;
     pool->statements = NGX_HTTP_ASYNC_PG_STATEMENTS;
     pool->acquire_timeout = NGX_HTTP_ASYNC_PG_ACQUIRE;
-    pool->connect_timeout = NGX_HTTP_ASYNC_PG_CONNECT;
+    pool->connect_timeout = NGX_CONF_UNSET_MSEC;
     pool->idle_time = NGX_HTTP_ASYNC_PG_IDLE;
 
     for (i = 3; i < cf->args->nelts; i++) {
@@ -174,7 +175,16 @@ ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    return ngx_http_async_pg_conninfo(cf, pool);
+    if (pool->min > pool->connections) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"min\" is more than "
+                           "\"connections\", which is %ui",
+                           pool->connections);
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_async_pg_password(cf, pool);
+
+    return (rv == NGX_CONF_OK) ? ngx_http_async_pg_conninfo(cf, pool) : rv;
 }
 
 
@@ -182,7 +192,6 @@ static char *
 ngx_http_async_pg_parse(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
     ngx_str_t *arg)
 {
-    ngx_int_t                     n;
     ngx_str_t                     name, value;
     ngx_uint_t                    i;
     ngx_async_near_t              near;
@@ -206,27 +215,7 @@ ngx_http_async_pg_parse(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
             continue;
         }
 
-        if (s[i].kind == NGX_HTTP_ASYNC_PG_FLAG) {
-            return ngx_http_async_pg_flag(cf, pool, &s[i], &value);
-        }
-
-        n = (s[i].kind == NGX_HTTP_ASYNC_PG_MSEC)
-            ? ngx_parse_time(&value, 0) : ngx_atoi(value.data, value.len);
-
-        if (value.len == 0 || n == NGX_ERROR || n < (ngx_int_t) s[i].min
-            || n > NGX_ASYNC_TIME_MAX)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" takes %s%s", &s[i].name,
-                               s[i].kind == NGX_HTTP_ASYNC_PG_MSEC
-                               ? "a time like 5s" : "a number",
-                               s[i].min ? ", not 0" : "");
-            return NGX_CONF_ERROR;
-        }
-
-        *(ngx_uint_t *) ((u_char *) pool + s[i].offset) = n;
-
-        return NGX_CONF_OK;
+        return ngx_http_async_pg_setting_of(cf, pool, &s[i], &value);
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -240,13 +229,55 @@ ngx_http_async_pg_parse(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
 
 
 static char *
-ngx_http_async_pg_flag(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
-    ngx_http_async_pg_setting_t *s, ngx_str_t *value)
+ngx_http_async_pg_setting_of(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_setting_t *setting, ngx_str_t *value)
 {
-    ngx_flag_t  *flag;
+    void       *p;
+    ngx_int_t   n;
 
-    flag = (ngx_flag_t *) ((u_char *) pool + s->offset);
+    p = (u_char *) pool + setting->offset;
 
+    if (setting->kind == NGX_HTTP_ASYNC_PG_WORD) {
+
+        if (value->len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is empty",
+                               &setting->name);
+            return NGX_CONF_ERROR;
+        }
+
+        *(ngx_str_t *) p = *value;
+
+        return NGX_CONF_OK;
+    }
+
+    if (setting->kind == NGX_HTTP_ASYNC_PG_FLAG) {
+        return ngx_http_async_pg_flag(cf, &setting->name, p, value);
+    }
+
+    n = (setting->kind == NGX_HTTP_ASYNC_PG_MSEC)
+        ? ngx_parse_time(value, 0) : ngx_atoi(value->data, value->len);
+
+    if (value->len == 0 || n == NGX_ERROR || n < (ngx_int_t) setting->min
+        || n > NGX_ASYNC_TIME_MAX)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" takes %s%s", &setting->name,
+                           setting->kind == NGX_HTTP_ASYNC_PG_MSEC
+                           ? "a time like 5s" : "a number",
+                           setting->min ? ", not 0" : "");
+        return NGX_CONF_ERROR;
+    }
+
+    *(ngx_uint_t *) p = n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_async_pg_flag(ngx_conf_t *cf, ngx_str_t *name, ngx_flag_t *flag,
+    ngx_str_t *value)
+{
     if (value->len && ngx_strcmp(value->data, "on") == 0) {
         *flag = 1;
         return NGX_CONF_OK;
@@ -258,32 +289,32 @@ ngx_http_async_pg_flag(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" takes \"on\" or "
-                       "\"off\"", &s->name);
+                       "\"off\"", name);
 
     return NGX_CONF_ERROR;
 }
 
 
 static char *
-ngx_http_async_pg_conninfo(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool)
+ngx_http_async_pg_password(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool)
 {
-    char              *error;
-    PQconninfoOption  *options;
-
-    error = NULL;
-    options = PQconninfoParse((char *) pool->conninfo.data, &error);
-
-    if (options) {
-        PQconninfoFree(options);
-        return NGX_CONF_OK;
+    if (pool->password_file.data && pool->password_env.data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"password_file\" and "
+                           "\"password_env\" exclude each other");
+        return NGX_CONF_ERROR;
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "async_pg %V: %*s", &pool->name,
-                       error ? strcspn(error, CRLF) : 9, error ? error
-                       : "no memory");
-    PQfreemem(error);
+    if (pool->password_file.data) {
+        return ngx_http_async_pg_password_file(cf, &pool->password_file,
+                                               &pool->password);
+    }
 
-    return NGX_CONF_ERROR;
+    if (pool->password_env.data) {
+        return ngx_http_async_pg_password_env(cf, &pool->password_env,
+                                              &pool->password);
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -333,6 +364,8 @@ ngx_http_async_pg_init_process(ngx_cycle_t *cycle)
                                                   ngx_http_async_pg_module);
     p = ngx_http_async_pg_pools->elts;
 
+    ngx_async_on_quit(ngx_http_async_pg_quit);
+
     for (i = 0; i < ngx_http_async_pg_pools->nelts; i++) {
 
         ngx_queue_init(&p[i]->idle);
@@ -344,11 +377,30 @@ ngx_http_async_pg_init_process(ngx_cycle_t *cycle)
         p[i]->options = ngx_http_async_pg_options(p[i]);
 
         if (p[i]->options == NULL) {
-            return NGX_ERROR;
+            /* of files and an environment that only workers see */
+            ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "async_pg %V: %s",
+                          &p[i]->name, p[i]->why);
+            continue;
         }
+
+        ngx_http_async_pg_min_init(p[i]);
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_async_pg_quit(void)
+{
+    ngx_uint_t                  i;
+    ngx_http_async_pg_pool_t  **p;
+
+    p = ngx_http_async_pg_pools->elts;
+
+    for (i = 0; i < ngx_http_async_pg_pools->nelts; i++) {
+        ngx_http_async_pg_min_quit(p[i]);
+    }
 }
 
 
@@ -369,64 +421,6 @@ ngx_http_async_pg_exit_process(ngx_cycle_t *cycle)
             ngx_http_async_pg_empty(p[i]);
             PQconninfoFree(p[i]->options);
             p[i]->options = NULL;
-        }
-    }
-}
-
-
-/* Those of the environment, and of libpq, where the conninfo has none. */
-
-static PQconninfoOption *
-ngx_http_async_pg_options(ngx_http_async_pg_pool_t *pool)
-{
-    char              *error;
-    PQconninfoOption  *options, *given, *o;
-
-    options = PQconndefaults();
-    given = PQconninfoParse((char *) pool->conninfo.data, &error);
-
-    if (options == NULL || given == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, ngx_cycle->log, 0,
-                      "async_pg %V: no memory", &pool->name);
-        PQconninfoFree(options);
-        PQconninfoFree(given);
-        return NULL;
-    }
-
-    for (o = given; o->keyword; o++) {
-        if (o->val) {
-            ngx_http_async_pg_set(options, o->keyword, o->val, 0);
-        }
-    }
-
-    PQconninfoFree(given);
-
-    /* what libpq would get wrong inside nginx: Kerberos may call out */
-
-    ngx_http_async_pg_set(options, "gssencmode", "disable", 0);
-    ngx_http_async_pg_set(options, "client_encoding", "UTF8", 0);
-    ngx_http_async_pg_set(options, "fallback_application_name", "nginx-async",
-                          1);
-
-    return options;
-}
-
-
-/* weak: if there is none */
-
-static void
-ngx_http_async_pg_set(PQconninfoOption *options, const char *keyword,
-    const char *value, ngx_uint_t weak)
-{
-    PQconninfoOption  *o;
-
-    for (o = options; o->keyword; o++) {
-
-        if (ngx_strcmp(o->keyword, keyword) == 0 && !(weak && o->val)) {
-            /* PQconninfoFree() frees it */
-            free(o->val);
-            o->val = strdup(value);
-            return;
         }
     }
 }

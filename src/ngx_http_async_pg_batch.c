@@ -31,7 +31,13 @@ async_rc_t
 ngx_http_async_pg_execute_one(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query)
 {
-    if (conn->pool->statements == 0) {
+    if (conn->pool->statements == 0 || query->sql->leaves) {
+
+        if (query->sql->leaves == NGX_HTTP_ASYNC_PG_NAMES) {
+            /* in a transaction they could not be prepared again */
+            ngx_http_async_pg_forget_statements(conn);
+        }
+
         return ngx_http_async_pg_alone(t, conn, query);
     }
 
@@ -137,7 +143,11 @@ ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
     p = &query->params;
     query->known = 0;
 
-    if (conn->pool->statements == 0) {
+    conn->leaves = ngx_max(conn->leaves, query->sql->leaves);
+
+    if (conn->pool->statements == 0 || query->sql->leaves) {
+        query->prepared = NULL;
+
         return PQsendQueryParams(conn->pg, p->sql, p->n, p->types, p->values,
                                  p->lengths, p->formats, 0);
     }

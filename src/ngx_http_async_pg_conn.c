@@ -5,33 +5,9 @@
  * A connection to PostgreSQL on nginx's loop: libpq says what it waits for, and
  * reads and writes itself.  Its events are level-triggered, as libpq may leave
  * something unread; while nobody waits, they are not asked for.
- *
- * Names are looked up here: libpq would block.  Nor does it leave a server that
- * never answers: each address has a time of its own.
  */
 
 #include <ngx_http_async_pg_pool.h>
-#include <ngx_http_async_client.h>
-
-
-#define NGX_HTTP_ASYNC_PG_READ   1
-#define NGX_HTTP_ASYNC_PG_WRITE  2
-
-/* what libpq takes of options, and ours */
-#define NGX_HTTP_ASYNC_PG_OPTIONS  64
-
-
-/* one attempt: the options of libpq with one host and one address */
-
-typedef struct {
-    ngx_http_async_pg_conn_t   *conn;
-    const char                 *host;
-    const char                 *addr;         /* NULL: as libpq finds it */
-    const char                 *port;
-    const char                 *attrs;        /* NULL: those of the conninfo */
-    ngx_int_t                   rc;
-    PostgresPollingStatusType   status;
-} ngx_http_async_pg_open_t;
 
 
 typedef struct {
@@ -40,423 +16,12 @@ typedef struct {
 } ngx_http_async_pg_call_t;
 
 
-static async_rc_t ngx_http_async_pg_hosts(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, const char *attrs);
-static async_rc_t ngx_http_async_pg_host(ngx_async_task_t *t,
-    ngx_http_async_pg_open_t *open);
-static async_rc_t ngx_http_async_pg_open(ngx_async_task_t *t,
-    ngx_http_async_pg_open_t *open);
-static void ngx_http_async_pg_start(void *data);
-static void ngx_http_async_pg_poll(void *data);
-static async_rc_t ngx_http_async_pg_refused(ngx_async_task_t *t,
-    ngx_http_async_pg_open_t *open);
-static async_rc_t ngx_http_async_pg_settings(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn);
-static const char *ngx_http_async_pg_option(ngx_http_async_pg_pool_t *pool,
-    const char *keyword);
-static char *ngx_http_async_pg_item(ngx_pool_t *pool, const char *list,
-    ngx_uint_t i);
-static ngx_int_t ngx_http_async_pg_attach(ngx_http_async_pg_conn_t *conn);
-static void ngx_http_async_pg_detach(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_event(ngx_event_t *ev);
 static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
-static async_rc_t ngx_http_async_pg_wait(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, ngx_uint_t events, ngx_msec_t timeout);
+static void ngx_http_async_pg_rest_for(ngx_http_async_pg_conn_t *conn,
+    ngx_msec_t idle);
 static void ngx_http_async_pg_consume_on_loop(void *data);
 static void ngx_http_async_pg_finish(void *data);
-static void ngx_http_async_pg_notice(void *arg, const PGresult *result);
-
-
-async_rc_t
-ngx_http_async_pg_connect(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
-{
-    async_rc_t   rc;
-    const char  *attrs;
-
-    attrs = ngx_http_async_pg_option(conn->pool, "target_session_attrs");
-
-    if (attrs && ngx_strcmp(attrs, "prefer-standby") == 0) {
-
-        /* libpq would go round all hosts twice, as we do */
-
-        rc = ngx_http_async_pg_hosts(t, conn, "standby");
-
-        if (rc == ASYNC_OK || rc == ASYNC_CANCELLED
-            || t->reason != NGX_ASYNC_KEEP)
-        {
-            return rc;
-        }
-
-        attrs = "any";
-
-    } else {
-        attrs = NULL;
-    }
-
-    return ngx_http_async_pg_hosts(t, conn, attrs);
-}
-
-
-/* The hosts of the conninfo, in their order. */
-
-static async_rc_t
-ngx_http_async_pg_hosts(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
-    const char *attrs)
-{
-    ngx_uint_t                i;
-    ngx_pool_t               *pool;
-    async_rc_t                rc;
-    const char               *host, *addr, *port;
-    ngx_http_async_pg_open_t  open;
-
-    host = ngx_http_async_pg_option(conn->pool, "host");
-    addr = ngx_http_async_pg_option(conn->pool, "hostaddr");
-    port = ngx_http_async_pg_option(conn->pool, "port");
-
-    pool = ngx_create_pool(1024, t->log);
-    if (pool == NULL) {
-        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
-    }
-
-    for (i = 0; /* void */ ; i++) {
-
-        open.conn = conn;
-        open.attrs = attrs;
-        open.host = ngx_http_async_pg_item(pool, host, i);
-        open.addr = ngx_http_async_pg_item(pool, addr, i);
-        open.port = ngx_http_async_pg_item(pool, port, i);
-
-        if (open.port == NULL) {
-            /* one is that of all */
-            open.port = ngx_http_async_pg_item(pool, port, 0);
-        }
-
-        rc = ngx_http_async_pg_host(t, &open);
-
-        if (rc == ASYNC_OK || rc == ASYNC_CANCELLED
-            || t->reason != NGX_ASYNC_KEEP)
-        {
-            break;
-        }
-
-        if (ngx_http_async_pg_item(pool, host, i + 1) == NULL
-            && ngx_http_async_pg_item(pool, addr, i + 1) == NULL)
-        {
-            break;
-        }
-    }
-
-    ngx_destroy_pool(pool);
-
-    return rc;
-}
-
-
-/* The i-th of a list; NULL: there are not so many. */
-
-static char *
-ngx_http_async_pg_item(ngx_pool_t *pool, const char *list, ngx_uint_t i)
-{
-    char    *item;
-    size_t   len;
-
-    if (list == NULL || *list == '\0') {
-        return NULL;
-    }
-
-    for ( ;; ) {
-        len = strcspn(list, ",");
-
-        if (i-- == 0) {
-            break;
-        }
-
-        if (list[len] == '\0') {
-            return NULL;
-        }
-
-        list += len + 1;
-    }
-
-    item = ngx_pnalloc(pool, len + 1);
-
-    if (item) {
-        (void) ngx_cpystrn((u_char *) item, (u_char *) list, len + 1);
-    }
-
-    return item;
-}
-
-
-/* One host, at each of its addresses. */
-
-static async_rc_t
-ngx_http_async_pg_host(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
-{
-    u_char                     text[NGX_SOCKADDR_STRLEN + 1];
-    async_rc_t                 rc;
-    ngx_str_t                  name;
-    ngx_uint_t                 i;
-    ngx_http_async_names_t     names;
-
-    if (open->addr || open->host == NULL || *open->host == '\0'
-        || *open->host == '/' || *open->host == '@')
-    {
-        return ngx_http_async_pg_open(t, open);
-    }
-
-    name.data = (u_char *) open->host;
-    name.len = ngx_strlen(open->host);
-
-    rc = ngx_http_async_names(t, &name, open->conn->pool->connect_timeout,
-                              &names);
-
-    for (i = 0; rc == ASYNC_OK && i < names.n; i++) {
-
-        open->addr = (char *) text;
-        text[ngx_sock_ntop(&names.addr[i].sockaddr, sizeof(names.addr[i]),
-                           text, NGX_SOCKADDR_STRLEN, 0)] = '\0';
-
-        rc = ngx_http_async_pg_open(t, open);
-
-        if (rc == ASYNC_OK || rc == ASYNC_CANCELLED
-            || t->reason != NGX_ASYNC_KEEP)
-        {
-            break;
-        }
-
-        if (i + 1 < names.n) {
-            rc = ASYNC_OK;
-        }
-    }
-
-    return rc;
-}
-
-
-static async_rc_t
-ngx_http_async_pg_open(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
-{
-    ngx_msec_t                 until;
-    async_rc_t                 rc;
-    ngx_msec_int_t             left;
-    ngx_http_async_pg_conn_t  *conn;
-
-    conn = open->conn;
-    until = ngx_current_msec + conn->pool->connect_timeout;
-
-    ngx_async_on_loop(ngx_http_async_pg_start, open);
-
-    if (conn->pg == NULL) {
-        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
-    }
-
-    /* as it is documented: at first, it waits to write */
-
-    while (open->status != PGRES_POLLING_OK) {
-
-        if (open->status == PGRES_POLLING_FAILED) {
-            rc = ngx_http_async_pg_refused(t, open);
-            ngx_http_async_pg_close(conn);
-            return rc;
-        }
-
-        left = (ngx_msec_int_t) (until - ngx_current_msec);
-
-        rc = (ngx_http_async_pg_attach(conn) == NGX_OK)
-             ? ngx_http_async_pg_wait(t, conn,
-                                 open->status == PGRES_POLLING_READING
-                                 ? NGX_HTTP_ASYNC_PG_READ
-                                 : NGX_HTTP_ASYNC_PG_WRITE,
-                                 ngx_max(left, 0))
-             : ngx_async_set_error(t, ASYNC_ERROR, "no connections of nginx "
-                                   "(worker_connections) are left");
-
-        /* the next step may close the socket, and open another one */
-        ngx_http_async_pg_detach(conn);
-
-        if (rc != ASYNC_OK) {
-            ngx_http_async_pg_close(conn);
-            return rc;
-        }
-
-        ngx_async_on_loop(ngx_http_async_pg_poll, open);
-    }
-
-    conn->since = ngx_current_msec;
-
-    if (ngx_http_async_pg_attach(conn) != NGX_OK) {
-        ngx_http_async_pg_close(conn);
-        return ngx_async_set_error(t, ASYNC_ERROR, "no connections of nginx "
-                                   "(worker_connections) are left");
-    }
-
-    rc = ngx_http_async_pg_settings(t, conn);
-
-    if (rc != ASYNC_OK) {
-        ngx_http_async_pg_close(conn);
-    }
-
-    return rc;
-}
-
-
-static void
-ngx_http_async_pg_start(void *data)
-{
-    ngx_http_async_pg_open_t  *open = data;
-
-    ngx_uint_t                 n;
-    const char                *keyword[NGX_HTTP_ASYNC_PG_OPTIONS];
-    const char                *value[NGX_HTTP_ASYNC_PG_OPTIONS];
-    PQconninfoOption          *o;
-    ngx_http_async_pg_conn_t  *conn;
-
-    conn = open->conn;
-    n = 0;
-
-    for (o = conn->pool->options; o->keyword; o++) {
-
-        if (o->val == NULL || n + 8 > NGX_HTTP_ASYNC_PG_OPTIONS
-            || ngx_strcmp(o->keyword, "host") == 0
-            || ngx_strcmp(o->keyword, "hostaddr") == 0
-            || ngx_strcmp(o->keyword, "port") == 0
-            || (open->attrs
-                && ngx_strcmp(o->keyword, "target_session_attrs") == 0))
-        {
-            continue;
-        }
-
-        keyword[n] = o->keyword;
-        value[n++] = o->val;
-    }
-
-    keyword[n] = "host";
-    value[n++] = open->host;
-    keyword[n] = "hostaddr";
-    value[n++] = open->addr;
-    keyword[n] = "port";
-    value[n++] = open->port;
-
-    if (open->attrs) {
-        keyword[n] = "target_session_attrs";
-        value[n++] = open->attrs;
-    }
-
-    keyword[n] = NULL;
-    value[n] = NULL;
-
-    conn->pg = PQconnectStartParams(keyword, value, 0);
-
-    open->status = (conn->pg && PQstatus(conn->pg) != CONNECTION_BAD)
-                   ? PGRES_POLLING_WRITING : PGRES_POLLING_FAILED;
-
-    if (conn->pg) {
-        (void) PQsetNoticeReceiver(conn->pg, ngx_http_async_pg_notice, conn);
-    }
-}
-
-
-static void
-ngx_http_async_pg_poll(void *data)
-{
-    ngx_http_async_pg_open_t  *open = data;
-
-    open->status = PQconnectPoll(open->conn->pg);
-
-#if (NGX_SSL)
-    ERR_clear_error();
-#endif
-}
-
-
-static async_rc_t
-ngx_http_async_pg_refused(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
-{
-    size_t       len;
-    const char  *text;
-
-    text = PQerrorMessage(open->conn->pg);
-    len = ngx_strlen(text);
-
-    while (len && (text[len - 1] == LF || text[len - 1] == ' ')) {
-        len--;
-    }
-
-    return ngx_async_because(t, ASYNC_CAUSE_CONNECT,
-                             ngx_async_set_error(t, ASYNC_ERROR, "database "
-                                           "\"%V\": %*s",
-                                           &open->conn->pool->name, len,
-                                           text));
-}
-
-
-/*
- * What the text forms of values rest on.  Nearly always it is so, and costs no
- * round trip: the server has told when it was connected.
- */
-
-static async_rc_t
-ngx_http_async_pg_settings(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
-{
-    PGresult    *result;
-    async_rc_t   rc;
-    const char  *dates, *intervals;
-
-    if (PQsetnonblocking(conn->pg, 1) != 0) {
-        return ngx_http_async_pg_lost(t, conn);
-    }
-
-    dates = PQparameterStatus(conn->pg, "DateStyle");
-    intervals = PQparameterStatus(conn->pg, "IntervalStyle");
-
-    if (dates && ngx_strncmp(dates, "ISO", 3) == 0
-        && (intervals == NULL || ngx_strcmp(intervals, "postgres") == 0))
-    {
-        return ASYNC_OK;
-    }
-
-    if (PQsendQuery(conn->pg, "SET DateStyle = ISO;"
-                              " SET IntervalStyle = postgres") == 0)
-    {
-        return ngx_http_async_pg_lost(t, conn);
-    }
-
-    rc = ngx_http_async_pg_flush(t, conn);
-
-    while (rc == ASYNC_OK) {
-        rc = ngx_http_async_pg_get(t, conn, &result);
-
-        if (rc != ASYNC_OK || result == NULL) {
-            break;
-        }
-
-        if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-            rc = ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": it does "
-                                     "not take SET DateStyle",
-                                     &conn->pool->name);
-        }
-
-        PQclear(result);
-    }
-
-    return rc;
-}
-
-
-static const char *
-ngx_http_async_pg_option(ngx_http_async_pg_pool_t *pool, const char *keyword)
-{
-    PQconninfoOption  *o;
-
-    for (o = pool->options; o->keyword; o++) {
-        if (ngx_strcmp(o->keyword, keyword) == 0) {
-            return o->val;
-        }
-    }
-
-    return NULL;
-}
 
 
 async_rc_t
@@ -574,7 +139,7 @@ ngx_http_async_pg_lost(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 
 /* Events: the socket is libpq's, nginx knows it only while it is attached. */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_async_pg_attach(ngx_http_async_pg_conn_t *conn)
 {
     ngx_connection_t  *c;
@@ -599,7 +164,7 @@ ngx_http_async_pg_attach(ngx_http_async_pg_conn_t *conn)
 }
 
 
-static void
+void
 ngx_http_async_pg_detach(ngx_http_async_pg_conn_t *conn)
 {
     ngx_uint_t         flags;
@@ -664,7 +229,7 @@ ngx_http_async_pg_event(ngx_event_t *ev)
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_pg_wait(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     ngx_uint_t events, ngx_msec_t timeout)
 {
@@ -727,8 +292,32 @@ ngx_http_async_pg_rest(ngx_http_async_pg_conn_t *conn)
         return;
     }
 
-    if (conn->pool->idle_time) {
-        ngx_add_timer(rev, conn->pool->idle_time);
+    ngx_http_async_pg_rest_for(conn, conn->pool->idle_time);
+}
+
+
+/* The idle time, or less if it is too old before; zero: no end but that. */
+
+static void
+ngx_http_async_pg_rest_for(ngx_http_async_pg_conn_t *conn, ngx_msec_t idle)
+{
+    ngx_msec_t      time;
+    ngx_msec_int_t  left;
+
+    time = idle;
+
+    if (conn->pool->lifetime) {
+        left = (ngx_msec_int_t) (conn->since + conn->pool->lifetime
+                                 - ngx_current_msec);
+        left = ngx_max(left, 1);
+
+        if (idle == 0 || (ngx_msec_t) left < idle) {
+            time = left;
+        }
+    }
+
+    if (time) {
+        ngx_add_timer(conn->c->read, time);
     }
 }
 
@@ -768,6 +357,15 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
     c = ev->data;
     conn = c->data;
 
+    if (!c->close && ev->timedout && !ngx_http_async_pg_old(conn)
+        && conn->pool->n <= conn->pool->min)
+    {
+        /* one of those that are kept */
+        ev->timedout = 0;
+        ngx_http_async_pg_rest_for(conn, 0);
+        return;
+    }
+
     if (!c->close && !ev->timedout && ngx_http_async_pg_consume(conn)
         && PQstatus(conn->pg) == CONNECTION_OK)
     {
@@ -776,6 +374,14 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
     }
 
     ngx_http_async_pg_gone(conn);
+}
+
+
+ngx_uint_t
+ngx_http_async_pg_old(ngx_http_async_pg_conn_t *conn)
+{
+    return conn->pool->lifetime
+           && ngx_current_msec - conn->since >= conn->pool->lifetime;
 }
 
 
@@ -801,20 +407,4 @@ ngx_http_async_pg_finish(void *data)
 #if (NGX_SSL)
     ERR_clear_error();
 #endif
-}
-
-
-static void
-ngx_http_async_pg_notice(void *arg, const PGresult *result)
-{
-    ngx_http_async_pg_conn_t  *conn = arg;
-
-    size_t       len;
-    const char  *text;
-
-    text = PQresultErrorMessage(result);
-    len = strcspn(text, CRLF);
-
-    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0, "database \"%V\": %*s",
-                  &conn->pool->name, len, text);
 }

@@ -3,13 +3,14 @@
  * Copyright (C) the nginx-async authors
  *
  * A connection that its task has left in the middle: the statement is cancelled
- * on the server, what it still answers is read, a transaction is rolled back.
- * Then it is as any other one; or it is closed, if that takes too long.
+ * on the server, what it still answers is read, a transaction is rolled back,
+ * what statements have changed in the session is undone.  Then it is as any
+ * other one; or it is closed, if that takes too long.
  *
  * libpq 15 blocks when it cancels: a thread does that.
  */
 
-#include <ngx_http_async_pg_pool.h>
+#include <ngx_http_async_pg_task.h>
 #include <ngx_http_async_thread.h>
 
 
@@ -36,6 +37,8 @@ static async_rc_t ngx_http_async_pg_cancel(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_cancel_run(void *data);
 static void ngx_http_async_pg_cancel_drop(void *data);
+static async_rc_t ngx_http_async_pg_reset(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
 static async_rc_t ngx_http_async_pg_drain(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
@@ -45,7 +48,7 @@ static ngx_async_profile_t  ngx_http_async_pg_leave_profile = {
 };
 
 static ngx_async_bound_t  ngx_http_async_pg_leave_bound = {
-    "the time of cancelling", NULL, NGX_HTTP_ASYNC_PG_LEAVE
+    "the time of cleaning up", NULL, NGX_HTTP_ASYNC_PG_LEAVE
 };
 
 
@@ -114,13 +117,17 @@ ngx_http_async_pg_leave_body(ngx_async_task_t *t)
 
     ngx_http_async_pg_doubt_statements(conn);
 
+    if (rc == ASYNC_OK && conn->leaves) {
+        rc = ngx_http_async_pg_reset(t, conn);
+    }
+
     if (rc != ASYNC_OK || PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
 
         conn->doomed = 1;
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "database \"%V\": a connection is closed, since a "
-                      "statement could not be cancelled: %s",
+                      "database \"%V\": a connection is closed, since it "
+                      "could not be made free for others: %s",
                       &conn->pool->name, async_error(t));
     }
 }
@@ -194,6 +201,39 @@ ngx_http_async_pg_cancel_drop(void *data)
     ngx_http_async_pg_cancel_t  *cancel = data;
 
     PQfreeCancel(cancel->cancel);
+}
+
+
+/* The session becomes as it was when it was connected. */
+
+static async_rc_t
+ngx_http_async_pg_reset(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
+{
+    async_rc_t   rc;
+    const char  *sql;
+
+    if (conn->leaves == NGX_HTTP_ASYNC_PG_NAMES) {
+        /* ours are gone with those of the app */
+        ngx_http_async_pg_forget_statements(conn);
+        sql = "DISCARD ALL";
+
+    } else {
+        sql = "CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all();"
+              " RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;"
+              " DISCARD TEMP";
+    }
+
+    rc = ngx_http_async_pg_execute(t, conn, sql, NULL, 0);
+
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_formats(t, conn);
+    }
+
+    if (rc == ASYNC_OK) {
+        conn->leaves = NGX_HTTP_ASYNC_PG_NOTHING;
+    }
+
+    return rc;
 }
 
 

@@ -34,6 +34,15 @@ typedef struct {
 } ngx_http_async_pg_statement_t;
 
 
+/* What a statement may leave in its session, beyond its transaction */
+
+typedef enum {
+    NGX_HTTP_ASYNC_PG_NOTHING = 0,
+    NGX_HTTP_ASYNC_PG_STATE,                  /* settings, locks, tables */
+    NGX_HTTP_ASYNC_PG_NAMES                   /* and prepared statements */
+} ngx_http_async_pg_leaves_e;
+
+
 /*
  * Types, lengths and formats are NULL where libpq's defaults do: the server
  * finds the types, all values are text.
@@ -71,6 +80,13 @@ typedef struct {
 ngx_int_t ngx_http_async_pg_statement(ngx_pool_t *pool, const char *sql,
     ngx_uint_t named, ngx_http_async_pg_statement_t *statement,
     const char **error);
+
+/*
+ * By its words: SET (not LOCAL), set_config() but with true, advisory locks of
+ * the session, LISTEN, temporary tables, cursors WITH HOLD, PREPARE, DISCARD
+ * and so on.  Rather too much; what functions of the server do is not seen.
+ */
+ngx_http_async_pg_leaves_e ngx_http_async_pg_leaves(const char *sql);
 
 /*
  * ngx_http_async_pg_params.c.  Answers likewise.  What the result points to is

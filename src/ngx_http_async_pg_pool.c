@@ -5,8 +5,9 @@
  * Pools of connections to PostgreSQL: see ngx_http_async_pg_pool.h.
  */
 
-#include <ngx_http_async_pg_pool.h>
 #include <ngx_http_async_pg_share.h>
+#include <ngx_http_async_pg_task.h>
+#include <sys/random.h>
 
 
 /* between tries of a server that is down, in ms */
@@ -53,7 +54,7 @@ ngx_http_async_pg_acquire(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
         ngx_http_async_pg_unrest(c);
 
-        if (pool->lifetime && ngx_current_msec - c->since > pool->lifetime) {
+        if (ngx_http_async_pg_old(c)) {
             ngx_http_async_pg_drop(c);
             continue;
         }
@@ -144,7 +145,10 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     async_rc_t                 rc;
     ngx_http_async_pg_conn_t  *c;
 
-    if (pool->delay && (ngx_msec_int_t) (pool->down - ngx_current_msec) > 0) {
+    if (pool->options == NULL
+        || (pool->delay
+            && (ngx_msec_int_t) (pool->down - ngx_current_msec) > 0))
+    {
         rc = ngx_http_async_pg_is_down(t, pool);
         ngx_http_async_pg_offer(pool, NULL);
         return rc;
@@ -157,6 +161,13 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
     c->pool = pool;
     ngx_http_async_pg_forget_statements(c);
+
+    if (getrandom(&c->tag, sizeof(c->tag), GRND_NONBLOCK)
+        != (ssize_t) sizeof(c->tag))
+    {
+        c->tag = ((uint64_t) ngx_random() << 32) ^ ngx_random()
+                 ^ ((uint64_t) ngx_pid << 24) ^ (uint64_t) ngx_time();
+    }
 
     ngx_queue_insert_tail(&pool->used, &c->queue);
     pool->n++;
@@ -186,9 +197,34 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 }
 
 
+async_rc_t
+ngx_http_async_pg_add_one(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
+{
+    async_rc_t                 rc;
+    ngx_http_async_pg_conn_t  *conn;
+
+    rc = ngx_http_async_pg_make(t, pool, &conn);
+
+    if (rc == ASYNC_OK) {
+        ngx_http_async_pg_release(conn);
+    }
+
+    return rc;
+}
+
+
 static async_rc_t
 ngx_http_async_pg_is_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
 {
+    if (pool->options == NULL) {
+        return ngx_async_because(t, ASYNC_CAUSE_CONNECT,
+                                 ngx_async_set_error(t, ASYNC_ERROR,
+                                           "database \"%V\": %s",
+                                           &pool->name, pool->why));
+    }
+
+    ngx_http_async_pg_note(t, &pool->said);
+
     return ngx_async_because(t, ASYNC_CAUSE_CONNECT,
                              ngx_async_set_error(t, ASYNC_ERROR, "%s",
                                                  pool->why));
@@ -207,6 +243,7 @@ ngx_http_async_pg_set_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
     pool->down = ngx_current_msec + pool->delay;
 
     ngx_memcpy(pool->why, t->error, NGX_ASYNC_ERROR_LEN);
+    pool->said = *ngx_http_async_pg_noted(t);
 }
 
 
@@ -265,15 +302,15 @@ ngx_http_async_pg_release(ngx_http_async_pg_conn_t *conn)
 
     if (!conn->doomed && PQstatus(conn->pg) == CONNECTION_OK
         && (PQtransactionStatus(conn->pg) != PQTRANS_IDLE
-            || PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF))
+            || PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF
+            || (conn->leaves && !ngx_exiting && !ngx_terminate)))
     {
         ngx_http_async_pg_leave(conn);
         return;
     }
 
     if (conn->doomed || PQstatus(conn->pg) != CONNECTION_OK || ngx_exiting
-        || ngx_terminate
-        || (pool->lifetime && ngx_current_msec - conn->since > pool->lifetime))
+        || ngx_terminate || ngx_http_async_pg_old(conn))
     {
         ngx_http_async_pg_drop(conn);
         ngx_http_async_pg_offer(pool, NULL);
@@ -289,11 +326,17 @@ ngx_http_async_pg_release(ngx_http_async_pg_conn_t *conn)
 static void
 ngx_http_async_pg_drop(ngx_http_async_pg_conn_t *conn)
 {
+    ngx_http_async_pg_pool_t  *pool;
+
+    pool = conn->pool;
+
     ngx_queue_remove(&conn->queue);
-    conn->pool->n--;
+    pool->n--;
 
     ngx_http_async_pg_close(conn);
     ngx_free(conn);
+
+    ngx_http_async_pg_min_check(pool);
 }
 
 

@@ -6,10 +6,10 @@
  *
  * A connection is in one of four places.  "idle": nobody has it, it waits for
  * nothing, and its transaction is over.  "used": a task has it.  "leaving": a
- * task has left it in the middle of a statement; that is cancelled on the
- * server, and the connection idle again when its answers have been read, or
- * closed.  "shared": several tasks have statements on their way on it.  All of
- * them count as connections of the pool.
+ * task has left it in the middle of a statement, which is cancelled on the
+ * server, or with a session that it has changed; the connection is idle again
+ * when that is undone, or closed.  "shared": several tasks have statements on
+ * their way on it.  All of them count as connections of the pool.
  *
  * Waiters are first come, first served: a connection that becomes free is the
  * first one's, before anybody else can see it.
@@ -25,17 +25,35 @@
 typedef struct ngx_http_async_pg_conn_s  ngx_http_async_pg_conn_t;
 
 
+/* for each address, in ms */
+#define NGX_HTTP_ASYNC_PG_CONNECT  5000
+
+
+/* How a server has refused a connection; state: "" if it did not. */
+
+typedef struct {
+    char                        state[6];
+    char                        message[NGX_ASYNC_ERROR_LEN];
+} ngx_http_async_pg_said_t;
+
+
 /* async_pg, and what it has come to in a worker */
 
 typedef struct {
     ngx_str_t                   name;
     ngx_str_t                   conninfo;     /* zero-terminated */
-    ngx_str_t                   password;     /* of a file or the environment */
+    ngx_str_t                   password_file;
+    ngx_str_t                   password_env;
+    ngx_str_t                   password;     /* of these; NULL: of libpq */
 
-    /* in workers: of the conninfo, else of the environment, else libpq's */
+    /*
+     * in workers: of the conninfo, else of a service, of the environment, or
+     * libpq's own; NULL: they are wrong
+     */
     PQconninfoOption           *options;
 
     ngx_uint_t                  connections;
+    ngx_uint_t                  min;
     ngx_uint_t                  queue;
     ngx_uint_t                  statements;
     ngx_flag_t                  share;
@@ -57,6 +75,11 @@ typedef struct {
     ngx_msec_t                  down;
     ngx_msec_t                  delay;        /* 0: it is not */
     u_char                      why[NGX_ASYNC_ERROR_LEN];
+    ngx_http_async_pg_said_t    said;         /* by the server */
+
+    /* ngx_http_async_pg_min.c: opens what is missing of "min" */
+    ngx_event_t                 opener;
+    ngx_async_task_t           *opening;
 } ngx_http_async_pg_pool_t;
 
 
@@ -77,6 +100,10 @@ struct ngx_http_async_pg_conn_s {
     ngx_uint_t                  nstatements;
     ngx_uint_t                  nclosed;
     ngx_uint_t                  named;        /* the number of the last one */
+    uint64_t                    tag;          /* random: in their names */
+
+    /* what is to be undone before the next task has it */
+    ngx_http_async_pg_leaves_e  leaves;
 
     /* while it is shared: statements that are on their way, in their order */
     ngx_queue_t                 slots;
@@ -108,20 +135,65 @@ async_rc_t ngx_http_async_pg_acquire(ngx_async_task_t *t,
 void ngx_http_async_pg_release(ngx_http_async_pg_conn_t *conn);
 
 
+/*
+ * Suspends until there is one more connection, which is at once given to who
+ * waits for one.  As ngx_http_async_pg_acquire().
+ */
+async_rc_t ngx_http_async_pg_add_one(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool);
+
 /* Closes those that are idle: the worker exits. */
 void ngx_http_async_pg_empty(ngx_http_async_pg_pool_t *pool);
 
 /*
+ * ngx_http_async_pg_min.c: has connections opened if there are less than "min".
+ * _init: the worker starts.  _check: there is one less.  _quit: no more.
+ */
+void ngx_http_async_pg_min_init(ngx_http_async_pg_pool_t *pool);
+void ngx_http_async_pg_min_check(ngx_http_async_pg_pool_t *pool);
+void ngx_http_async_pg_min_quit(ngx_http_async_pg_pool_t *pool);
+
+/* ngx_http_async_pg_conninfo.c: nginx -t; and for a worker, NULL: pool->why */
+char *ngx_http_async_pg_conninfo(ngx_conf_t *cf,
+    ngx_http_async_pg_pool_t *pool);
+PQconninfoOption *ngx_http_async_pg_options(ngx_http_async_pg_pool_t *pool);
+
+/* The master reads it, so that it may be root's; the path becomes a full one */
+char *ngx_http_async_pg_password_file(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *password);
+char *ngx_http_async_pg_password_env(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *password);
+
+/*
  * ngx_http_async_pg_leave.c: has the statement of it cancelled and its answers
- * read, by a task of its own; then it is released again, or closed.
+ * read, its session made as new, by a task of its own; then it is released
+ * again, or closed.
  */
 void ngx_http_async_pg_leave(ngx_http_async_pg_conn_t *conn);
 
-/* ngx_http_async_pg_conn.c */
-
-/* Suspends until libpq is connected, or says why it is not. */
+/*
+ * ngx_http_async_pg_connect.c: suspends until libpq is connected, or says why
+ * it is not.
+ */
 async_rc_t ngx_http_async_pg_connect(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
+
+/* Has it as our text forms need it; to be called again after a reset. */
+async_rc_t ngx_http_async_pg_formats(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
+/* ngx_http_async_pg_conn.c */
+
+/* The socket of libpq has events of nginx's; before libpq may change it, not */
+ngx_int_t ngx_http_async_pg_attach(ngx_http_async_pg_conn_t *conn);
+void ngx_http_async_pg_detach(ngx_http_async_pg_conn_t *conn);
+
+#define NGX_HTTP_ASYNC_PG_READ   1
+#define NGX_HTTP_ASYNC_PG_WRITE  2
+
+/* Suspends until one of these is possible; ASYNC_TIMEOUT: not in time. */
+async_rc_t ngx_http_async_pg_wait(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_uint_t events, ngx_msec_t timeout);
 
 /* Suspends until all has been sent, while what comes meanwhile is read. */
 async_rc_t ngx_http_async_pg_flush(ngx_async_task_t *t,
@@ -143,6 +215,9 @@ async_rc_t ngx_http_async_pg_lost(ngx_async_task_t *t,
 
 void ngx_http_async_pg_close(ngx_http_async_pg_conn_t *conn);
 
+/* Whether it has lived as long as it may. */
+ngx_uint_t ngx_http_async_pg_old(ngx_http_async_pg_conn_t *conn);
+
 /* An idle one: its events are of the pool, which closes it.  Used: a task's. */
 void ngx_http_async_pg_rest(ngx_http_async_pg_conn_t *conn);
 void ngx_http_async_pg_unrest(ngx_http_async_pg_conn_t *conn);
@@ -158,9 +233,5 @@ void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);
  */
 void ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn);
 void ngx_http_async_pg_doubt_statements(ngx_http_async_pg_conn_t *conn);
-
-void ngx_http_async_pg_init(ngx_cycle_t *cycle);
-void ngx_http_async_pg_exit(void);
-
 
 #endif /* _NGX_HTTP_ASYNC_PG_POOL_H_INCLUDED_ */

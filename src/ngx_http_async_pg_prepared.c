@@ -64,7 +64,14 @@ ngx_http_async_pg_prepare(ngx_http_async_pg_conn_t *conn,
     prepared->node.key = query->sql->id;
     prepared->types = query->types;
 
-    *ngx_sprintf((u_char *) prepared->name, "async_%ui", ++conn->named) = '\0';
+    /*
+     * Behind a PgBouncer, connections of many workers share those of the server:
+     * it must not take a statement of one for that of another.
+     */
+
+    *ngx_sprintf((u_char *) prepared->name, "async_%016xL_%ui", conn->tag,
+                 ++conn->named)
+        = '\0';
 
     ngx_rbtree_insert(&conn->statements, &prepared->node);
     ngx_queue_insert_head(&conn->used_last, &prepared->queue);

@@ -14,7 +14,8 @@
 #include <ngx_http_async_pg_sql.h>
 
 
-#define NGX_HTTP_ASYNC_PG_NAME_LEN  (sizeof("async_") + NGX_INT_T_LEN)
+#define NGX_HTTP_ASYNC_PG_NAME_LEN  (sizeof("async_0123456789abcdef_")        \
+                                     + NGX_INT_T_LEN)
 
 
 /*

@@ -188,6 +188,7 @@ ngx_http_async_pg_sql_new(const char *text, size_t len, ngx_uint_t named,
     }
 
     if (rc == NGX_OK) {
+        sql->leaves = ngx_http_async_pg_leaves(text);
         return sql;
     }
 

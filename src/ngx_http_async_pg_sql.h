@@ -25,6 +25,7 @@ struct ngx_http_async_pg_sql_s {
     ngx_uint_t                      lone;     /* it can share a connection */
     ngx_str_t                       text;
     ngx_http_async_pg_statement_t   statement;
+    ngx_http_async_pg_leaves_e      leaves;
 };
 
 

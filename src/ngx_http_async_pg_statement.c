@@ -13,7 +13,8 @@
 typedef enum {
     NGX_HTTP_ASYNC_PG_END = 0,
     NGX_HTTP_ASYNC_PG_NUMBER,
-    NGX_HTTP_ASYNC_PG_NAME
+    NGX_HTTP_ASYNC_PG_NAME,
+    NGX_HTTP_ASYNC_PG_WORD                    /* only if they are wanted */
 } ngx_http_async_pg_token_e;
 
 
@@ -21,6 +22,7 @@ typedef struct {
     u_char                     *start;
     u_char                     *pos;          /* behind the token */
     ngx_str_t                   token;        /* without "$" and ":" */
+    ngx_uint_t                  words;        /* they are wanted */
 } ngx_http_async_pg_scan_t;
 
 
@@ -43,6 +45,10 @@ static ngx_uint_t ngx_http_async_pg_name(
     ngx_http_async_pg_statement_t *statement, ngx_str_t *name);
 static ngx_int_t ngx_http_async_pg_say(ngx_pool_t *pool, const char **error,
     const char *fmt, ngx_str_t *word, ngx_uint_t n);
+static ngx_http_async_pg_leaves_e ngx_http_async_pg_leaves_word(ngx_str_t *first,
+    ngx_str_t *second);
+static ngx_uint_t ngx_http_async_pg_among(ngx_str_t *word,
+    const char *const *words);
 static void ngx_http_async_pg_scan(ngx_http_async_pg_scan_t *scan,
     const char *sql);
 static ngx_http_async_pg_token_e ngx_http_async_pg_next(
@@ -292,11 +298,111 @@ ngx_http_async_pg_say(ngx_pool_t *pool, const char **error, const char *fmt,
 }
 
 
+ngx_http_async_pg_leaves_e
+ngx_http_async_pg_leaves(const char *sql)
+{
+    ngx_str_t                    word[2];
+    ngx_int_t                    local;
+    ngx_uint_t                   n, state;
+    ngx_http_async_pg_scan_t     scan;
+    ngx_http_async_pg_token_e    token;
+    ngx_http_async_pg_leaves_e   leaves;
+
+    /* in any place: of functions, and of what they take */
+
+    static const char *const  words[] = {
+        "temp", "temporary", "pg_temp", "hold", "pg_advisory_lock",
+        "pg_advisory_lock_shared", "pg_try_advisory_lock",
+        "pg_try_advisory_lock_shared", NULL
+    };
+    static const char *const  set_config[] = { "set_config", NULL };
+    static const char *const  is_local[] = { "true", NULL };
+
+    n = 0;
+    state = 0;
+    local = 0;
+
+    ngx_memzero(word, sizeof(word));
+    ngx_http_async_pg_scan(&scan, sql);
+    scan.words = 1;
+
+    while ((token = ngx_http_async_pg_next(&scan)) != NGX_HTTP_ASYNC_PG_END) {
+
+        if (token != NGX_HTTP_ASYNC_PG_WORD) {
+            continue;
+        }
+
+        if (n < 2) {
+            word[n++] = scan.token;
+        }
+
+        state |= ngx_http_async_pg_among(&scan.token, words);
+
+        /* set_config('a', 'b', true) is as SET LOCAL */
+
+        local += ngx_http_async_pg_among(&scan.token, is_local);
+        local -= ngx_http_async_pg_among(&scan.token, set_config);
+    }
+
+    leaves = ngx_http_async_pg_leaves_word(&word[0], &word[1]);
+
+    return (leaves == NGX_HTTP_ASYNC_PG_NOTHING && (state || local < 0))
+           ? NGX_HTTP_ASYNC_PG_STATE : leaves;
+}
+
+
+static ngx_http_async_pg_leaves_e
+ngx_http_async_pg_leaves_word(ngx_str_t *first, ngx_str_t *second)
+{
+    static const char *const  set[] = { "set", NULL };
+    static const char *const  in_transaction[] = {
+        "local", "transaction", "constraints", NULL
+    };
+    static const char *const  states[] = { "reset", "listen", "do", NULL };
+    static const char *const  prepare[] = { "prepare", NULL };
+    static const char *const  names[] = { "deallocate", "discard", NULL };
+
+    if (ngx_http_async_pg_among(first, set)) {
+        return ngx_http_async_pg_among(second, in_transaction)
+               ? NGX_HTTP_ASYNC_PG_NOTHING : NGX_HTTP_ASYNC_PG_STATE;
+    }
+
+    if (ngx_http_async_pg_among(first, prepare)) {
+        return ngx_http_async_pg_among(second, in_transaction)
+               ? NGX_HTTP_ASYNC_PG_NOTHING : NGX_HTTP_ASYNC_PG_NAMES;
+    }
+
+    if (ngx_http_async_pg_among(first, names)) {
+        return NGX_HTTP_ASYNC_PG_NAMES;
+    }
+
+    return ngx_http_async_pg_among(first, states)
+           ? NGX_HTTP_ASYNC_PG_STATE : NGX_HTTP_ASYNC_PG_NOTHING;
+}
+
+
+static ngx_uint_t
+ngx_http_async_pg_among(ngx_str_t *word, const char *const *words)
+{
+    for ( /* void */ ; *words; words++) {
+
+        if (word->len == ngx_strlen(*words)
+            && ngx_strncasecmp(word->data, (u_char *) *words, word->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 ngx_http_async_pg_scan(ngx_http_async_pg_scan_t *scan, const char *sql)
 {
     scan->start = (u_char *) sql;
     scan->pos = scan->start;
+    scan->words = 0;
 }
 
 
@@ -365,8 +471,20 @@ ngx_http_async_pg_next(ngx_http_async_pg_scan_t *scan)
             return NGX_HTTP_ASYNC_PG_NAME;
 
         default:
-            p = ngx_http_async_pg_is_letter(*p) ? ngx_http_async_pg_word(p)
-                                                : p + 1;
+            if (!ngx_http_async_pg_is_letter(*p)) {
+                p++;
+                continue;
+            }
+
+            scan->token.data = p;
+            p = ngx_http_async_pg_word(p);
+
+            if (scan->words) {
+                scan->token.len = p - scan->token.data;
+                scan->pos = p;
+
+                return NGX_HTTP_ASYNC_PG_WORD;
+            }
         }
     }
 }

@@ -64,10 +64,39 @@ ngx_http_async_pg_task_begin(ngx_async_task_t *t)
 
     pg = t->pg;
 
-    if (pg && pg->failed) {
+    if (pg) {
         PQclear(pg->failed);
         pg->failed = NULL;
+        pg->said.state[0] = '\0';
     }
+}
+
+
+void
+ngx_http_async_pg_note(ngx_async_task_t *t, ngx_http_async_pg_said_t *said)
+{
+    ngx_http_async_pg_task_t  *pg;
+
+    pg = ngx_http_async_pg_task(t);
+
+    if (pg) {
+        PQclear(pg->failed);
+        pg->failed = NULL;
+        pg->said = *said;
+    }
+}
+
+
+const ngx_http_async_pg_said_t *
+ngx_http_async_pg_noted(ngx_async_task_t *t)
+{
+    ngx_http_async_pg_task_t  *pg;
+
+    static ngx_http_async_pg_said_t  nothing;
+
+    pg = t->pg;
+
+    return pg ? &pg->said : &nothing;
 }
 
 
@@ -125,7 +154,7 @@ async_pg_error(async_t *co)
 
     pg = co->pg;
 
-    if (pg == NULL || pg->failed == NULL) {
+    if (pg == NULL || (pg->failed == NULL && pg->said.state[0] == '\0')) {
         return NULL;
     }
 
@@ -145,6 +174,12 @@ async_pg_error(async_t *co)
 
     position = ngx_http_async_pg_field(r, PG_DIAG_STATEMENT_POSITION);
     e->position = (int) strtol(position, NULL, 10);
+
+    if (r == NULL) {
+        /* at connecting, libpq gives no more */
+        e->sqlstate = pg->said.state;
+        e->message = pg->said.message;
+    }
 
     return e;
 }

@@ -29,6 +29,7 @@ typedef struct {
     ngx_async_end_t             end;
     ngx_http_async_pg_tx_t     *transactions;
     PGresult                   *failed;       /* NULL: it said nothing */
+    ngx_http_async_pg_said_t    said;         /* how it refused to connect */
     async_pg_error_t            error;
 } ngx_http_async_pg_task_t;
 
@@ -59,6 +60,11 @@ async_rc_t ngx_http_async_pg_take(ngx_async_task_t *t,
     ngx_http_async_pg_tx_t **tx);
 void ngx_http_async_pg_give(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_tx_t *tx);
+
+/* What a server has said that does not want to be connected to; or had said. */
+void ngx_http_async_pg_note(ngx_async_task_t *t,
+    ngx_http_async_pg_said_t *said);
+const ngx_http_async_pg_said_t *ngx_http_async_pg_noted(ngx_async_task_t *t);
 
 /* ngx_http_async_pg_query.c: a statement of our own, without a result */
 async_rc_t ngx_http_async_pg_execute(ngx_async_task_t *t,
