@@ -221,6 +221,7 @@ ngx_http_async_pg_drain(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 
         ends = 0;
         status = PQresultStatus(result);
+        ngx_http_async_pg_seen(conn, result);
         PQclear(result);
 
         if (PQstatus(conn->pg) != CONNECTION_OK
@@ -230,7 +231,9 @@ ngx_http_async_pg_drain(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
             return ngx_http_async_pg_lost(t, conn);
         }
 
-        if (status == PGRES_PIPELINE_SYNC && !PQexitPipelineMode(conn->pg)) {
+        if (status == PGRES_PIPELINE_SYNC && conn->syncs == 0
+            && !PQexitPipelineMode(conn->pg))
+        {
             return ngx_http_async_pg_lost(t, conn);
         }
     }

@@ -22,6 +22,7 @@
 
 
 typedef struct ngx_http_async_pg_conn_s  ngx_http_async_pg_conn_t;
+typedef struct ngx_http_async_pg_prepared_s  ngx_http_async_pg_prepared_t;
 
 
 /* async_pg, and what it has come to in a worker */
@@ -72,6 +73,9 @@ struct ngx_http_async_pg_conn_s {
     ngx_queue_t                 used_last;
     ngx_uint_t                  nstatements;
     ngx_uint_t                  named;        /* the number of the last one */
+
+    ngx_http_async_pg_prepared_t  *preparing; /* NULL: none, or it is known */
+    ngx_uint_t                  syncs;        /* of a pipeline, to be read */
 
     unsigned                    waits:1;
     unsigned                    doomed:1;     /* it is not to be used again */
@@ -139,6 +143,13 @@ void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);
 
 /* ngx_http_async_pg_query.c: forgets what the server knew */
 void ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn);
+
+/*
+ * The same: notes what a result of a pipeline says of what is being prepared,
+ * and of syncs.  Whoever reads results there calls it for each.
+ */
+void ngx_http_async_pg_seen(ngx_http_async_pg_conn_t *conn,
+    const PGresult *result);
 
 void ngx_http_async_pg_init(ngx_cycle_t *cycle);
 void ngx_http_async_pg_exit(void);

@@ -17,12 +17,13 @@
 
 /* what a connection has prepared; the server knows it as "async_" and number */
 
-typedef struct {
+struct ngx_http_async_pg_prepared_s {
     ngx_rbtree_node_t            node;        /* by the number of the text */
     ngx_queue_t                  queue;       /* the last used is the first */
     ngx_uint_t                   name;
-    uint32_t                     types;       /* a hash of them; 0: none */
-} ngx_http_async_pg_prepared_t;
+    size_t                       size;        /* bytes of the types; 0: none */
+    Oid                          types[];
+};
 
 
 typedef struct {
@@ -35,12 +36,13 @@ typedef struct {
     ngx_http_async_pg_sql_t     *sql;
     ngx_http_async_pg_params_t   params;
 
-    uint32_t                     types;
+    size_t                       size;        /* bytes of params.types */
 
     /* how it was sent */
     ngx_uint_t                   known;       /* it was prepared before */
     ngx_uint_t                   pipeline;
-    ngx_uint_t                   name;
+
+    ngx_uint_t                   useless;     /* a name to be forgotten; 0 */
 
     PGresult                    *result;      /* the first that failed, else
                                                  the last */
@@ -68,11 +70,15 @@ static async_rc_t ngx_http_async_pg_results(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+static void ngx_http_async_pg_forgets(ngx_http_async_pg_conn_t *conn,
+    PGresult *result);
 static ngx_http_async_pg_prepared_t *ngx_http_async_pg_find(
-    ngx_http_async_pg_conn_t *conn, ngx_uint_t id);
-static void ngx_http_async_pg_add(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query);
-static void ngx_http_async_pg_remove(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+static ngx_int_t ngx_http_async_pg_compare(ngx_http_async_pg_prepared_t *one,
+    ngx_uint_t id, size_t size, const Oid *types);
+static void ngx_http_async_pg_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static ngx_uint_t ngx_http_async_pg_remove(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_prepared_t *prepared);
 
 
@@ -195,8 +201,7 @@ ngx_http_async_pg_checked(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     }
 
     if (query->params.types) {
-        query->types = ngx_crc32_short((u_char *) query->params.types,
-                                       query->params.n * sizeof(Oid));
+        query->size = query->params.n * sizeof(Oid);
     }
 
     return ASYNC_OK;
@@ -323,29 +328,34 @@ ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
                                  p->lengths, p->formats, 0);
     }
 
-    prepared = ngx_http_async_pg_find(conn, query->sql->id);
+    prepared = ngx_http_async_pg_find(conn, query);
 
-    if (prepared && prepared->types != query->types) {
-        /* bytes where there was text, or the other way round */
-        ngx_http_async_pg_remove(conn, prepared);
-        prepared = NULL;
+    if (prepared) {
+        query->known = 1;
+
+        *ngx_sprintf((u_char *) name, "async_%ui", prepared->name) = '\0';
+
+        return PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
+                                   p->formats, 0);
     }
 
-    if (prepared == NULL) {
-        query->pipeline = 1;
-        return ngx_http_async_pg_send_new(conn, query);
+    if (PQtransactionStatus(conn->pg) == PQTRANS_INERROR) {
+        /* all but its end will be refused, DEALLOCATE too */
+        return PQsendQueryParams(conn->pg, p->sql, p->n, p->types, p->values,
+                                 p->lengths, p->formats, 0);
     }
 
-    query->known = 1;
+    query->pipeline = 1;
 
-    *ngx_sprintf((u_char *) name, "async_%ui", prepared->name) = '\0';
-
-    return PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
-                               p->formats, 0);
+    return ngx_http_async_pg_send_new(conn, query);
 }
 
 
-/* In one go: what is too much is forgotten, the new one prepared and run. */
+/*
+ * In one go: what is too much is forgotten, the new one prepared and run.  The
+ * first has a sync of its own: with it there would be a transaction, which
+ * VACUUM and its like refuse, and its failure would be that of all.
+ */
 
 static int
 ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
@@ -354,32 +364,50 @@ ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
     char                           name[sizeof("async_") + NGX_INT_T_LEN];
     char                           sql[sizeof("DEALLOCATE ") + sizeof(name)];
     ngx_http_async_pg_params_t    *p;
-    ngx_http_async_pg_prepared_t  *last;
+    ngx_http_async_pg_prepared_t  *prepared;
 
     p = &query->params;
 
-    if (!PQenterPipelineMode(conn->pg)) {
+    prepared = ngx_alloc(sizeof(ngx_http_async_pg_prepared_t) + query->size,
+                         ngx_cycle->log);
+
+    if (prepared == NULL || !PQenterPipelineMode(conn->pg)) {
+        ngx_free(prepared);
         return 0;
     }
 
-    if (conn->nstatements >= conn->pool->statements) {
+    prepared->node.key = query->sql->id;
+    prepared->name = ++conn->named;
+    prepared->size = query->size;
 
-        last = ngx_queue_data(ngx_queue_last(&conn->used_last),
-                              ngx_http_async_pg_prepared_t, queue);
-
-        *ngx_sprintf((u_char *) sql, "DEALLOCATE async_%ui", last->name)
-            = '\0';
-
-        ngx_http_async_pg_remove(conn, last);
-
-        if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0)) {
-            return 0;
-        }
+    if (query->size) {
+        ngx_memcpy(prepared->types, p->types, query->size);
     }
 
-    query->name = ++conn->named;
+    conn->preparing = prepared;
+    conn->syncs = 1;
 
-    *ngx_sprintf((u_char *) name, "async_%ui", query->name) = '\0';
+    if (query->useless == 0 && conn->nstatements >= conn->pool->statements) {
+        query->useless = ngx_http_async_pg_remove(conn,
+                             ngx_queue_data(ngx_queue_last(&conn->used_last),
+                                            ngx_http_async_pg_prepared_t,
+                                            queue));
+    }
+
+    if (query->useless) {
+        *ngx_sprintf((u_char *) sql, "DEALLOCATE async_%ui", query->useless)
+            = '\0';
+
+        if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0)
+            || !PQpipelineSync(conn->pg))
+        {
+            return 0;
+        }
+
+        conn->syncs++;
+    }
+
+    *ngx_sprintf((u_char *) name, "async_%ui", prepared->name) = '\0';
 
     return PQsendPrepare(conn->pg, name, p->sql, p->n, p->types)
            && PQsendQueryPrepared(conn->pg, name, p->n, p->values, p->lengths,
@@ -421,13 +449,21 @@ ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
         }
 
         status = PQresultStatus(result);
+        ngx_http_async_pg_seen(conn, result);
 
         if (status == PGRES_PIPELINE_SYNC) {
             PQclear(result);
-            break;
+
+            if (conn->syncs == 0) {
+                break;
+            }
+
+            continue;
         }
 
-        if (failed || status == PGRES_PIPELINE_ABORTED) {
+        if (failed || status == PGRES_PIPELINE_ABORTED
+            || (conn->syncs > 1 && PQstatus(conn->pg) == CONNECTION_OK))
+        {
             PQclear(result);
             continue;
         }
@@ -449,15 +485,14 @@ ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
         query->result = result;
     }
 
-    if (query->pipeline && PQstatus(conn->pg) == CONNECTION_OK) {
+    if (query->pipeline && PQstatus(conn->pg) == CONNECTION_OK
+        && !PQexitPipelineMode(conn->pg))
+    {
+        return ngx_http_async_pg_lost(t, conn);
+    }
 
-        if (!PQexitPipelineMode(conn->pg)) {
-            return ngx_http_async_pg_lost(t, conn);
-        }
-
-        if (!failed) {
-            ngx_http_async_pg_add(conn, query);
-        }
+    if (!failed) {
+        ngx_http_async_pg_forgets(conn, query->result);
     }
 
     return query->result ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
@@ -491,10 +526,10 @@ ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
         return 0;
     }
 
-    prepared = ngx_http_async_pg_find(conn, query->sql->id);
+    prepared = ngx_http_async_pg_find(conn, query);
 
     if (prepared) {
-        ngx_http_async_pg_remove(conn, prepared);
+        query->useless = ngx_http_async_pg_remove(conn, prepared);
     }
 
     return 1;
@@ -538,49 +573,36 @@ ngx_http_async_pg_outcome(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 }
 
 
-/* What a connection has prepared. */
+/*
+ * What a connection has prepared.  It is known to be so when the server has
+ * said it, whatever becomes of the statement, or of the task, after that.
+ */
 
-static ngx_http_async_pg_prepared_t *
-ngx_http_async_pg_find(ngx_http_async_pg_conn_t *conn, ngx_uint_t id)
+void
+ngx_http_async_pg_seen(ngx_http_async_pg_conn_t *conn, const PGresult *result)
 {
-    ngx_rbtree_node_t             *node;
+    ExecStatusType                 status;
     ngx_http_async_pg_prepared_t  *prepared;
 
-    node = conn->statements.root;
+    status = PQresultStatus(result);
 
-    while (node != &conn->sentinel) {
-
-        if (id == node->key) {
-            prepared = (ngx_http_async_pg_prepared_t *) node;
-
-            ngx_queue_remove(&prepared->queue);
-            ngx_queue_insert_head(&conn->used_last, &prepared->queue);
-
-            return prepared;
-        }
-
-        node = (id < node->key) ? node->left : node->right;
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_http_async_pg_add(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query)
-{
-    ngx_http_async_pg_prepared_t  *prepared;
-
-    prepared = ngx_alloc(sizeof(ngx_http_async_pg_prepared_t), ngx_cycle->log);
-
-    if (prepared == NULL) {
+    if (status == PGRES_PIPELINE_SYNC && conn->syncs) {
+        conn->syncs--;
         return;
     }
 
-    prepared->node.key = query->sql->id;
-    prepared->name = query->name;
-    prepared->types = query->types;
+    prepared = conn->preparing;
+
+    if (prepared == NULL || conn->syncs > 1) {
+        return;
+    }
+
+    conn->preparing = NULL;
+
+    if (status != PGRES_COMMAND_OK) {
+        ngx_free(prepared);
+        return;
+    }
 
     ngx_rbtree_insert(&conn->statements, &prepared->node);
     ngx_queue_insert_head(&conn->used_last, &prepared->queue);
@@ -588,15 +610,119 @@ ngx_http_async_pg_add(ngx_http_async_pg_conn_t *conn,
 }
 
 
+/* The app has had all of it forgotten. */
+
 static void
+ngx_http_async_pg_forgets(ngx_http_async_pg_conn_t *conn, PGresult *result)
+{
+    const char  *tag;
+
+    tag = PQcmdStatus(result);
+
+    if (tag[0] == 'D' && (ngx_strcmp(tag, "DEALLOCATE ALL") == 0
+                          || ngx_strcmp(tag, "DISCARD ALL") == 0))
+    {
+        ngx_http_async_pg_forget_statements(conn);
+    }
+}
+
+
+static ngx_http_async_pg_prepared_t *
+ngx_http_async_pg_find(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query)
+{
+    ngx_int_t                      rc;
+    ngx_rbtree_node_t             *node;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    node = conn->statements.root;
+
+    while (node != &conn->sentinel) {
+
+        prepared = (ngx_http_async_pg_prepared_t *) node;
+
+        rc = ngx_http_async_pg_compare(prepared, query->sql->id, query->size,
+                                       query->params.types);
+        if (rc == 0) {
+            ngx_queue_remove(&prepared->queue);
+            ngx_queue_insert_head(&conn->used_last, &prepared->queue);
+
+            return prepared;
+        }
+
+        node = (rc > 0) ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+/* One text may be there twice: with bytes, and with text. */
+
+static ngx_int_t
+ngx_http_async_pg_compare(ngx_http_async_pg_prepared_t *one, ngx_uint_t id,
+    size_t size, const Oid *types)
+{
+    if (one->node.key != id) {
+        return (one->node.key > id) ? 1 : -1;
+    }
+
+    if (one->size != size) {
+        return (one->size > size) ? 1 : -1;
+    }
+
+    return size ? ngx_memcmp(one->types, types, size) : 0;
+}
+
+
+static void
+ngx_http_async_pg_insert(ngx_rbtree_node_t *temp, ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t             **p;
+    ngx_http_async_pg_prepared_t   *prepared;
+
+    prepared = (ngx_http_async_pg_prepared_t *) node;
+
+    for ( ;; ) {
+        p = (ngx_http_async_pg_compare((ngx_http_async_pg_prepared_t *) temp,
+                                       node->key, prepared->size,
+                                       prepared->types) > 0)
+            ? &temp->left : &temp->right;
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    *p = node;
+
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
+}
+
+
+/* Returns its name, which the server still knows. */
+
+static ngx_uint_t
 ngx_http_async_pg_remove(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_prepared_t *prepared)
 {
+    ngx_uint_t  name;
+
+    name = prepared->name;
+
     ngx_rbtree_delete(&conn->statements, &prepared->node);
     ngx_queue_remove(&prepared->queue);
     conn->nstatements--;
 
     ngx_free(prepared);
+
+    return name;
 }
 
 
@@ -605,14 +731,17 @@ ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn)
 {
     if (conn->statements.insert == NULL) {
         ngx_rbtree_init(&conn->statements, &conn->sentinel,
-                        ngx_rbtree_insert_value);
+                        ngx_http_async_pg_insert);
         ngx_queue_init(&conn->used_last);
     }
 
     while (!ngx_queue_empty(&conn->used_last)) {
-        ngx_http_async_pg_remove(conn,
+        (void) ngx_http_async_pg_remove(conn,
                                  ngx_queue_data(
                                      ngx_queue_head(&conn->used_last),
                                      ngx_http_async_pg_prepared_t, queue));
     }
+
+    ngx_free(conn->preparing);
+    conn->preparing = NULL;
 }
