@@ -99,4 +99,35 @@ my $PREPARED = 'sql SELECT count(*)::int AS n FROM pg_prepared_statements';
     $n->stop;
 }
 
+# ---- transactions in others
+
+{
+    my $n = nginx('connections=2');
+
+    is_deeply run($n, 'transaction', 'sql INSERT INTO t VALUES (10)', 'transaction', 'sql INSERT INTO t VALUES (11)',
+        'fail', 'end')->[-1] =~ s/ .*//r, -1, 'the inner one fails, and is passed on';
+    is $pg->sql('SELECT count(*) FROM t WHERE id IN (10, 11)'), 0, '... all is rolled back';
+
+    # a failure that the function passes over
+    is_deeply run($n, 'transaction', 'sql INSERT INTO t VALUES (10)', 'try', 'transaction', 'try', 'sql nonsense',
+        'end', 'end', 'end', 'sql INSERT INTO t VALUES (12)', 'end'),
+        [[], '-1 42601', '-1 25P02', [], 'ok'], 'an inner one that cannot be committed';
+    is $pg->sql('SELECT count(*) FROM t WHERE id IN (10, 12)'), 2, '... the outer one is';
+
+    like run($n, 'transaction', 'begin', 'sql INSERT INTO t VALUES (13)', 'end')->[-1], qr/left another/,
+        'one that is left open within another one';
+    like run($n, 'transaction', 'transaction', 'commit', 'end', 'end')->[-1], qr/has ended it/, 'one that is ended too early';
+    is run($n, 'transaction', 'rollback', 'end')->[-1], '-1 there is no transaction', '... the only one';
+    is $pg->sql('SELECT count(*) FROM t WHERE id = 13'), 0, '... are rolled back';
+    # what is broken off inside is the end of all
+    my $r = run($n, 'transaction', 'sql INSERT INTO t VALUES (14)', 'try', 'transaction', 'pause SELECT pg_sleep(30)',
+        'end', 'end', 'sql INSERT INTO t VALUES (15)', 'end');
+    like $r->[1], qr/\A-2 /, 'a deadline in the inner one';
+    like $r->[3], qr/the transaction is lost/, '... and the outer one is lost';
+    is $pg->sql('SELECT count(*) FROM t WHERE id IN (14, 15)'), 0, '... nothing of it is stored';
+
+    is_deeply run($n, 'begin', 'commit'), ['ok', 'ok'], '... and over';
+    $n->stop;
+}
+
 done_testing();
