@@ -17,12 +17,17 @@
 #define NGX_HTTP_ASYNC_PG_CONNECT      5000
 #define NGX_HTTP_ASYNC_PG_IDLE         300000
 
+/* each cancel takes as long as the server takes to accept and to close */
+#define NGX_HTTP_ASYNC_PG_CANCELS      "threads=4"
+
 
 static void *ngx_http_async_pg_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_async_pg_parse(ngx_conf_t *cf,
     ngx_http_async_pg_pool_t *pool, ngx_str_t *arg);
+static ngx_int_t ngx_http_async_pg_cancels(ngx_conf_t *cf,
+    ngx_http_async_pg_pool_t *pool);
 static char *ngx_http_async_pg_conninfo(ngx_conf_t *cf,
     ngx_http_async_pg_pool_t *pool);
 static ngx_int_t ngx_http_async_pg_init_module(ngx_cycle_t *cycle);
@@ -167,7 +172,37 @@ ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    if (ngx_http_async_pg_cancels(cf, pool) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return ngx_http_async_pg_conninfo(cf, pool);
+}
+
+
+/*
+ * A server that answers nothing holds them for as long: they are no threads of
+ * anybody else, nor of another server.
+ */
+
+static ngx_int_t
+ngx_http_async_pg_cancels(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool)
+{
+    ngx_str_t  name;
+
+    name.len = sizeof("async_pg ") - 1 + pool->name.len;
+    name.data = ngx_pnalloc(cf->pool, name.len + 1);
+
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_sprintf(name.data, "async_pg %V", &pool->name) = '\0';
+
+    pool->cancels = ngx_async_thread_pool_make(cf, &name,
+                                               NGX_HTTP_ASYNC_PG_CANCELS);
+
+    return pool->cancels ? NGX_OK : NGX_ERROR;
 }
 
 

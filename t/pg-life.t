@@ -130,4 +130,45 @@ my $PREPARED = 'sql SELECT count(*)::int AS n FROM pg_prepared_statements';
     $n->stop;
 }
 
+# ---- a server that answers nothing any more
+
+sub active { return grep { $_->{query} =~ /pg_sleep/ && $_->{state} eq 'active' } mine() }
+
+{
+    my $n = nginx('connections=4 connect_timeout=1s');
+
+    my @c = map { start($n, 'sql SELECT pg_sleep(60)') } 1 .. 4;
+    ok $n->wait_until(sub { active() == 4 }, 20), 'four statements run';
+    $pg->freeze;
+    $_->close for @c;
+
+    # cancels wait for the server in threads
+    ok $n->wait_until(sub { 4 == (() = $n->log =~ /could not be cancelled/g) }, 30),
+        'a server that is frozen: they cannot be cancelled';
+    is eval { $n->get('/blocking', timeout => 10)->body }, 'from a thread', '... threads are for others still';
+    like run($n, 'sql SELECT 1')->[0], qr/\A(?:-2|-1) .*(?:not connected within 1000 ms|no connection was free)/,
+        '... who asks meanwhile is told';
+
+    $pg->thaw;
+    ok $n->wait_until(sub { ref run($n, 'sql SELECT 1 AS n')->[0] }, 20), '... until it goes on';
+    ok $n->wait_until(sub { !active() }, 20), '... and ends what was cancelled';
+    $n->allow(qr/database|async_pg/);
+    $n->stop;
+}
+
+for my $signal (qw(QUIT TERM)) {
+    my $n = nginx('connections=4', http => 'async_shutdown_timeout 500ms;');
+
+    run($n, 'other SELECT 1');
+    my @c = map { start($n, 'begin', 'sql SELECT pg_sleep(60)') } 1 .. 4;
+    ok $n->wait_until(sub { active() == 4 }, 20), 'four statements run';
+    $pg->freeze;
+    $n->signal($signal);
+    ok gone($n, 30), "$signal: the worker goes, whatever the server does";
+    $pg->thaw;
+    $pg->sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'%pg_sleep(60)\'');
+    $n->allow(qr/database|async_pg|\[error\].*async|\[warn\].*async/);
+    $n->stop;
+}
+
 done_testing();
