@@ -50,8 +50,6 @@ static void ngx_http_async_pg_start(void *data);
 static void ngx_http_async_pg_poll(void *data);
 static async_rc_t ngx_http_async_pg_refused(ngx_async_task_t *t,
     ngx_http_async_pg_open_t *open);
-static async_rc_t ngx_http_async_pg_settings(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn);
 static const char *ngx_http_async_pg_option(ngx_http_async_pg_pool_t *pool,
     const char *keyword);
 static char *ngx_http_async_pg_item(ngx_pool_t *pool, const char *list,
@@ -292,7 +290,7 @@ ngx_http_async_pg_open(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
                                    "(worker_connections) are left");
     }
 
-    rc = ngx_http_async_pg_settings(t, conn);
+    rc = ngx_http_async_pg_settle(t, conn);
 
     if (rc != ASYNC_OK) {
         ngx_http_async_pg_close(conn);
@@ -397,8 +395,8 @@ ngx_http_async_pg_refused(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
  * round trip: the server has told when it was connected.
  */
 
-static async_rc_t
-ngx_http_async_pg_settings(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
+async_rc_t
+ngx_http_async_pg_settle(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 {
     PGresult    *result;
     async_rc_t   rc;

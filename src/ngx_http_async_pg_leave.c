@@ -4,6 +4,7 @@
  *
  * A connection that its task has left in the middle: the statement is cancelled
  * on the server, what it still answers is read, a transaction is rolled back.
+ * Likewise one whose session has been changed, by SET, LISTEN and their like.
  * Then it is as any other one; or it is closed, if that takes too long.
  *
  * libpq 15 blocks when it cancels: a thread does that.
@@ -14,6 +15,11 @@
 
 /* for all of it, in ms */
 #define NGX_HTTP_ASYNC_PG_LEAVE  5000
+
+/* DISCARD ALL would also forget what is prepared */
+#define NGX_HTTP_ASYNC_PG_RESET                                              \
+    "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; CLOSE ALL;"   \
+    " SELECT pg_advisory_unlock_all()"
 
 
 typedef struct {
@@ -39,6 +45,8 @@ static void ngx_http_async_pg_cancel_late(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_cancel_run(void *data);
 static void ngx_http_async_pg_cancel_drop(void *data);
+static async_rc_t ngx_http_async_pg_leave_run(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, const char *sql);
 static async_rc_t ngx_http_async_pg_drain(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
@@ -101,14 +109,18 @@ ngx_http_async_pg_leave_body(ngx_async_task_t *t)
     }
 
     if (rc == ASYNC_OK && PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
+        rc = ngx_http_async_pg_leave_run(t, conn, "ROLLBACK");
+    }
 
-        rc = PQsendQuery(conn->pg, "ROLLBACK")
-             ? ngx_http_async_pg_flush(t, conn)
-             : ngx_http_async_pg_lost(t, conn);
+    if (rc == ASYNC_OK && conn->changed) {
+
+        rc = ngx_http_async_pg_leave_run(t, conn, NGX_HTTP_ASYNC_PG_RESET);
 
         if (rc == ASYNC_OK) {
-            rc = ngx_http_async_pg_drain(t, conn);
+            rc = ngx_http_async_pg_settle(t, conn);
         }
+
+        conn->changed = 0;
     }
 
     if (rc != ASYNC_OK || PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
@@ -222,6 +234,19 @@ ngx_http_async_pg_cancel_drop(void *data)
     ngx_http_async_pg_cancel_t  *cancel = data;
 
     PQfreeCancel(cancel->cancel);
+}
+
+
+static async_rc_t
+ngx_http_async_pg_leave_run(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    const char *sql)
+{
+    async_rc_t  rc;
+
+    rc = PQsendQuery(conn->pg, sql) ? ngx_http_async_pg_flush(t, conn)
+                                    : ngx_http_async_pg_lost(t, conn);
+
+    return (rc == ASYNC_OK) ? ngx_http_async_pg_drain(t, conn) : rc;
 }
 
 

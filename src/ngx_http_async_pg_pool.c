@@ -259,7 +259,7 @@ ngx_http_async_pg_release(ngx_http_async_pg_conn_t *conn)
     pool = conn->pool;
 
     if (!conn->doomed && PQstatus(conn->pg) == CONNECTION_OK
-        && (PQtransactionStatus(conn->pg) != PQTRANS_IDLE
+        && (conn->changed || PQtransactionStatus(conn->pg) != PQTRANS_IDLE
             || PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF))
     {
         ngx_http_async_pg_leave(conn);

@@ -7,8 +7,8 @@
  * A connection is in one of three places.  "idle": nobody has it, it waits for
  * nothing, and its transaction is over.  "used": a task has it.  "leaving": a
  * task has left it in the middle of a statement; that is cancelled on the
- * server, and the connection idle again when its answers have been read, or
- * closed.  All three count as connections of the pool.
+ * server, and the connection idle again when its answers have been read and its
+ * session is as new, or closed.  All three count as connections of the pool.
  *
  * Waiters are first come, first served: a connection that becomes free is the
  * first one's, before anybody else can see it.
@@ -81,6 +81,7 @@ struct ngx_http_async_pg_conn_s {
     ngx_uint_t                  syncs;        /* of a pipeline, to be read */
 
     unsigned                    waits:1;
+    unsigned                    changed:1;    /* its session: SET, LISTEN */
     unsigned                    doomed:1;     /* it is not to be used again */
 };
 
@@ -117,6 +118,13 @@ void ngx_http_async_pg_leave(ngx_http_async_pg_conn_t *conn);
 
 /* Suspends until libpq is connected, or says why it is not. */
 async_rc_t ngx_http_async_pg_connect(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
+/*
+ * Suspends until the session is as it is after a connect, as far as texts of
+ * values rest on it.  Mostly it is, and this costs nothing.
+ */
+async_rc_t ngx_http_async_pg_settle(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
 /* Suspends until all has been sent, while what comes meanwhile is read. */

@@ -70,7 +70,7 @@ static async_rc_t ngx_http_async_pg_results(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
-static void ngx_http_async_pg_forgets(ngx_http_async_pg_conn_t *conn,
+static void ngx_http_async_pg_tagged(ngx_http_async_pg_conn_t *conn,
     PGresult *result);
 static ngx_http_async_pg_prepared_t *ngx_http_async_pg_find(
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
@@ -241,6 +241,17 @@ ngx_http_async_pg_run(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_pg_outcome(t, conn, query);
+    }
+
+    if (rc == ASYNC_OK
+        && ngx_strcmp(pg_encoding_to_char(PQclientEncoding(conn->pg)), "UTF8")
+           != 0)
+    {
+        /* all texts of results are taken for it */
+        conn->doomed = 1;
+        rc = ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": "
+                                 "client_encoding has to be UTF8",
+                                 &pool->name);
     }
 
     if (tx == NULL) {
@@ -492,7 +503,7 @@ ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     }
 
     if (!failed) {
-        ngx_http_async_pg_forgets(conn, query->result);
+        ngx_http_async_pg_tagged(conn, query->result);
     }
 
     return query->result ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
@@ -610,19 +621,45 @@ ngx_http_async_pg_seen(ngx_http_async_pg_conn_t *conn, const PGresult *result)
 }
 
 
-/* The app has had all of it forgotten. */
+/* What a statement has been that is of the session, not of its rows. */
 
 static void
-ngx_http_async_pg_forgets(ngx_http_async_pg_conn_t *conn, PGresult *result)
+ngx_http_async_pg_tagged(ngx_http_async_pg_conn_t *conn, PGresult *result)
 {
     const char  *tag;
 
     tag = PQcmdStatus(result);
 
-    if (tag[0] == 'D' && (ngx_strcmp(tag, "DEALLOCATE ALL") == 0
-                          || ngx_strcmp(tag, "DISCARD ALL") == 0))
-    {
-        ngx_http_async_pg_forget_statements(conn);
+    switch (tag[0]) {
+
+    case 'S':
+
+        if (ngx_strcmp(tag, "SET") == 0) {
+            conn->changed = 1;
+        }
+
+        break;
+
+    case 'L':
+
+        if (ngx_strcmp(tag, "LISTEN") == 0) {
+            conn->changed = 1;
+        }
+
+        break;
+
+    case 'D':
+
+        if (ngx_strcmp(tag, "DECLARE CURSOR") == 0) {
+            conn->changed = 1;
+
+        } else if (ngx_strcmp(tag, "DEALLOCATE ALL") == 0
+                   || ngx_strcmp(tag, "DISCARD ALL") == 0)
+        {
+            ngx_http_async_pg_forget_statements(conn);
+        }
+
+        break;
     }
 }
 

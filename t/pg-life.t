@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP ();
 use Test::More;
 
 use NginxAsync;
@@ -127,6 +128,34 @@ my $PREPARED = 'sql SELECT count(*)::int AS n FROM pg_prepared_statements';
     is $pg->sql('SELECT count(*) FROM t WHERE id IN (14, 15)'), 0, '... nothing of it is stored';
 
     is_deeply run($n, 'begin', 'commit'), ['ok', 'ok'], '... and over';
+    $n->stop;
+}
+
+# ---- what a task leaves behind in its session
+
+{
+    my $n = nginx('connections=1');
+
+    for my $set ("SET search_path = pg_catalog", "SET client_encoding = LATIN1", "SET DateStyle = 'German'",
+        "SELECT set_config('client_encoding', 'LATIN1', false)", 'SET ROLE pg_monitor', 'LISTEN c',
+        'DECLARE c CURSOR WITH HOLD FOR SELECT 1')
+    {
+        run($n, "sql $set");
+        is_deeply run($n, q{sql SELECT current_setting('search_path') AS p, current_setting('client_encoding') AS e,
+            '2020-01-31'::date::text AS d, current_user <> session_user AS r,
+            (SELECT count(*)::int FROM pg_listening_channels()) AS l, (SELECT count(*)::int FROM pg_cursors
+            WHERE name = 'c') AS c, U&'\\00e4' AS u} =~ s/\n\s*/ /gr)->[0],
+            [{ p => '"$user", public', e => 'UTF8', d => '2020-01-31', r => JSON::PP::false, l => 0, c => 0, u => "\xe4" }],
+            "$set: nobody else has it";
+    }
+
+    my $pid = run($n, 'sql SELECT pg_backend_pid() AS pid')->[0][0]{pid};
+    is_deeply run($n, 'begin', 'sql SET LOCAL search_path = pg_catalog', 'commit'), ['ok', [], 'ok'], 'SET LOCAL';
+    is_deeply run($n, 'begin', 'sql SET search_path = pg_catalog', q{sql SELECT current_setting('search_path') AS p}, 'commit'),
+        ['ok', [], [{ p => 'pg_catalog' }], 'ok'], 'SET holds to the end of the transaction';
+    is_deeply run($n, q{sql SELECT current_setting('search_path') AS p}, 'sql SELECT pg_backend_pid() AS pid'),
+        [[{ p => '"$user", public' }], [{ pid => $pid }]], '... and no longer';
+    $n->allow(qr/database/);
     $n->stop;
 }
 
