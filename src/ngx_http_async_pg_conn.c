@@ -58,6 +58,7 @@ static ngx_int_t ngx_http_async_pg_attach(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_detach(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_event(ngx_event_t *ev);
 static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
+static void ngx_http_async_pg_notifications(ngx_http_async_pg_conn_t *conn);
 static async_rc_t ngx_http_async_pg_wait(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_uint_t events, ngx_msec_t timeout);
 static int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
@@ -242,6 +243,7 @@ ngx_http_async_pg_open(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
     ngx_http_async_pg_conn_t  *conn;
 
     conn = open->conn;
+    conn->doomed = 0;
     until = ngx_current_msec + conn->pool->connect_timeout;
 
     ngx_async_on_loop(ngx_http_async_pg_start, open);
@@ -758,14 +760,36 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
     c = ev->data;
     conn = c->data;
 
-    if (!c->close && !ev->timedout && ngx_http_async_pg_consume(conn)
-        && PQstatus(conn->pg) == CONNECTION_OK)
-    {
-        /* a notice, a setting that has changed */
-        return;
+    if (!c->close && !ev->timedout && ngx_http_async_pg_consume(conn)) {
+
+        /* a setting that has changed, a notice, its last words */
+        ngx_http_async_pg_notifications(conn);
+
+        if (!conn->doomed && PQstatus(conn->pg) == CONNECTION_OK) {
+            return;
+        }
     }
 
     ngx_http_async_pg_gone(conn);
+}
+
+
+/* Has libpq look at all that there is; notifications are nobody's here. */
+
+static void
+ngx_http_async_pg_notifications(ngx_http_async_pg_conn_t *conn)
+{
+    PGnotify  *notify;
+
+    for ( ;; ) {
+        notify = PQnotifies(conn->pg);
+
+        if (notify == NULL) {
+            return;
+        }
+
+        PQfreemem(notify);
+    }
 }
 
 
@@ -800,7 +824,15 @@ ngx_http_async_pg_notice(void *arg, const PGresult *result)
     ngx_http_async_pg_conn_t  *conn = arg;
 
     size_t       len;
-    const char  *text;
+    const char  *text, *severity;
+
+    severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    if (severity && (ngx_strcmp(severity, "FATAL") == 0
+                     || ngx_strcmp(severity, "PANIC") == 0))
+    {
+        conn->doomed = 1;
+    }
 
     text = PQresultErrorMessage(result);
     len = strcspn(text, CRLF);

@@ -185,6 +185,47 @@ sub active { return grep { $_->{query} =~ /pg_sleep/ && $_->{state} eq 'active' 
     $n->stop;
 }
 
+{
+    my $n = nginx('connections=10 connect_timeout=300ms');
+
+    $pg->freeze;
+    my @c = map { start($n, 'sql SELECT 1') } 1 .. 10;
+    like outcomes($_->response)->[0], qr/\A-2 /, 'ten cannot connect at once' for @c;
+    $pg->thaw;
+
+    # the first pause is 100 ms
+    select undef, undef, undef, 1;
+    ok ref run($n, 'sql SELECT 1 AS n')->[0], '... which is one failure of the server: it is tried again soon';
+    $n->stop;
+}
+
+# ---- what the server says when nobody has asked
+
+{
+    my $n = nginx('connections=1');
+
+    my $pid = run($n, 'sql SELECT pg_backend_pid() AS pid')->[0][0]{pid};
+    my $fds = $n->open_fds;
+    my $mark = $n->mark;
+    $pg->terminate($pid);
+    ok $n->wait_for_log(qr/terminating connection due to admin/, 20, $mark), 'the reason is in the log';
+    ok $n->wait_until(sub { $n->open_fds < $fds }, 20), '... and the connection is closed';
+    is_deeply run($n, 'sql SELECT 1 AS n')->[0], [{ n => 1 }], '... who comes next has another one';
+
+    run($n, q{sql SELECT set_config('work_mem', '1MB', false)});
+    $pg->sql("ALTER SYSTEM SET timezone = 'Asia/Tokyo'");
+    $pg->reload;
+    is_deeply run($n, q{sql SELECT current_setting('timezone') AS z})->[0], [{ z => 'Asia/Tokyo' }], 'a setting changes';
+    $pg->sql('ALTER SYSTEM RESET timezone');
+    $pg->reload;
+
+    # 20 MB of them
+    is_deeply run($n, q{sql DO $$ BEGIN FOR i IN 1 .. 20000 LOOP RAISE NOTICE '%', repeat('x', 1000); END LOOP; END $$}),
+        [[]], 'a flood of notices';
+    is_deeply run($n, 'sql SELECT 1 AS n')->[0], [{ n => 1 }], '... is no answer to anybody';
+    $n->stop;
+}
+
 for my $signal (qw(QUIT TERM)) {
     my $n = nginx('connections=4', http => 'async_shutdown_timeout 500ms;');
 
