@@ -32,11 +32,12 @@ sub nginx {
         async_app \$TEST_NGINX_APPS/pg-life.so;
         async_timeout 30s;
         async_pg db "$conninfo" $settings;
-        async_pg other "$conninfo" connections=1;
+        async_pg other "$conninfo" connections=1 acquire_timeout=1h;
         @{[$o{http} // '']}
 EOF_CONF
         server => <<'EOF_CONF' })->start;
         location = /run { async_handler pg-life:run; }
+        location = /short { async_handler pg-life:run; async_timeout 300ms; }
         location = /blocking { async_handler pg-life:blocking; }
 EOF_CONF
 }
@@ -54,7 +55,8 @@ sub outcomes {
     return [map { ref $_ eq 'HASH' ? join ' ', $_->{rc}, $_->{sqlstate} || $_->{error} : $_ } @{ json($r) }];
 }
 
-sub start { my ($n, @lines) = @_; return $n->connect->send_request('POST', '/run', body => join "\n", @lines) }
+sub start { my ($n, @lines) = @_; return begin($n, '/run', @lines) }
+sub begin { my ($n, $path, @lines) = @_; return $n->connect->send_request('POST', $path, body => join "\n", @lines) }
 sub mine  { return $pg->backends(application_name => 'nginx-async') }
 sub clean { my ($n) = @_; return $n->wait_until(sub { !grep { $_->{state} ne 'idle' } mine() }, 20) }
 
@@ -159,43 +161,110 @@ my $PREPARED = 'sql SELECT count(*)::int AS n FROM pg_prepared_statements';
     $n->stop;
 }
 
-# ---- a server that answers nothing any more
-
-sub active { return grep { $_->{query} =~ /pg_sleep/ && $_->{state} eq 'active' } mine() }
+# ---- one task and its pool
 
 {
-    my $n = nginx('connections=4 connect_timeout=1s');
+    my $n = nginx('connections=1 acquire_timeout=300ms');
 
-    my @c = map { start($n, 'sql SELECT pg_sleep(60)') } 1 .. 4;
-    ok $n->wait_until(sub { active() == 4 }, 20), 'four statements run';
-    $pg->freeze;
-    $_->close for @c;
+    my $r = run($n, 'begin', 'sql SELECT 1 AS n', 'child SELECT 2 AS n', 'sql SELECT 3 AS n', 'commit');
+    like $r->[2], qr/\A-2 .*no connection was free within 300 ms/, 'a child of who has the only connection: no deadlock';
+    is_deeply [@$r[0, 1, 3, 4]], ['ok', [{ n => 1 }], [{ n => 3 }], 'ok'], '... and the task goes on';
+    is_deeply run($n, 'begin', 'other SELECT 2 AS n', 'commit'), ['ok', [{ n => 2 }], 'ok'], 'another pool has others';
 
-    # cancels wait for the server in threads
-    ok $n->wait_until(sub { 4 == (() = $n->log =~ /could not be cancelled/g) }, 30),
-        'a server that is frozen: they cannot be cancelled';
-    is eval { $n->get('/blocking', timeout => 10)->body }, 'from a thread', '... threads are for others still';
-    like run($n, 'sql SELECT 1')->[0], qr/\A(?:-2|-1) .*(?:not connected within 1000 ms|no connection was free)/,
-        '... who asks meanwhile is told';
+    $r = run($n, 'begin', 'pause SELECT pg_sleep(30)', 'sql SELECT 1', 'commit', 'sql SELECT 1 AS n');
+    like $r->[1], qr/\A-2 /, 'a deadline in a transaction';
+    like $r->[2], qr/the transaction is lost/, '... which is lost';
+    like $r->[3], qr/the transaction is lost/, '... and not committed';
+    is_deeply $r->[4], [{ n => 1 }], '... then it is over';
 
-    $pg->thaw;
-    ok $n->wait_until(sub { ref run($n, 'sql SELECT 1 AS n')->[0] }, 20), '... until it goes on';
-    ok $n->wait_until(sub { !active() }, 20), '... and ends what was cancelled';
-    $n->allow(qr/database|async_pg/);
+    is_deeply run($n, 'shield SELECT 1 AS n')->[0], [{ n => 1 }], 'past its deadline, in a shield';
+
+    my $mark = $n->mark;
+    my $c = start($n, 'begin', 'sql INSERT INTO t VALUES (20)', 'defer SELECT 1', 'sql SELECT pg_sleep(30)');
+    ok $n->wait_until(sub { grep { $_->{query} =~ /pg_sleep/ } mine() }, 20), 'a transaction with a cleanup';
+    $c->close;
+    ok says($n, 'at the end: -1', $mark), '... when its client goes: its statement was broken off';
+    ok says($n, 'rolled back: 0', $mark), '... and a rollback can be awaited';
+    ok clean($n), '... nothing is left open';
+    is $pg->sql('SELECT count(*) FROM t WHERE id = 20'), 0, '... or stored';
+
+    is_deeply run($n, q{text SELECT 'it''s $1 :name' AS a, $1::text AS b})->[0], [{ a => q{it's $1 :name}, b => 'text' }],
+        'a quote in SQL is no placeholder';
     $n->stop;
 }
 
-{
-    my $n = nginx('connections=10 connect_timeout=300ms');
+# ---- every await, in the middle
 
-    $pg->freeze;
-    my @c = map { start($n, 'sql SELECT 1') } 1 .. 10;
-    like outcomes($_->response)->[0], qr/\A-2 /, 'ten cannot connect at once' for @c;
-    $pg->thaw;
+$pg->sql('CREATE TABLE gate (id int)', 'CREATE TABLE d (id int)', 'GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC',
+    'CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM count(*) FROM gate; RETURN NULL; END $$',
+    'CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON d DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION waits()');
 
-    # the first pause is 100 ms
-    select undef, undef, undef, 1;
-    ok ref run($n, 'sql SELECT 1 AS n')->[0], '... which is one failure of the server: it is tried again soon';
+my $GATE = 'SELECT count(*)::int AS n FROM gate';
+my @scripts = (
+    ["sql $GATE"], ["other $GATE"], ["other $GATE -- waits for a connection"],
+    ['begin', 'sql INSERT INTO d VALUES (1)', 'commit'],
+    ['transaction', 'sql INSERT INTO d VALUES (2)', "sql $GATE", 'end'],
+    ['begin', 'sql INSERT INTO d VALUES (3)', "child $GATE", 'rollback'],
+);
+
+# Two of each: all wait for the lock, but those that wait for a connection.
+sub in_the_middle {
+    my ($n, $path) = @_;
+
+    $pg->sql('TRUNCATE d');
+    my $lock = $pg->session('BEGIN', 'LOCK TABLE gate');
+    my $mark = $n->mark;
+    my @c = map { begin($n, $path, @$_) } @scripts, @scripts;
+    return ($lock, @c) if $path eq '/short';
+
+    ok $n->wait_until(sub { 9 == grep { ($_->{wait} // '') eq 'relation' } mine() }, 20), 'they wait for a lock';
+    ok $n->wait_until(sub { 4 == (() = $n->log($mark) =~ /<does other>/g) }, 20), '... or for who has it';
+
+    return ($lock, @c);
+}
+
+sub nothing_left {
+    my ($rows) = @_;
+
+    ok(NginxAsync->wait_until(sub { !grep { $_->{state} ne "idle" } mine() }, 20), '... nothing runs on, or is open');
+    is $pg->sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM d"), $rows, '... and no transaction is half done';
+}
+
+for my $how (qw(reload QUIT)) {
+    my $n = nginx('connections=10');
+    my $old = $n->worker;
+    my ($lock, @c) = in_the_middle($n, '/run');
+
+    $how eq 'QUIT' ? $n->signal('QUIT') : $n->reload;
+    ok $n->wait_for_log(qr/gracefully shutting down/, 20), $how;
+    $lock->close;
+    is_deeply [map { my $r = outcomes($_->response); $r->[0] eq 'ok' ? @$r[1 .. $#$r] : @$r } @c],
+        [map { ([{ n => 0 }], [{ n => 0 }], [{ n => 0 }], [], 'ok', [], [{ n => 0 }], 'ok', [], [{ n => 0 }], 'ok') } 1, 2],
+        '... brings all of them to their end';
+    ok $n->wait_until(sub { !NginxAsync::Server::alive($old) }, 20), '... and the worker goes';
+    nothing_left('1 1 2 2');
+    $n->stop;
+}
+
+for my $how ('TERM', 'clients that leave', 'async_timeout') {
+    my $n = nginx('connections=10');
+    my ($lock, @c) = in_the_middle($n, $how eq 'async_timeout' ? '/short' : '/run');
+
+    if ($how eq 'TERM') {
+        $n->signal('TERM');
+        ok gone($n, 20), "$how: nginx goes";
+
+    } elsif ($how eq 'async_timeout') {
+        like outcomes($_->response)->[-1], qr/\A-2 /, $how for @c;
+
+    } else {
+        $_->reset for @c;
+    }
+
+    nothing_left('');
+    $lock->close;
+    is_deeply [map { run($n, "$_ $GATE")->[0] } qw(sql other)], [[{ n => 0 }], [{ n => 0 }]], "... $how: it goes on"
+        if $how ne 'TERM';
     $n->stop;
 }
 
@@ -223,21 +292,6 @@ sub active { return grep { $_->{query} =~ /pg_sleep/ && $_->{state} eq 'active' 
     is_deeply run($n, q{sql DO $$ BEGIN FOR i IN 1 .. 20000 LOOP RAISE NOTICE '%', repeat('x', 1000); END LOOP; END $$}),
         [[]], 'a flood of notices';
     is_deeply run($n, 'sql SELECT 1 AS n')->[0], [{ n => 1 }], '... is no answer to anybody';
-    $n->stop;
-}
-
-for my $signal (qw(QUIT TERM)) {
-    my $n = nginx('connections=4', http => 'async_shutdown_timeout 500ms;');
-
-    run($n, 'other SELECT 1');
-    my @c = map { start($n, 'begin', 'sql SELECT pg_sleep(60)') } 1 .. 4;
-    ok $n->wait_until(sub { active() == 4 }, 20), 'four statements run';
-    $pg->freeze;
-    $n->signal($signal);
-    ok gone($n, 30), "$signal: the worker goes, whatever the server does";
-    $pg->thaw;
-    $pg->sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'%pg_sleep(60)\'');
-    $n->allow(qr/database|async_pg|\[error\].*async|\[warn\].*async/);
     $n->stop;
 }
 

@@ -274,6 +274,8 @@ lines(async_t *co, script_t *s)
             return (word[0] == 'e') ? ASYNC_OK : ASYNC_ERROR;
         }
 
+        async_task_log(co, ASYNC_LOG_NOTICE, "<does %s>", word);
+
         rc = line[at] ? statement(co, s, word, line + at)
                       : word_of(co, s, word);
 

@@ -251,8 +251,11 @@ ASYNC_HANDLER(big)
         text[i] = (char) ('a' + i % 23);
     }
 
+    back.data = text;
+    back.len = (size_t) mb << 20;
+
     ASYNC_TRY(await_pg(co, "db", &result, "SELECT $1::text AS t",
-                       ASYNC_TEXT(((async_str_t) { text, (size_t) mb << 20 }))));
+                       ASYNC_TEXT(back)));
 
     back = async_pg_text(result, 0, "t");
 
