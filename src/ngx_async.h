@@ -1299,7 +1299,9 @@ typedef struct {
  * strings and comments.
  *
  * Inside of a transaction of the task, see await_pg_begin(), it is a statement
- * of that; otherwise it stands alone.
+ * of that; otherwise it stands alone.  What SET, LISTEN or DECLARE do to the
+ * session ends with the transaction, or with the lone statement; what functions
+ * do to it stays with the connection: use set_config('name', 'value', true).
  *
  * ASYNC_ERROR: the server has refused it (async_pg_error() has the SQLSTATE),
  * it cannot be sent (the number of values, text that is not UTF-8 or has a

@@ -102,6 +102,42 @@ ngx_async_thread_pool_add(ngx_conf_t *cf, ngx_str_t *name)
 }
 
 
+ngx_async_thread_pool_t *
+ngx_async_thread_pool_make(ngx_conf_t *cf, ngx_str_t *name, char *threads)
+{
+    char                     *rv;
+    ngx_str_t                 value[3];
+    ngx_array_t              *args, own;
+    ngx_async_thread_pool_t  *pool;
+
+    pool = ngx_async_thread_pool_add(cf, name);
+
+    if (pool == NULL || pool->threads) {
+        return pool;
+    }
+
+    ngx_str_set(&value[0], "thread_pool");
+    value[1] = *name;
+    value[2].data = (u_char *) threads;
+    value[2].len = ngx_strlen(threads);
+
+    ngx_memzero(&own, sizeof(ngx_array_t));
+
+    own.elts = value;
+    own.nelts = 3;
+
+    args = cf->args;
+    cf->args = &own;
+
+    rv = ngx_async_thread_pool(cf, ngx_async_thread_pool_commands,
+                               ngx_get_conf(cf->cycle->conf_ctx,
+                                            ngx_async_thread_pool_module));
+    cf->args = args;
+
+    return (rv == NGX_CONF_OK) ? pool : NULL;
+}
+
+
 static ngx_async_thread_pool_t *
 ngx_async_thread_pool_find(ngx_cycle_t *cycle,
     ngx_async_thread_pool_conf_t *tcf, ngx_str_t *name)

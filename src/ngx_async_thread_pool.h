@@ -46,6 +46,13 @@ ngx_async_thread_pool_t *ngx_async_thread_pool_add(ngx_conf_t *cf,
     ngx_str_t *name);
 
 /*
+ * The same for one of our own, which no directive has to make.  The name is
+ * borrowed, zero-terminated.
+ */
+ngx_async_thread_pool_t *ngx_async_thread_pool_make(ngx_conf_t *cf,
+    ngx_str_t *name, char *threads);
+
+/*
  * In a worker: one by its name, named by a directive or not.  NULL: there is
  * none, or no memory.
  */

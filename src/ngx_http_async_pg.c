@@ -17,6 +17,9 @@
 #define NGX_HTTP_ASYNC_PG_ACQUIRE      5000
 #define NGX_HTTP_ASYNC_PG_IDLE         300000
 
+/* each cancel takes as long as the server takes to accept and to close */
+#define NGX_HTTP_ASYNC_PG_CANCELS      "threads=4"
+
 
 typedef enum {
     NGX_HTTP_ASYNC_PG_NUMBER = 0,
@@ -39,6 +42,8 @@ static char *ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_async_pg_parse(ngx_conf_t *cf,
     ngx_http_async_pg_pool_t *pool, ngx_str_t *arg);
+static ngx_int_t ngx_http_async_pg_cancels(ngx_conf_t *cf,
+    ngx_http_async_pg_pool_t *pool);
 static char *ngx_http_async_pg_setting_of(ngx_conf_t *cf,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_setting_t *setting,
     ngx_str_t *value);
@@ -182,9 +187,39 @@ ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_async_pg_cancels(cf, pool) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     rv = ngx_http_async_pg_password(cf, pool);
 
     return (rv == NGX_CONF_OK) ? ngx_http_async_pg_conninfo(cf, pool) : rv;
+}
+
+
+/*
+ * A server that answers nothing holds them for as long: they are no threads of
+ * anybody else, nor of another server.
+ */
+
+static ngx_int_t
+ngx_http_async_pg_cancels(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool)
+{
+    ngx_str_t  name;
+
+    name.len = sizeof("async_pg ") - 1 + pool->name.len;
+    name.data = ngx_pnalloc(cf->pool, name.len + 1);
+
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_sprintf(name.data, "async_pg %V", &pool->name) = '\0';
+
+    pool->cancels = ngx_async_thread_pool_make(cf, &name,
+                                               NGX_HTTP_ASYNC_PG_CANCELS);
+
+    return pool->cancels ? NGX_OK : NGX_ERROR;
 }
 
 

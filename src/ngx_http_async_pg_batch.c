@@ -12,6 +12,13 @@
 #include <ngx_http_async_pg_query.h>
 
 
+/* of a transaction that has failed, all but its end will be refused */
+
+#define ngx_http_async_pg_unnamed(conn, query)                               \
+    ((conn)->pool->statements == 0 || (query)->sql->leaves                   \
+     || PQtransactionStatus((conn)->pg) == PQTRANS_INERROR)
+
+
 static async_rc_t ngx_http_async_pg_alone(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static int ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
@@ -31,7 +38,7 @@ async_rc_t
 ngx_http_async_pg_execute_one(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query)
 {
-    if (conn->pool->statements == 0 || query->sql->leaves) {
+    if (ngx_http_async_pg_unnamed(conn, query)) {
 
         if (query->sql->leaves == NGX_HTTP_ASYNC_PG_NAMES) {
             /* in a transaction they could not be prepared again */
@@ -145,7 +152,7 @@ ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
 
     conn->leaves = ngx_max(conn->leaves, query->sql->leaves);
 
-    if (conn->pool->statements == 0 || query->sql->leaves) {
+    if (ngx_http_async_pg_unnamed(conn, query)) {
         query->prepared = NULL;
 
         return PQsendQueryParams(conn->pg, p->sql, p->n, p->types, p->values,

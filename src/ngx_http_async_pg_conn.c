@@ -20,6 +20,7 @@ static void ngx_http_async_pg_event(ngx_event_t *ev);
 static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
 static void ngx_http_async_pg_rest_for(ngx_http_async_pg_conn_t *conn,
     ngx_msec_t idle);
+static void ngx_http_async_pg_notifications(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_consume_on_loop(void *data);
 static void ngx_http_async_pg_finish(void *data);
 
@@ -366,14 +367,36 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
         return;
     }
 
-    if (!c->close && !ev->timedout && ngx_http_async_pg_consume(conn)
-        && PQstatus(conn->pg) == CONNECTION_OK)
-    {
-        /* a notice, a setting that has changed */
-        return;
+    if (!c->close && !ev->timedout && ngx_http_async_pg_consume(conn)) {
+
+        /* a setting that has changed, a notice, its last words */
+        ngx_http_async_pg_notifications(conn);
+
+        if (!conn->doomed && PQstatus(conn->pg) == CONNECTION_OK) {
+            return;
+        }
     }
 
     ngx_http_async_pg_gone(conn);
+}
+
+
+/* Has libpq look at all that there is; notifications are nobody's here. */
+
+static void
+ngx_http_async_pg_notifications(ngx_http_async_pg_conn_t *conn)
+{
+    PGnotify  *notify;
+
+    for ( ;; ) {
+        notify = PQnotifies(conn->pg);
+
+        if (notify == NULL) {
+            return;
+        }
+
+        PQfreemem(notify);
+    }
 }
 
 

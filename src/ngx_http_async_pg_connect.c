@@ -250,6 +250,7 @@ ngx_http_async_pg_open(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
     ngx_http_async_pg_conn_t  *conn;
 
     conn = open->conn;
+    conn->doomed = 0;
     until = ngx_current_msec + conn->pool->connect_timeout;
 
     ngx_async_on_loop(ngx_http_async_pg_start, open);
@@ -559,7 +560,15 @@ ngx_http_async_pg_notice(void *arg, const PGresult *result)
     ngx_http_async_pg_conn_t  *conn = arg;
 
     size_t       len;
-    const char  *text;
+    const char  *text, *severity;
+
+    severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    if (severity && (ngx_strcmp(severity, "FATAL") == 0
+                     || ngx_strcmp(severity, "PANIC") == 0))
+    {
+        conn->doomed = 1;
+    }
 
     text = PQresultErrorMessage(result);
     len = strcspn(text, CRLF);

@@ -11,7 +11,6 @@
  */
 
 #include <ngx_http_async_pg_task.h>
-#include <ngx_http_async_thread.h>
 
 
 /* for all of it, in ms */
@@ -34,6 +33,10 @@ typedef struct {
 static void ngx_http_async_pg_leave_body(ngx_async_task_t *t);
 static void ngx_http_async_pg_leave_done(ngx_async_task_t *t);
 static async_rc_t ngx_http_async_pg_cancel(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+static ngx_http_async_pg_cancel_t *ngx_http_async_pg_cancel_job(
+    ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn);
+static void ngx_http_async_pg_cancel_late(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_cancel_run(void *data);
 static void ngx_http_async_pg_cancel_drop(void *data);
@@ -105,14 +108,7 @@ ngx_http_async_pg_leave_body(ngx_async_task_t *t)
     }
 
     if (rc == ASYNC_OK && PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
-
-        rc = PQsendQuery(conn->pg, "ROLLBACK")
-             ? ngx_http_async_pg_flush(t, conn)
-             : ngx_http_async_pg_lost(t, conn);
-
-        if (rc == ASYNC_OK) {
-            rc = ngx_http_async_pg_drain(t, conn);
-        }
+        rc = ngx_http_async_pg_execute(t, conn, "ROLLBACK", NULL, 0);
     }
 
     ngx_http_async_pg_doubt_statements(conn);
@@ -146,31 +142,18 @@ static async_rc_t
 ngx_http_async_pg_cancel(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 {
     async_rc_t                   rc;
-    ngx_async_thread_pool_t     *pool;
     ngx_http_async_pg_cancel_t  *cancel;
 
-    pool = ngx_http_async_thread_find(t, NULL);
+    cancel = ngx_http_async_pg_cancel_job(t, conn);
 
-    cancel = pool ? ngx_async_thread_job(sizeof(ngx_http_async_pg_cancel_t),
-                                         ngx_http_async_pg_cancel_run,
-                                         ngx_http_async_pg_cancel_drop,
-                                         t->profile, t->log)
-                  : NULL;
     if (cancel == NULL) {
-        return ngx_async_set_error(t, ASYNC_ERROR, "no memory, or no thread "
-                                   "pool");
+        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
-    cancel->cancel = PQgetCancel(conn->pg);
-
-    if (cancel->cancel == NULL) {
-        ngx_async_thread_free(cancel);
-        return ngx_http_async_pg_lost(t, conn);
-    }
-
-    rc = ngx_async_thread_await(t, pool, cancel);
+    rc = ngx_async_thread_await(t, conn->pool->cancels, cancel);
 
     if (rc != ASYNC_OK) {
+        ngx_http_async_pg_cancel_late(t, conn);
         return rc;
     }
 
@@ -182,6 +165,50 @@ ngx_http_async_pg_cancel(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
     ngx_async_thread_free(cancel);
 
     return rc;
+}
+
+
+static ngx_http_async_pg_cancel_t *
+ngx_http_async_pg_cancel_job(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn)
+{
+    ngx_http_async_pg_cancel_t  *cancel;
+
+    cancel = ngx_async_thread_job(sizeof(ngx_http_async_pg_cancel_t),
+                                  ngx_http_async_pg_cancel_run,
+                                  ngx_http_async_pg_cancel_drop,
+                                  t->profile, ngx_cycle->log);
+    if (cancel == NULL) {
+        return NULL;
+    }
+
+    cancel->cancel = PQgetCancel(conn->pg);
+
+    if (cancel->cancel == NULL) {
+        ngx_async_thread_free(cancel);
+        return NULL;
+    }
+
+    return cancel;
+}
+
+
+/*
+ * The connection goes.  What it has asked for ends, too, when the server can be
+ * reached again.
+ */
+
+static void
+ngx_http_async_pg_cancel_late(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn)
+{
+    ngx_http_async_pg_cancel_t  *cancel;
+
+    cancel = ngx_http_async_pg_cancel_job(t, conn);
+
+    if (cancel) {
+        ngx_async_thread_send(conn->pool->cancels, cancel);
+    }
 }
 
 

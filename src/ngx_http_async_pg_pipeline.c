@@ -154,6 +154,7 @@ ngx_http_async_pg_pipeline_run(ngx_async_task_t *t,
         rc = ngx_http_async_pg_batch(t, conn, p->queries, p->n, p->each);
     }
 
+    rc = (rc == ASYNC_OK) ? ngx_http_async_pg_is_utf8(t, conn) : rc;
     rc = (rc == ASYNC_OK) ? ngx_http_async_pg_pipeline_outcome(t, conn, p) : rc;
 
     ngx_http_async_pg_give(conn, tx);

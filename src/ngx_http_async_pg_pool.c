@@ -32,7 +32,7 @@ static async_rc_t ngx_http_async_pg_make(ngx_async_task_t *t,
 static async_rc_t ngx_http_async_pg_is_down(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool);
 static void ngx_http_async_pg_set_down(ngx_async_task_t *t,
-    ngx_http_async_pg_pool_t *pool);
+    ngx_http_async_pg_pool_t *pool, ngx_msec_t delay);
 static void ngx_http_async_pg_offer(ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_drop(ngx_http_async_pg_conn_t *conn);
@@ -143,6 +143,7 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_conn_t **conn)
 {
     async_rc_t                 rc;
+    ngx_msec_t                 delay;
     ngx_http_async_pg_conn_t  *c;
 
     if (pool->options == NULL
@@ -156,7 +157,9 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
     c = ngx_calloc(sizeof(ngx_http_async_pg_conn_t), t->log);
     if (c == NULL) {
-        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+        rc = ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+        ngx_http_async_pg_offer(pool, NULL);
+        return rc;
     }
 
     c->pool = pool;
@@ -174,8 +177,10 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
     /* others ask when it is known */
 
-    if (pool->delay) {
-        pool->down = ngx_current_msec + pool->delay;
+    delay = pool->delay;
+
+    if (delay) {
+        pool->down = ngx_current_msec + delay;
     }
 
     rc = ngx_http_async_pg_connect(t, c);
@@ -187,7 +192,7 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     }
 
     if (rc != ASYNC_CANCELLED && t->reason == NGX_ASYNC_KEEP) {
-        ngx_http_async_pg_set_down(t, pool);
+        ngx_http_async_pg_set_down(t, pool, delay);
     }
 
     ngx_http_async_pg_drop(c);
@@ -231,14 +236,19 @@ ngx_http_async_pg_is_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
 }
 
 
-/* Nobody tries for a while; who waits is told at once. */
+/*
+ * Nobody tries for a while; who waits is told at once.  Those who have tried at
+ * the same time, at the end of the same delay, have seen one failure.
+ */
 
 static void
-ngx_http_async_pg_set_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
+ngx_http_async_pg_set_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
+    ngx_msec_t delay)
 {
-    pool->delay = pool->delay ? ngx_min(2 * pool->delay,
-                                        NGX_HTTP_ASYNC_PG_DELAY_MAX)
-                              : NGX_HTTP_ASYNC_PG_DELAY;
+    if (pool->delay == delay) {
+        pool->delay = delay ? ngx_min(2 * delay, NGX_HTTP_ASYNC_PG_DELAY_MAX)
+                            : NGX_HTTP_ASYNC_PG_DELAY;
+    }
 
     pool->down = ngx_current_msec + pool->delay;
 
@@ -270,7 +280,11 @@ ngx_http_async_pg_offer(ngx_http_async_pg_pool_t *pool,
         w->given = 1;
         w->conn = conn;
 
-        if (conn == NULL) {
+        if (conn) {
+            ngx_queue_remove(&conn->queue);
+            ngx_queue_insert_tail(&pool->used, &conn->queue);
+
+        } else {
             /* the place is taken until it makes one */
             pool->n++;
         }

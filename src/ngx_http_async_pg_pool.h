@@ -20,6 +20,7 @@
 
 
 #include <ngx_http_async_pg.h>
+#include <ngx_async_thread.h>
 
 
 typedef struct ngx_http_async_pg_conn_s  ngx_http_async_pg_conn_t;
@@ -61,6 +62,8 @@ typedef struct {
     ngx_msec_t                  connect_timeout;
     ngx_msec_t                  idle_time;
     ngx_msec_t                  lifetime;
+
+    ngx_async_thread_pool_t    *cancels;      /* libpq blocks there */
 
     ngx_queue_t                 idle;         /* the last used is the first */
     ngx_queue_t                 used;

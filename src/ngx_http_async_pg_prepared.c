@@ -8,37 +8,88 @@
 #include <ngx_http_async_pg_query.h>
 
 
+static ngx_int_t ngx_http_async_pg_prepared_compare(
+    ngx_http_async_pg_prepared_t *one, ngx_uint_t id, size_t size,
+    const Oid *types);
+static void ngx_http_async_pg_prepared_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+
+
 ngx_http_async_pg_prepared_t *
 ngx_http_async_pg_prepared(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
-    ngx_uint_t                     id;
+    ngx_int_t                      rc;
     ngx_rbtree_node_t             *node;
     ngx_http_async_pg_prepared_t  *prepared;
 
-    id = query->sql->id;
     node = conn->statements.root;
 
-    while (node != &conn->sentinel && node->key != id) {
-        node = (id < node->key) ? node->left : node->right;
+    while (node != &conn->sentinel) {
+
+        prepared = (ngx_http_async_pg_prepared_t *) node;
+
+        rc = ngx_http_async_pg_prepared_compare(prepared, query->sql->id,
+                                                query->size,
+                                                query->params.types);
+        if (rc == 0) {
+            ngx_queue_remove(&prepared->queue);
+            ngx_queue_insert_head(&conn->used_last, &prepared->queue);
+
+            return prepared;
+        }
+
+        node = (rc > 0) ? node->left : node->right;
     }
 
-    if (node == &conn->sentinel) {
-        return NULL;
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_prepared_compare(ngx_http_async_pg_prepared_t *one,
+    ngx_uint_t id, size_t size, const Oid *types)
+{
+    if (one->node.key != id) {
+        return (one->node.key > id) ? 1 : -1;
     }
+
+    if (one->size != size) {
+        return (one->size > size) ? 1 : -1;
+    }
+
+    return size ? ngx_memcmp(one->types, types, size) : 0;
+}
+
+
+static void
+ngx_http_async_pg_prepared_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t             **p;
+    ngx_http_async_pg_prepared_t   *prepared;
 
     prepared = (ngx_http_async_pg_prepared_t *) node;
 
-    if (prepared->types != query->types) {
-        /* bytes where there was text, or the other way round */
-        ngx_http_async_pg_close_prepared(conn, prepared);
-        return NULL;
+    for ( ;; ) {
+        p = (ngx_http_async_pg_prepared_compare(
+                 (ngx_http_async_pg_prepared_t *) temp, node->key,
+                 prepared->size, prepared->types) > 0)
+            ? &temp->left : &temp->right;
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
     }
 
-    ngx_queue_remove(&prepared->queue);
-    ngx_queue_insert_head(&conn->used_last, &prepared->queue);
+    *p = node;
 
-    return prepared;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
 }
 
 
@@ -55,14 +106,18 @@ ngx_http_async_pg_prepare(ngx_http_async_pg_conn_t *conn,
                                      ngx_http_async_pg_prepared_t, queue));
     }
 
-    prepared = ngx_calloc(sizeof(ngx_http_async_pg_prepared_t),
+    prepared = ngx_calloc(sizeof(ngx_http_async_pg_prepared_t) + query->size,
                           ngx_cycle->log);
     if (prepared == NULL) {
         return NULL;
     }
 
     prepared->node.key = query->sql->id;
-    prepared->types = query->types;
+    prepared->size = query->size;
+
+    if (query->size) {
+        ngx_memcpy(prepared->types, query->params.types, query->size);
+    }
 
     /*
      * Behind a PgBouncer, connections of many workers share those of the server:
@@ -185,7 +240,7 @@ ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn)
 
     if (conn->statements.insert == NULL) {
         ngx_rbtree_init(&conn->statements, &conn->sentinel,
-                        ngx_rbtree_insert_value);
+                        ngx_http_async_pg_prepared_insert);
         ngx_queue_init(&conn->used_last);
         ngx_queue_init(&conn->closed);
     }

@@ -146,8 +146,7 @@ ngx_http_async_pg_checked(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     }
 
     if (query->params.types) {
-        query->types = ngx_crc32_short((u_char *) query->params.types,
-                                       query->params.n * sizeof(Oid));
+        query->size = query->params.n * sizeof(Oid);
     }
 
     return ASYNC_OK;
@@ -180,9 +179,32 @@ ngx_http_async_pg_run(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
     query->lost = (PQstatus(conn->pg) != CONNECTION_OK);
 
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_is_utf8(t, conn);
+    }
+
     ngx_http_async_pg_give(conn, tx);
 
     return rc;
+}
+
+
+async_rc_t
+ngx_http_async_pg_is_utf8(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
+{
+    const char  *encoding;
+
+    encoding = pg_encoding_to_char(PQclientEncoding(conn->pg));
+
+    if (encoding == NULL || ngx_strcmp(encoding, "UTF8") == 0) {
+        return ASYNC_OK;
+    }
+
+    conn->doomed = 1;
+
+    return ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": "
+                               "client_encoding has to be UTF8",
+                               &conn->pool->name);
 }
 
 

@@ -20,16 +20,18 @@
 
 /*
  * What a connection has prepared.  It is in the tree of those that can be
- * executed, or closed: on the list of those that the server is to forget.
+ * executed, or closed: on the list of those that the server is to forget.  One
+ * text may be there twice: with bytes, and with text.
  */
 
 typedef struct {
     ngx_rbtree_node_t            node;        /* by the number of the text */
     ngx_queue_t                  queue;       /* the last used is the first */
-    uint32_t                     types;       /* a hash of them; 0: none */
     unsigned                     sure:1;      /* the server has confirmed it */
     unsigned                     closed:1;
     char                         name[NGX_HTTP_ASYNC_PG_NAME_LEN];
+    size_t                       size;        /* bytes of the types; 0: none */
+    Oid                          types[];
 } ngx_http_async_pg_prepared_t;
 
 
@@ -37,7 +39,7 @@ typedef struct {
     ngx_http_async_pg_sql_t       *sql;
     ngx_http_async_pg_params_t     params;
 
-    uint32_t                       types;
+    size_t                         size;      /* bytes of params.types */
 
     /* how it was sent: executed as this one, which may be a new one */
     ngx_http_async_pg_prepared_t  *prepared;
@@ -75,6 +77,10 @@ ngx_uint_t ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
 /* The same of one that stands alone anyway. */
 ngx_uint_t ngx_http_async_pg_forgotten(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query);
+
+/* Whether texts of results are what they are taken for; the server tells. */
+async_rc_t ngx_http_async_pg_is_utf8(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
 
 /* Whether it was executed; if not, it is noted why. */
 async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,

@@ -175,7 +175,6 @@ ngx_http_async_pg_sql_new(const char *text, size_t len, ngx_uint_t named,
     if (sql) {
         sql->pool = pool;
         sql->id = ngx_http_async_pg_sql_id++;
-        sql->lone = ngx_http_async_pg_sql_lone((u_char *) text);
         sql->text.len = len;
         sql->text.data = ngx_pnalloc(pool, len + 1);
     }
@@ -189,6 +188,7 @@ ngx_http_async_pg_sql_new(const char *text, size_t len, ngx_uint_t named,
 
     if (rc == NGX_OK) {
         sql->leaves = ngx_http_async_pg_leaves(text);
+        sql->lone = !sql->leaves && ngx_http_async_pg_sql_lone((u_char *) text);
         return sql;
     }
 

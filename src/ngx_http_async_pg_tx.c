@@ -18,7 +18,7 @@ static async_rc_t ngx_http_async_pg_enter(ngx_async_task_t *t,
     const char *await, const char *site, const char *name,
     ngx_http_async_pg_pool_t **pool);
 static void ngx_http_async_pg_tx_abandon(ngx_async_task_t *t,
-    const char *name);
+    const char *name, ngx_uint_t depth);
 static async_rc_t ngx_http_async_pg_tx_open(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, unsigned flags);
 static async_rc_t ngx_http_async_pg_tx_end(ngx_async_task_t *t,
@@ -105,7 +105,9 @@ async_rc_t
 await_pg_transaction_at(async_t *co, const char *site, const char *name,
     unsigned flags, async_fn_pt fn, void *arg)
 {
-    async_rc_t  rc;
+    async_rc_t               rc;
+    ngx_uint_t               depth;
+    ngx_http_async_pg_tx_t  *tx;
 
     rc = await_pg_begin_at(co, site, name, flags);
 
@@ -113,22 +115,39 @@ await_pg_transaction_at(async_t *co, const char *site, const char *name,
         return rc;
     }
 
+    depth = ngx_http_async_pg_tx(co, ngx_http_async_pg_pool(name))->depth;
+
     rc = ngx_async_call(co, fn, arg);
 
     if (rc == ASYNC_OK) {
-        return await_pg_commit_at(co, site, name);
+        tx = ngx_http_async_pg_tx(co, ngx_http_async_pg_pool(name));
+
+        rc = (tx == NULL || tx->depth == depth)
+             ? await_pg_commit_at(co, site, name)
+             : ngx_async_set_error(co, ASYNC_ERROR, "database \"%s\": "
+                                   "await_pg_transaction() cannot commit, "
+                                   "since its function has %s", name,
+                                   tx->depth > depth
+                                   ? "left another transaction open"
+                                   : "ended it");
     }
 
-    ngx_http_async_pg_tx_abandon(co, name);
+    if (rc != ASYNC_OK) {
+        ngx_http_async_pg_tx_abandon(co, name, depth);
+    }
 
     return rc;
 }
 
 
-/* The cause stays that of the function that has failed. */
+/*
+ * That of this depth, and what is open inside of it.  The cause stays that of
+ * the function that has failed, or of its commit.
+ */
 
 static void
-ngx_http_async_pg_tx_abandon(ngx_async_task_t *t, const char *name)
+ngx_http_async_pg_tx_abandon(ngx_async_task_t *t, const char *name,
+    ngx_uint_t depth)
 {
     int                        cause;
     u_char                     error[NGX_ASYNC_ERROR_LEN];
@@ -139,28 +158,27 @@ ngx_http_async_pg_tx_abandon(ngx_async_task_t *t, const char *name)
     pg = t->pg;
     tx = ngx_http_async_pg_tx(t, ngx_http_async_pg_pool(name));
 
-    if (tx == NULL) {
+    if (tx == NULL || tx->depth < depth) {
         /* it has ended it itself */
         return;
     }
+
+    tx->depth = depth;
 
     cause = t->cause;
     failed = pg->failed;
     pg->failed = NULL;
     ngx_memcpy(error, t->error, NGX_ASYNC_ERROR_LEN);
 
-    if (tx->depth == 1 || t->reason != NGX_ASYNC_KEEP
-        || ngx_http_async_pg_tx_end(t, tx, 0) != ASYNC_OK)
+    if (depth == 1) {
+        ngx_http_async_pg_tx_close(t, tx);
+
+    } else if (t->reason != NGX_ASYNC_KEEP
+               || ngx_http_async_pg_tx_end(t, tx, 0) != ASYNC_OK)
     {
-        tx = ngx_http_async_pg_tx(t, ngx_http_async_pg_pool(name));
-
-        if (tx && tx->depth == 1) {
-            ngx_http_async_pg_tx_close(t, tx);
-
-        } else if (tx) {
-            ngx_http_async_pg_tx_lose(tx);
-            tx->depth--;
-        }
+        /* those outside are lost with it, and have to end, too */
+        ngx_http_async_pg_tx_lose(tx);
+        tx->depth = depth - 1;
     }
 
     PQclear(pg->failed);
