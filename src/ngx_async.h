@@ -1299,9 +1299,9 @@ typedef struct {
  * strings and comments.
  *
  * Inside of a transaction of the task, see await_pg_begin(), it is a statement
- * of that; otherwise it stands alone.  What SET, LISTEN or DECLARE do to the
- * session ends with the transaction, or with the lone statement; what functions
- * do to it stays with the connection: use set_config('name', 'value', true).
+ * of that; otherwise it stands alone.  What it changes in its session by words
+ * of its SQL (SET, LISTEN, advisory locks and so on) is undone after that; what
+ * functions of yours change stays: have them use set_config(name, value, true).
  *
  * ASYNC_ERROR: the server has refused it (async_pg_error() has the SQLSTATE),
  * it cannot be sent (the number of values, text that is not UTF-8 or has a
@@ -1446,7 +1446,8 @@ async_value_text_(async_str_t text)
 
 /*
  * What the server has said of the last statement of the task that failed, or
- * of the connection; NULL: it was nothing of the server.  Borrowed until the
+ * of the connection that it refused, then sqlstate and message alone, such as
+ * 28P01 and 53300; NULL: it was nothing of the server.  Borrowed until the
  * next await of the database.  Texts are zero-terminated, "" if there is none;
  * for logs, as those of async_error().  "size" is that of the struct.
  *

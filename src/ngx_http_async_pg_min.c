@@ -74,7 +74,8 @@ ngx_http_async_pg_min_quit(ngx_http_async_pg_pool_t *pool)
     }
 
     if (pool->opening) {
-        ngx_async_task_cancel(pool->opening, NGX_ASYNC_SHUTDOWN);
+        /* what is woken from here would wait for the next event */
+        ngx_add_timer(&pool->opener, 0);
     }
 }
 
@@ -88,7 +89,16 @@ ngx_http_async_pg_min_handler(ngx_event_t *ev)
     pool = (ngx_http_async_pg_pool_t *)
                ((u_char *) ev - offsetof(ngx_http_async_pg_pool_t, opener));
 
-    if (pool->n >= pool->min || ngx_async_quitting) {
+    if (ngx_async_quitting) {
+
+        if (pool->opening) {
+            ngx_async_task_cancel(pool->opening, NGX_ASYNC_SHUTDOWN);
+        }
+
+        return;
+    }
+
+    if (pool->n >= pool->min) {
         return;
     }
 

@@ -120,7 +120,7 @@ my ($down) = refusing() =~ /:(\d+)/;
 sub after {
     my (@hosts) = @_;
     my ($h, $p) = map { my $i = $_; join ',', map { (split /:/)[$i] } @hosts, "127.0.0.1:$ports[0]" } 0, 1;
-    return "host=$h port=$p " . $pg->conninfo(tcp => 1) =~ s/(?:host|hostaddr|port)=\S+ ?//gr;
+    return "host=$h port=$p " . $pg->conninfo(tcp => 1, sslmode => 'disable') =~ s/(?:host|hostaddr|port)=\S+ ?//gr;
 }
 
 my $dns = dns('db.test' => ['127.0.0.3', '127.0.0.1'], 'down.test' => ['127.0.0.3'], 'late.test' => 'silent');
@@ -147,7 +147,7 @@ my $dns = dns('db.test' => ['127.0.0.3', '127.0.0.1'], 'down.test' => ['127.0.0.
     );
 
     my $n = pg_app(pools("resolver $dns ipv6=off; resolver_timeout 200ms;\n", map { $_->[0] } @of)
-        =~ s/";\n/" connect_timeout=300ms;\n/gr);
+        =~ s/";\n/" connect_timeout=2s;\n/gr);
     is rows($n, $who, "p$_"), on($of[$_][1]), $of[$_][2] for 0 .. $#of;
     $n->stop;
 }

@@ -46,7 +46,7 @@ ASYNC_HANDLER(sql)
 }
 
 
-/* /twice?q=&then=: in one transaction, which is committed; rows of the second */
+/* /twice?q=&then=: in one transaction; the rows of the second */
 
 ASYNC_HANDLER(twice)
 {
