@@ -51,6 +51,7 @@ ngx_http_async_pg_execute_one(ngx_async_task_t *t,
     query->prepared = ngx_http_async_pg_prepared(conn, query);
 
     if (query->prepared == NULL) {
+        ngx_http_async_pg_make_room(conn);
         return ngx_http_async_pg_batch(t, conn, query, 1, 0);
     }
 
@@ -83,12 +84,18 @@ ngx_http_async_pg_batch(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 {
     ngx_int_t   tidy;
     async_rc_t  rc;
+    ngx_uint_t  idle;
+
+    idle = (PQtransactionStatus(conn->pg) == PQTRANS_IDLE);
 
     if (!PQenterPipelineMode(conn->pg)) {
         return ngx_http_async_pg_lost(t, conn);
     }
 
-    tidy = ngx_http_async_pg_untidy(conn) ? ngx_http_async_pg_tidy(conn) : 0;
+    /* in a transaction, a name that is not known would make that fail */
+
+    tidy = (idle && ngx_http_async_pg_untidy(conn))
+           ? ngx_http_async_pg_tidy(conn) : 0;
 
     if (tidy < 0 || !ngx_http_async_pg_send(conn, queries, n, each)) {
         return ngx_http_async_pg_lost(t, conn);

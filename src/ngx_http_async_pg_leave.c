@@ -10,6 +10,7 @@
  * libpq 15 blocks when it cancels: a thread does that.
  */
 
+#include <ngx_http_async_pg_query.h>
 #include <ngx_http_async_pg_task.h>
 
 
@@ -40,6 +41,8 @@ static void ngx_http_async_pg_cancel_late(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_cancel_run(void *data);
 static void ngx_http_async_pg_cancel_drop(void *data);
+static async_rc_t ngx_http_async_pg_doubt(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
 static async_rc_t ngx_http_async_pg_reset(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static async_rc_t ngx_http_async_pg_drain(ngx_async_task_t *t,
@@ -111,7 +114,9 @@ ngx_http_async_pg_leave_body(ngx_async_task_t *t)
         rc = ngx_http_async_pg_execute(t, conn, "ROLLBACK", NULL, 0);
     }
 
-    ngx_http_async_pg_doubt_statements(conn);
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_doubt(t, conn);
+    }
 
     if (rc == ASYNC_OK && conn->leaves) {
         rc = ngx_http_async_pg_reset(t, conn);
@@ -228,6 +233,50 @@ ngx_http_async_pg_cancel_drop(void *data)
     ngx_http_async_pg_cancel_t  *cancel = data;
 
     PQfreeCancel(cancel->cancel);
+}
+
+
+/*
+ * What was to be prepared when nobody waited for the answer any more: the server
+ * is asked whether it has it.
+ */
+
+static async_rc_t
+ngx_http_async_pg_doubt(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
+{
+    PGresult                      *result;
+    async_rc_t                     rc;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    for ( ;; ) {
+        prepared = ngx_http_async_pg_doubtful(conn);
+
+        if (prepared == NULL) {
+            return ASYNC_OK;
+        }
+
+        rc = PQsendDescribePrepared(conn->pg, prepared->name)
+             ? ngx_http_async_pg_flush(t, conn)
+             : ngx_http_async_pg_lost(t, conn);
+
+        result = NULL;
+
+        if (rc == ASYNC_OK) {
+            rc = ngx_http_async_pg_command(t, conn, &result);
+        }
+
+        if (rc == ASYNC_OK) {
+            ngx_http_async_pg_confirm(conn, prepared,
+                                      PQresultStatus(result)
+                                      == PGRES_COMMAND_OK);
+        }
+
+        PQclear(result);
+
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+    }
 }
 
 

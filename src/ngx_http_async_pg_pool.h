@@ -230,11 +230,7 @@ void ngx_http_async_pg_used(ngx_http_async_pg_conn_t *conn);
 void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);
 
 
-/*
- * ngx_http_async_pg_prepared.c: forgets what the server knew; or what was to be
- * prepared when nobody waited for the answer any more, which it may know.
- */
+/* ngx_http_async_pg_prepared.c: forgets what the server knew */
 void ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn);
-void ngx_http_async_pg_doubt_statements(ngx_http_async_pg_conn_t *conn);
 
 #endif /* _NGX_HTTP_ASYNC_PG_POOL_H_INCLUDED_ */

@@ -93,18 +93,25 @@ ngx_http_async_pg_prepared_insert(ngx_rbtree_node_t *temp,
 }
 
 
+void
+ngx_http_async_pg_make_room(ngx_http_async_pg_conn_t *conn)
+{
+    while (conn->nstatements && conn->nstatements >= conn->pool->statements) {
+        ngx_http_async_pg_close_prepared(conn,
+                                 ngx_queue_data(
+                                     ngx_queue_last(&conn->used_last),
+                                     ngx_http_async_pg_prepared_t, queue));
+    }
+}
+
+
 ngx_http_async_pg_prepared_t *
 ngx_http_async_pg_prepare(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
     ngx_http_async_pg_prepared_t  *prepared;
 
-    while (conn->nstatements >= conn->pool->statements) {
-        ngx_http_async_pg_close_prepared(conn,
-                                 ngx_queue_data(
-                                     ngx_queue_last(&conn->used_last),
-                                     ngx_http_async_pg_prepared_t, queue));
-    }
+    ngx_http_async_pg_make_room(conn);
 
     prepared = ngx_calloc(sizeof(ngx_http_async_pg_prepared_t) + query->size,
                           ngx_cycle->log);
@@ -255,21 +262,22 @@ ngx_http_async_pg_forget_statements(ngx_http_async_pg_conn_t *conn)
 }
 
 
-void
-ngx_http_async_pg_doubt_statements(ngx_http_async_pg_conn_t *conn)
+ngx_http_async_pg_prepared_t *
+ngx_http_async_pg_doubtful(ngx_http_async_pg_conn_t *conn)
 {
-    ngx_queue_t                   *q, *next;
+    ngx_queue_t                   *q;
     ngx_http_async_pg_prepared_t  *prepared;
 
     for (q = ngx_queue_head(&conn->used_last);
          q != ngx_queue_sentinel(&conn->used_last);
-         q = next)
+         q = ngx_queue_next(q))
     {
-        next = ngx_queue_next(q);
         prepared = ngx_queue_data(q, ngx_http_async_pg_prepared_t, queue);
 
         if (!prepared->sure) {
-            ngx_http_async_pg_close_prepared(conn, prepared);
+            return prepared;
         }
     }
+
+    return NULL;
 }

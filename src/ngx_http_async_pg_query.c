@@ -196,7 +196,9 @@ ngx_http_async_pg_is_utf8(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 
     encoding = pg_encoding_to_char(PQclientEncoding(conn->pg));
 
-    if (encoding == NULL || ngx_strcmp(encoding, "UTF8") == 0) {
+    if (PQstatus(conn->pg) != CONNECTION_OK
+        || ngx_strcmp(encoding, "UTF8") == 0)
+    {
         return ASYNC_OK;
     }
 

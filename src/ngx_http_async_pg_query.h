@@ -126,9 +126,16 @@ int ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
 ngx_http_async_pg_prepared_t *ngx_http_async_pg_prepared(
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 
-/* A new one, in the place of the last used if need be; NULL: no memory. */
+/* Closes those that were used last of all, so that there is room for one. */
+void ngx_http_async_pg_make_room(ngx_http_async_pg_conn_t *conn);
+
+/* A new one; NULL: no memory. */
 ngx_http_async_pg_prepared_t *ngx_http_async_pg_prepare(
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+
+/* One that it is not known of whether the server has it; NULL: none. */
+ngx_http_async_pg_prepared_t *ngx_http_async_pg_doubtful(
+    ngx_http_async_pg_conn_t *conn);
 
 /* What the server has answered to that: whether it has it now. */
 void ngx_http_async_pg_confirm(ngx_http_async_pg_conn_t *conn,
@@ -150,12 +157,9 @@ ngx_int_t ngx_http_async_pg_tidy(ngx_http_async_pg_conn_t *conn);
 void ngx_http_async_pg_tidied(ngx_http_async_pg_conn_t *conn,
     PGresult *result);
 
+/* 4, or seven of a hundred, wait for each other: each time costs a sync */
 #define ngx_http_async_pg_untidy(conn)                                       \
-    ((conn)->nclosed >= NGX_HTTP_ASYNC_PG_CLOSED                             \
-     && PQtransactionStatus((conn)->pg) == PQTRANS_IDLE)
-
-/* so many may wait for it */
-#define NGX_HTTP_ASYNC_PG_CLOSED  8
+    ((conn)->nclosed > (conn)->pool->statements / 16)
 
 
 #endif /* _NGX_HTTP_ASYNC_PG_QUERY_H_INCLUDED_ */

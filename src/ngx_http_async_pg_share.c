@@ -268,7 +268,7 @@ ngx_http_async_pg_share_put(ngx_http_async_pg_conn_t *conn,
 {
     ngx_http_async_pg_slot_t  *slot;
 
-    if (conn->nclosed >= NGX_HTTP_ASYNC_PG_CLOSED && !conn->tidying
+    if (ngx_http_async_pg_untidy(conn) && !conn->tidying
         && ngx_http_async_pg_share_tidy(conn) != NGX_OK)
     {
         return NULL;

@@ -64,10 +64,10 @@ sub active { return grep { $_->{query} =~ /pg_sleep/ && $_->{state} eq 'active' 
     $_->close for @c;
 
     # cancels wait for the server in threads
-    ok $n->wait_until(sub { 4 == (() = $n->log =~ /could not be cancelled/g) }, 30),
+    ok $n->wait_until(sub { 4 == (() = $n->log =~ /could not be made free/g) }, 30),
         'a server that is frozen: they cannot be cancelled';
     is eval { $n->get('/blocking', timeout => 10)->body }, 'from a thread', '... threads are for others still';
-    like run($n, 'sql SELECT 1')->[0], qr/\A(?:-2|-1) .*(?:not connected within 1000 ms|no connection was free)/,
+    like run($n, 'sql SELECT 1')->[0], qr/\A(?:-2|-1) .*(?:does not answer within 1000 ms|no connection was free)/,
         '... who asks meanwhile is told';
 
     $pg->thaw;
