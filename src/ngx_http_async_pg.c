@@ -16,6 +16,7 @@
 #define NGX_HTTP_ASYNC_PG_ACQUIRE      5000
 #define NGX_HTTP_ASYNC_PG_CONNECT      5000
 #define NGX_HTTP_ASYNC_PG_IDLE         300000
+#define NGX_HTTP_ASYNC_PG_PING         30000
 
 
 static void *ngx_http_async_pg_create_main_conf(ngx_conf_t *cf);
@@ -60,7 +61,8 @@ static ngx_http_async_pg_setting_t  ngx_http_async_pg_settings[] = {
     ngx_http_async_pg_setting("acquire_timeout", MSEC, acquire_timeout, 1),
     ngx_http_async_pg_setting("connect_timeout", MSEC, connect_timeout, 1),
     ngx_http_async_pg_setting("idle", MSEC, idle_time, 0),
-    ngx_http_async_pg_setting("lifetime", MSEC, lifetime, 0)
+    ngx_http_async_pg_setting("lifetime", MSEC, lifetime, 0),
+    ngx_http_async_pg_setting("ping", MSEC, ping, 0)
 };
 
 
@@ -158,6 +160,7 @@ ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pool->acquire_timeout = NGX_HTTP_ASYNC_PG_ACQUIRE;
     pool->connect_timeout = NGX_HTTP_ASYNC_PG_CONNECT;
     pool->idle_time = NGX_HTTP_ASYNC_PG_IDLE;
+    pool->ping = NGX_HTTP_ASYNC_PG_PING;
 
     for (i = 3; i < cf->args->nelts; i++) {
         rv = ngx_http_async_pg_parse(cf, pool, &value[i]);
@@ -275,8 +278,9 @@ ngx_http_async_pg_init_module(ngx_cycle_t *cycle)
 
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                       "async_pg %V: %ui workers may open %ui connections, and "
-                      "%ui during a reload", &p[i]->name,
-                      (ngx_uint_t) ccf->worker_processes, n, 2 * n);
+                      "%ui during a reload; one more each while it listens",
+                      &p[i]->name, (ngx_uint_t) ccf->worker_processes, n,
+                      2 * n);
     }
 
     return NGX_OK;
@@ -330,6 +334,7 @@ ngx_http_async_pg_exit_process(ngx_cycle_t *cycle)
     for (i = 0; i < ngx_http_async_pg_pools->nelts; i++) {
         if (p[i]->options) {
             ngx_http_async_pg_empty(p[i]);
+            ngx_http_async_pg_hub_free(p[i]);
             PQconninfoFree(p[i]->options);
             p[i]->options = NULL;
         }

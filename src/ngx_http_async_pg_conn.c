@@ -64,6 +64,7 @@ static async_rc_t ngx_http_async_pg_wait(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_uint_t events, ngx_msec_t timeout);
 static int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_consume_on_loop(void *data);
+static void ngx_http_async_pg_discard(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_finish(void *data);
 static void ngx_http_async_pg_notice(void *arg, const PGresult *result);
 
@@ -523,6 +524,24 @@ ngx_http_async_pg_get(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 }
 
 
+async_rc_t
+ngx_http_async_pg_input(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    ngx_msec_t timeout)
+{
+    async_rc_t  rc;
+
+    rc = ngx_http_async_pg_wait(t, conn, NGX_HTTP_ASYNC_PG_READ, timeout);
+
+    if (rc == ASYNC_OK && conn->c->read->ready
+        && !ngx_http_async_pg_consume(conn))
+    {
+        return ngx_http_async_pg_lost(t, conn);
+    }
+
+    return rc;
+}
+
+
 static int
 ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn)
 {
@@ -717,6 +736,8 @@ ngx_http_async_pg_rest(ngx_http_async_pg_conn_t *conn)
 
     rev = conn->c->read;
 
+    ngx_http_async_pg_discard(conn);
+
     rev->handler = ngx_http_async_pg_idle_event;
     rev->cancelable = 1;
     conn->c->idle = 1;
@@ -763,11 +784,41 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
     if (!c->close && !ev->timedout && ngx_http_async_pg_consume(conn)
         && PQstatus(conn->pg) == CONNECTION_OK)
     {
-        /* a notice, a setting that has changed */
+        /* a notice, a setting that has changed; this reads it */
+        ngx_http_async_pg_discard(conn);
         return;
     }
 
     ngx_http_async_pg_gone(conn);
+}
+
+
+/* Somebody has executed LISTEN here: libpq keeps what comes of it. */
+
+static void
+ngx_http_async_pg_discard(ngx_http_async_pg_conn_t *conn)
+{
+    PGnotify  *notify;
+
+    for ( ;; ) {
+        notify = PQnotifies(conn->pg);
+
+        if (notify == NULL) {
+            return;
+        }
+
+        if (!conn->notified) {
+            conn->notified = 1;
+
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "database \"%V\": a connection of the pool listens "
+                          "to \"%s\", where nobody hears it: LISTEN is not "
+                          "for await_pg()", &conn->pool->name,
+                          notify->relname);
+        }
+
+        PQfreemem(notify);
+    }
 }
 
 

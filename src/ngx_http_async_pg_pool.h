@@ -41,6 +41,7 @@ typedef struct {
     ngx_msec_t                  connect_timeout;
     ngx_msec_t                  idle_time;
     ngx_msec_t                  lifetime;
+    ngx_msec_t                  ping;         /* of the one that listens */
 
     ngx_queue_t                 idle;         /* the last used is the first */
     ngx_queue_t                 used;
@@ -54,6 +55,9 @@ typedef struct {
     ngx_msec_t                  down;
     ngx_msec_t                  delay;        /* 0: it is not */
     u_char                      why[NGX_ASYNC_ERROR_LEN];
+
+    /* ngx_http_async_pg_hub.c; NULL: nobody has listened yet */
+    void                       *hub;
 } ngx_http_async_pg_pool_t;
 
 
@@ -75,6 +79,7 @@ struct ngx_http_async_pg_conn_s {
 
     unsigned                    waits:1;
     unsigned                    doomed:1;     /* it is not to be used again */
+    unsigned                    notified:1;   /* which was told of */
 };
 
 
@@ -123,6 +128,14 @@ async_rc_t ngx_http_async_pg_flush(ngx_async_task_t *t,
 async_rc_t ngx_http_async_pg_get(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, PGresult **result);
 
+/*
+ * Suspends until conn->waker is woken, by something that has come and is read
+ * then, or by others.  ASYNC_TIMEOUT: by neither in time; the deadline of the
+ * task is another one, with a reason.
+ */
+async_rc_t ngx_http_async_pg_input(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_msec_t timeout);
+
 /* Notes that the connection is lost: ASYNC_CLOSED. */
 async_rc_t ngx_http_async_pg_lost(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
@@ -135,6 +148,10 @@ void ngx_http_async_pg_unrest(ngx_http_async_pg_conn_t *conn);
 
 /* What closes it: the server, or its time, or the end of the worker. */
 void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);
+
+
+/* ngx_http_async_pg_hub.c: frees what it had for those who listened. */
+void ngx_http_async_pg_hub_free(ngx_http_async_pg_pool_t *pool);
 
 
 /* ngx_http_async_pg_query.c: forgets what the server knew */
