@@ -14,7 +14,10 @@
 #include <ngx_http_async_pg_task.h>
 
 
-/* ms without a listener: a browser comes back after 3 s (EventSource) */
+/*
+ * ms without a listener, or what "idle" says if that is less: a browser comes
+ * back after 3 s (EventSource)
+ */
 #define NGX_HTTP_ASYNC_PG_LINGER      5000
 
 /* between tries of a server that is down, in ms */
@@ -48,6 +51,8 @@ static void ngx_http_async_pg_hub_failed(ngx_async_task_t *t,
     ngx_http_async_pg_hub_t *hub);
 static void ngx_http_async_pg_hub_fail(ngx_http_async_pg_hub_t *hub);
 static async_rc_t ngx_http_async_pg_hub_serve(ngx_async_task_t *t,
+    ngx_http_async_pg_hub_t *hub);
+static ngx_msec_int_t ngx_http_async_pg_hub_left(
     ngx_http_async_pg_hub_t *hub);
 static async_rc_t ngx_http_async_pg_hub_tell(ngx_async_task_t *t,
     ngx_http_async_pg_hub_t *hub);
@@ -383,11 +388,7 @@ ngx_http_async_pg_hub_serve(ngx_async_task_t *t, ngx_http_async_pg_hub_t *hub)
 
     for ( ;; ) {
 
-        if (hub->nlisteners == 0
-            && (ngx_exiting || ngx_terminate
-                || ngx_current_msec - hub->since
-                   >= NGX_HTTP_ASYNC_PG_LINGER))
-        {
+        if (hub->nlisteners == 0 && ngx_http_async_pg_hub_left(hub) <= 0) {
             return ASYNC_OK;
         }
 
@@ -403,6 +404,27 @@ ngx_http_async_pg_hub_serve(ngx_async_task_t *t, ngx_http_async_pg_hub_t *hub)
             return rc;
         }
     }
+}
+
+
+/* Of the time that it stays without a listener. */
+
+static ngx_msec_int_t
+ngx_http_async_pg_hub_left(ngx_http_async_pg_hub_t *hub)
+{
+    ngx_msec_t  linger;
+
+    if (ngx_exiting || ngx_terminate) {
+        return 0;
+    }
+
+    linger = NGX_HTTP_ASYNC_PG_LINGER;
+
+    if (hub->pool->idle_time) {
+        linger = ngx_min(linger, hub->pool->idle_time);
+    }
+
+    return (ngx_msec_int_t) (hub->since + linger - ngx_current_msec);
 }
 
 
@@ -607,7 +629,7 @@ ngx_http_async_pg_hub_rest(ngx_async_task_t *t, ngx_http_async_pg_hub_t *hub)
     ngx_msec_t  timeout;
 
     if (hub->nlisteners == 0) {
-        timeout = hub->since + NGX_HTTP_ASYNC_PG_LINGER - ngx_current_msec;
+        timeout = ngx_http_async_pg_hub_left(hub);
 
     } else {
         timeout = hub->pool->ping ? hub->pool->ping : NGX_ASYNC_FOREVER;
