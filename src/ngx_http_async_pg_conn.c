@@ -673,6 +673,13 @@ ngx_http_async_pg_event(ngx_event_t *ev)
     c = ev->data;
     conn = c->data;
 
+    if (c->close) {
+        /* the worker exits; what is woken now would wait for an event */
+        c->close = 0;
+        ngx_post_event(ev, &ngx_posted_next_events);
+        return;
+    }
+
     if (conn->waits) {
         (void) ngx_async_wake(&conn->waker, ASYNC_OK);
         return;

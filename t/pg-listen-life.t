@@ -201,10 +201,27 @@ $n->stop;
     $three->close;
     ok $pg->wait_for_backends(0, application_name => 'nginx-async'), 'the last client, and the connection';
 
-    $three = events($m, 'three');
-    $three->close;
     $m->stop;
-    ok $pg->wait_for_backends(0, application_name => 'nginx-async'), 'a worker does not wait for the connection';
+}
+
+{
+    # which would be kept for 5 s, and so would the worker be by its timer
+    my $m = nginx($pg->conninfo, '');
+    my $since = $m->mark;
+    my $clock = $pg->session('SELECT 1');
+    events($m, 'three')->close;
+    ok says($m, 'events of three end: -3', $since), 'the last client leaves';
+    is scalar(listening()), 1, '... the connection is kept for a while';
+    my $ticks = sub {
+        return $pg->sql(q{SELECT count(*) FROM pg_stat_activity
+            WHERE query LIKE 'SELECT pg_sleep(4)%' AND state = 'active'});
+    };
+    $clock->send('SELECT pg_sleep(4)');
+    NginxAsync::Pg::poll($ticks);
+    $m->stop;
+    is $ticks->(), 1, '... but not by a worker that exits';
+    $clock->close;
+    ok $pg->wait_for_backends(0, application_name => 'nginx-async'), '... it is closed then';
 }
 
 for my $signal (qw(QUIT TERM)) {
