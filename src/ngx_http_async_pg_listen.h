@@ -55,7 +55,7 @@ typedef struct {
     ngx_rbtree_t                  names;      /* of channels */
     ngx_rbtree_node_t             sentinel;
     ngx_queue_t                   channels;   /* all of them */
-    ngx_queue_t                   changes;    /* the server is to be told of */
+    ngx_queue_t                   changes;    /* the server is to be told */
     ngx_queue_t                   asked;      /* it has been, and answers */
 
     ngx_uint_t                    nlisteners;

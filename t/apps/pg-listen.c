@@ -51,7 +51,7 @@ is_missed(const async_pg_notification_t *n, const char *channel)
 }
 
 
-/* /hear?c=: until "end", a JSON list: a payload, or null where some are missed */
+/* /hear?c=: until "end", a list: a payload, or null where some are missed */
 
 ASYNC_HANDLER(hear)
 {
