@@ -1791,20 +1791,28 @@ typedef struct async_pg_copy_s  async_pg_copy_t;
  * All that a worker listens to in a pool comes by one connection more, which is
  * open while somebody listens.  await_pg_listen() suspends until the server
  * listens: what is notified from then on is seen.  The channel is a name as the
- * server has it, letter case counts: "NOTIFY Orders" is to "orders".
+ * server has it, 1 to 63 bytes of UTF-8, letter case counts: "NOTIFY Orders" is
+ * to "orders".
  *
  * await_pg_notification() suspends until there is one, which is borrowed until
- * the next call.  Those that come meanwhile are kept, 1,000 of them; then the
- * oldest are dropped.  "missed": there may have been others before this point,
- * since the connection was lost and is there again, or since they were dropped;
- * such a one has no payload and no process.  It waits while the server is away:
- * use a deadline of your own.
+ * the next call, or the end of the listener.  Those that come meanwhile are
+ * kept, 1,000 of them; then the oldest are dropped.  "missed": there may have
+ * been others before this point, since the connection was lost and is there
+ * again, or since they were dropped; such a one has no payload and no process.
+ * It waits while the server is away: use a deadline of your own.
  *
- * A listener is the task's, closed when that ends, or the innermost
- * ASYNC_MEMORY in which it has been opened, or by async_pg_unlisten().
+ * A listener is the task's, that of a child its parent's, closed when that
+ * ends, or the innermost ASYNC_MEMORY in which it has been opened, or by
+ * async_pg_unlisten(), which does not suspend and may be called again, or with
+ * NULL.
  *
  * await_pg_listen(): ASYNC_ERROR: the server cannot be reached, or has refused
- * it.  A pool that leads to PgBouncer in transaction mode cannot listen.
+ * it, of which async_error() tells; the name is none; no memory, or there is no
+ * such pool.  A pool that leads to PgBouncer in transaction mode cannot listen,
+ * which nobody notices; nor is LISTEN for await_pg().
+ * await_pg_notification(): ASYNC_BUSY: another task waits for this listener's.
+ * ASYNC_CLOSED: another task has closed it meanwhile.  ASYNC_ERROR: it was
+ * closed before.
  */
 typedef struct async_pg_listener_s  async_pg_listener_t;
 

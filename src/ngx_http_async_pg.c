@@ -16,6 +16,7 @@
 #define NGX_HTTP_ASYNC_PG_STATEMENTS   100
 #define NGX_HTTP_ASYNC_PG_ACQUIRE      5000
 #define NGX_HTTP_ASYNC_PG_IDLE         300000
+#define NGX_HTTP_ASYNC_PG_PING         30000
 
 /* each cancel takes as long as the server takes to accept and to close */
 #define NGX_HTTP_ASYNC_PG_CANCELS      "threads=4"
@@ -73,7 +74,8 @@ static ngx_http_async_pg_setting_t  ngx_http_async_pg_settings[] = {
     ngx_http_async_pg_setting("lifetime", MSEC, lifetime, 0),
     ngx_http_async_pg_setting("password_file", WORD, password_file, 1),
     ngx_http_async_pg_setting("password_env", WORD, password_env, 1),
-    ngx_http_async_pg_setting("shared", FLAG, share, 0)
+    ngx_http_async_pg_setting("shared", FLAG, share, 0),
+    ngx_http_async_pg_setting("ping", MSEC, ping, 0)
 };
 
 
@@ -171,6 +173,7 @@ ngx_http_async_pg_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pool->acquire_timeout = NGX_HTTP_ASYNC_PG_ACQUIRE;
     pool->connect_timeout = NGX_CONF_UNSET_MSEC;
     pool->idle_time = NGX_HTTP_ASYNC_PG_IDLE;
+    pool->ping = NGX_HTTP_ASYNC_PG_PING;
 
     for (i = 3; i < cf->args->nelts; i++) {
         rv = ngx_http_async_pg_parse(cf, pool, &value[i]);
@@ -377,8 +380,9 @@ ngx_http_async_pg_init_module(ngx_cycle_t *cycle)
 
         ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                       "async_pg %V: %ui workers may open %ui connections, and "
-                      "%ui during a reload", &p[i]->name,
-                      (ngx_uint_t) ccf->worker_processes, n, 2 * n);
+                      "%ui during a reload; one more each while it listens",
+                      &p[i]->name, (ngx_uint_t) ccf->worker_processes, n,
+                      2 * n);
     }
 
     return NGX_OK;
@@ -454,6 +458,7 @@ ngx_http_async_pg_exit_process(ngx_cycle_t *cycle)
     for (i = 0; i < ngx_http_async_pg_pools->nelts; i++) {
         if (p[i]->options) {
             ngx_http_async_pg_empty(p[i]);
+            ngx_http_async_pg_hub_free(p[i]);
             PQconninfoFree(p[i]->options);
             p[i]->options = NULL;
         }

@@ -20,8 +20,8 @@ static void ngx_http_async_pg_event(ngx_event_t *ev);
 static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
 static void ngx_http_async_pg_rest_for(ngx_http_async_pg_conn_t *conn,
     ngx_msec_t idle);
-static void ngx_http_async_pg_notifications(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_consume_on_loop(void *data);
+static void ngx_http_async_pg_discard(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_finish(void *data);
 
 
@@ -85,6 +85,24 @@ ngx_http_async_pg_get(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 
     return (*result || !conn->doomed) ? ASYNC_OK
                                       : ngx_http_async_pg_lost(t, conn);
+}
+
+
+async_rc_t
+ngx_http_async_pg_input(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    ngx_msec_t timeout)
+{
+    async_rc_t  rc;
+
+    rc = ngx_http_async_pg_wait(t, conn, NGX_HTTP_ASYNC_PG_READ, timeout);
+
+    if (rc == ASYNC_OK && conn->c->read->ready
+        && !ngx_http_async_pg_consume(conn))
+    {
+        return ngx_http_async_pg_lost(t, conn);
+    }
+
+    return rc;
 }
 
 
@@ -219,6 +237,13 @@ ngx_http_async_pg_event(ngx_event_t *ev)
     c = ev->data;
     conn = c->data;
 
+    if (c->close) {
+        /* the worker exits; what is woken now would wait for an event */
+        c->close = 0;
+        ngx_post_event(ev, &ngx_posted_next_events);
+        return;
+    }
+
     if (conn->waits) {
         (void) ngx_async_wake(&conn->waker, ASYNC_OK);
         return;
@@ -281,6 +306,8 @@ ngx_http_async_pg_rest(ngx_http_async_pg_conn_t *conn)
     ngx_event_t  *rev;
 
     rev = conn->c->read;
+
+    ngx_http_async_pg_discard(conn);
 
     rev->handler = ngx_http_async_pg_idle_event;
     rev->cancelable = 1;
@@ -370,7 +397,7 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
     if (!c->close && !ev->timedout && ngx_http_async_pg_consume(conn)) {
 
         /* a setting that has changed, a notice, its last words */
-        ngx_http_async_pg_notifications(conn);
+        ngx_http_async_pg_discard(conn);
 
         if (!conn->doomed && PQstatus(conn->pg) == CONNECTION_OK) {
             return;
@@ -381,10 +408,10 @@ ngx_http_async_pg_idle_event(ngx_event_t *ev)
 }
 
 
-/* Has libpq look at all that there is; notifications are nobody's here. */
+/* Somebody has executed LISTEN here: libpq keeps what comes of it. */
 
 static void
-ngx_http_async_pg_notifications(ngx_http_async_pg_conn_t *conn)
+ngx_http_async_pg_discard(ngx_http_async_pg_conn_t *conn)
 {
     PGnotify  *notify;
 
@@ -393,6 +420,16 @@ ngx_http_async_pg_notifications(ngx_http_async_pg_conn_t *conn)
 
         if (notify == NULL) {
             return;
+        }
+
+        if (!conn->notified) {
+            conn->notified = 1;
+
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "database \"%V\": a connection of the pool listens "
+                          "to \"%s\", where nobody hears it: LISTEN is not "
+                          "for await_pg()", &conn->pool->name,
+                          notify->relname);
         }
 
         PQfreemem(notify);

@@ -62,6 +62,7 @@ typedef struct {
     ngx_msec_t                  connect_timeout;
     ngx_msec_t                  idle_time;
     ngx_msec_t                  lifetime;
+    ngx_msec_t                  ping;         /* of the one that listens */
 
     ngx_async_thread_pool_t    *cancels;      /* libpq blocks there */
 
@@ -83,6 +84,9 @@ typedef struct {
     /* ngx_http_async_pg_min.c: opens what is missing of "min" */
     ngx_event_t                 opener;
     ngx_async_task_t           *opening;
+
+    /* ngx_http_async_pg_hub.c; NULL: nobody has listened yet */
+    void                       *hub;
 } ngx_http_async_pg_pool_t;
 
 
@@ -116,6 +120,7 @@ struct ngx_http_async_pg_conn_s {
     unsigned                    doomed:1;     /* it is not to be used again */
     unsigned                    closing:1;    /* it takes no more statements */
     unsigned                    tidying:1;
+    unsigned                    notified:1;   /* which was told of */
 };
 
 
@@ -212,6 +217,14 @@ async_rc_t ngx_http_async_pg_get(ngx_async_task_t *t,
 /* Reads what there is; 0: the connection is lost. */
 int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
 
+/*
+ * Suspends until conn->waker is woken, by something that has come and is read
+ * then, or by others.  ASYNC_TIMEOUT: by neither in time; the deadline of the
+ * task is another one, with a reason.
+ */
+async_rc_t ngx_http_async_pg_input(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_msec_t timeout);
+
 /* Notes that the connection is lost: ASYNC_CLOSED. */
 async_rc_t ngx_http_async_pg_lost(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
@@ -228,6 +241,10 @@ void ngx_http_async_pg_used(ngx_http_async_pg_conn_t *conn);
 
 /* What closes it: the server, or its time, or the end of the worker. */
 void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);
+
+
+/* ngx_http_async_pg_hub.c: frees what it had for those who listened. */
+void ngx_http_async_pg_hub_free(ngx_http_async_pg_pool_t *pool);
 
 
 /* ngx_http_async_pg_prepared.c: forgets what the server knew */
