@@ -59,7 +59,7 @@ typedef struct {
     ngx_queue_t                   asked;      /* it has been, and answers */
 
     ngx_uint_t                    nlisteners;
-    ngx_msec_t                    since;      /* without one, if there is none */
+    ngx_msec_t                    since;      /* when the last one has gone */
 
     /* since when it fails: the time to the next try, and why */
     ngx_msec_t                    delay;
