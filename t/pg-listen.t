@@ -145,7 +145,9 @@ is $n->get("/$_")->body, 'ok', $_ for qw(names hands slow again blocking);
 
 {
     my $since = $n->mark;
-    is $n->get('/stray')->body, 'ok', 'LISTEN by await_pg()';
+    $pg->sql(q{CREATE FUNCTION listens() RETURNS void LANGUAGE plpgsql
+        AS 'BEGIN EXECUTE ''LISTEN stray''; END'});
+    is $n->get('/stray')->body, 'ok', 'LISTEN by a function, which nobody undoes';
     notify('stray', 'x');
     like_log $n, $since, qr/a connection of the pool listens to "stray", where nobody hears it/,
         '... is noted';

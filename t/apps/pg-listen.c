@@ -631,7 +631,7 @@ BLOCKING_HANDLER(blocking)
 
 ASYNC_HANDLER(stray)
 {
-    ASYNC_TRY(await_pg(co, "db", NULL, "LISTEN stray"));
+    ASYNC_TRY(await_pg(co, "db", NULL, "SELECT listens()"));
 
     return async_text(req, 200, "ok");
 }
