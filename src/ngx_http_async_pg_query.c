@@ -9,9 +9,7 @@
  * tables any more, is prepared again, unless a transaction is open.
  */
 
-#include <ngx_http_async_pg_pool.h>
-#include <ngx_http_async_pg_sql.h>
-#include <ngx_http_async_pg_task.h>
+#include <ngx_http_async_pg_query.h>
 #include <ngx_async_near.h>
 
 
@@ -31,43 +29,13 @@ typedef struct {
 } ngx_http_async_pg_stolen_t;
 
 
-typedef struct {
-    ngx_http_async_pg_sql_t     *sql;
-    ngx_http_async_pg_params_t   params;
-
-    uint32_t                     types;
-
-    /* how it was sent */
-    ngx_uint_t                   known;       /* it was prepared before */
-    ngx_uint_t                   pipeline;
-    ngx_uint_t                   name;
-
-    PGresult                    *result;      /* the first that failed, else
-                                                 the last */
-} ngx_http_async_pg_query_t;
-
-
-static void ngx_http_async_pg_free_values(const async_value_t *values,
-    size_t n);
 static void ngx_http_async_pg_free_on_loop(void *data);
-static async_rc_t ngx_http_async_pg_checked(ngx_async_task_t *t,
-    ngx_http_async_pg_pool_t *pool, const char *text,
-    const async_value_t *values, size_t n, ngx_http_async_pg_query_t *query,
-    ngx_pool_t *memory);
 static async_rc_t ngx_http_async_pg_run(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_query_t *query);
 static async_rc_t ngx_http_async_pg_once(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
-static ngx_uint_t ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query);
-static int ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
-    ngx_http_async_pg_query_t *query);
 static int ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query);
-static async_rc_t ngx_http_async_pg_results(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
-static async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,
-    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static ngx_http_async_pg_prepared_t *ngx_http_async_pg_find(
     ngx_http_async_pg_conn_t *conn, ngx_uint_t id);
 static void ngx_http_async_pg_add(ngx_http_async_pg_conn_t *conn,
@@ -143,7 +111,7 @@ await_pg_at(async_t *co, const char *site, const char *name,
 
 /* jansson recurs, as deep as the value is */
 
-static void
+void
 ngx_http_async_pg_free_values(const async_value_t *values, size_t n)
 {
     ngx_http_async_pg_stolen_t  stolen;
@@ -168,7 +136,7 @@ ngx_http_async_pg_free_on_loop(void *data)
 
 /* What can be known before a connection is needed. */
 
-static async_rc_t
+async_rc_t
 ngx_http_async_pg_checked(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     const char *text, const async_value_t *values, size_t n,
     ngx_http_async_pg_query_t *query, ngx_pool_t *memory)
@@ -305,7 +273,7 @@ ngx_http_async_pg_once(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 }
 
 
-static int
+int
 ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
@@ -317,6 +285,7 @@ ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
 
     query->known = 0;
     query->pipeline = 0;
+    query->before = 0;
 
     if (conn->pool->statements == 0) {
         return PQsendQueryParams(conn->pg, p->sql, p->n, p->types, p->values,
@@ -357,6 +326,7 @@ ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_prepared_t  *last;
 
     p = &query->params;
+    query->before = 1;
 
     if (!PQenterPipelineMode(conn->pg)) {
         return 0;
@@ -371,6 +341,7 @@ ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
             = '\0';
 
         ngx_http_async_pg_remove(conn, last);
+        query->before = 2;
 
         if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0)) {
             return 0;
@@ -388,7 +359,7 @@ ngx_http_async_pg_send_new(ngx_http_async_pg_conn_t *conn,
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
@@ -397,7 +368,7 @@ ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     ngx_uint_t       failed;
     ExecStatusType   status;
 
-    failed = 0;
+    failed = (query->result != NULL);
 
     for ( ;; ) {
         rc = ngx_http_async_pg_get(t, conn, &result);
@@ -414,11 +385,14 @@ ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
         if (result == NULL) {
 
             if (query->pipeline && PQstatus(conn->pg) == CONNECTION_OK) {
+                ngx_http_async_pg_follow(query);
                 continue;
             }
 
             break;
         }
+
+        ngx_http_async_pg_met(conn, query, result);
 
         status = PQresultStatus(result);
 
@@ -432,15 +406,9 @@ ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
             continue;
         }
 
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT
-            || status == PGRES_COPY_BOTH)
-        {
+        if (ngx_http_async_pg_is_copy(t, conn, result)) {
             PQclear(result);
-            conn->doomed = 1;
-
-            return ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": COPY "
-                                       "is not for await_pg()",
-                                       &conn->pool->name);
+            return ASYNC_ERROR;
         }
 
         failed = (status == PGRES_FATAL_ERROR);
@@ -449,18 +417,58 @@ ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
         query->result = result;
     }
 
-    if (query->pipeline && PQstatus(conn->pg) == CONNECTION_OK) {
-
-        if (!PQexitPipelineMode(conn->pg)) {
-            return ngx_http_async_pg_lost(t, conn);
-        }
-
-        if (!failed) {
-            ngx_http_async_pg_add(conn, query);
-        }
+    if (query->pipeline && PQstatus(conn->pg) == CONNECTION_OK
+        && !PQexitPipelineMode(conn->pg))
+    {
+        return ngx_http_async_pg_lost(t, conn);
     }
 
     return query->result ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
+}
+
+
+ngx_uint_t
+ngx_http_async_pg_is_copy(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    PGresult *result)
+{
+    switch (PQresultStatus(result)) {
+
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+
+        /* libpq takes no COPY in a pipeline */
+        conn->doomed = 1;
+
+        (void) ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": COPY is "
+                                   "for await_pg_copy() alone",
+                                   &conn->pool->name);
+        return 1;
+
+    default:
+        return 0;
+    }
+}
+
+
+/* It is prepared, whatever becomes of it when it is executed. */
+
+void
+ngx_http_async_pg_met(ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query, PGresult *result)
+{
+    if (query->before == 1 && PQresultStatus(result) == PGRES_COMMAND_OK) {
+        ngx_http_async_pg_add(conn, query);
+    }
+}
+
+
+void
+ngx_http_async_pg_follow(ngx_http_async_pg_query_t *query)
+{
+    if (query->before) {
+        query->before--;
+    }
 }
 
 
@@ -470,7 +478,7 @@ ngx_http_async_pg_results(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
  * is nothing to be done.
  */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
@@ -501,7 +509,7 @@ ngx_http_async_pg_stale(ngx_http_async_pg_conn_t *conn,
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_pg_outcome(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *query)
 {
