@@ -106,6 +106,13 @@ void ngx_http_async_pg_empty(ngx_http_async_pg_pool_t *pool);
  */
 void ngx_http_async_pg_leave(ngx_http_async_pg_conn_t *conn);
 
+/*
+ * Suspends while that is done by the task itself: a transaction stays open, and
+ * has failed.  On errors the connection is still to be left.
+ */
+async_rc_t ngx_http_async_pg_stop(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
 /* ngx_http_async_pg_conn.c */
 
 /* Suspends until libpq is connected, or says why it is not. */
@@ -114,6 +121,17 @@ async_rc_t ngx_http_async_pg_connect(ngx_async_task_t *t,
 
 /* Suspends until all has been sent, while what comes meanwhile is read. */
 async_rc_t ngx_http_async_pg_flush(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
+/* PQflush(); 1: there is more to be sent, when ..._either() has returned */
+int ngx_http_async_pg_push(ngx_http_async_pg_conn_t *conn);
+
+/* Suspends until it takes more, or something has come, which is left. */
+async_rc_t ngx_http_async_pg_either(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
+/* Suspends until something has come, for libpq: PQconsumeInput(). */
+async_rc_t ngx_http_async_pg_more(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
 /*
