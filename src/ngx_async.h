@@ -1634,8 +1634,9 @@ ASYNC_LOOP async_str_t async_pg_row_text(async_t *co,
  * Only await_pg_copy_close() says that all was stored, or all was read, and how
  * many rows that are, which may be left out: NULL; -1: one TO STDOUT was closed
  * before its end, which is no error, and cancels it.  One FROM STDIN that is
- * not closed stores nothing.  For its connection, and in transactions, it is as a stream, see
- * await_pg_stream(): there one that is not closed makes the transaction fail.
+ * not closed stores nothing.  For its connection, and in transactions, it is as
+ * a stream, see await_pg_stream(): there one that is not closed makes the
+ * transaction fail.
  *
  * ASYNC_ERROR: also for any other statement, which may have been executed then,
  * and for get and put where the other one is meant.

@@ -63,7 +63,6 @@ static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
 static async_rc_t ngx_http_async_pg_wait(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_uint_t events, ngx_msec_t timeout);
 static void ngx_http_async_pg_push_on_loop(void *data);
-static int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_consume_on_loop(void *data);
 static void ngx_http_async_pg_finish(void *data);
 static void ngx_http_async_pg_notice(void *arg, const PGresult *result);
@@ -574,7 +573,7 @@ ngx_http_async_pg_get(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 }
 
 
-static int
+int
 ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn)
 {
     ngx_http_async_pg_call_t  call;

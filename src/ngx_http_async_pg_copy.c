@@ -17,6 +17,9 @@
 /* what libpq may have that is not sent, and what it is given at once */
 #define NGX_HTTP_ASYNC_PG_COPY_UNSENT  16384
 
+/* after which others have their turn, if the server keeps up with it */
+#define NGX_HTTP_ASYNC_PG_COPY_TURN    262144
+
 #define NGX_HTTP_ASYNC_PG_COPY_LOOK    2048
 
 
@@ -43,6 +46,7 @@ struct async_pg_copy_s {
     char                       *buf;          /* or several, in one piece */
 
     size_t                      unsent;       /* at most */
+    size_t                      turn;         /* since it has suspended */
 };
 
 
@@ -412,7 +416,7 @@ ngx_http_async_pg_copy_put(ngx_async_task_t *t, async_pg_copy_t *copy,
     const char *data, size_t len)
 {
     size_t                     n;
-    async_rc_t                 rc;
+    ngx_int_t                  rc;
     ngx_http_async_pg_conn_t  *conn;
 
     conn = copy->hold.conn;
@@ -437,7 +441,19 @@ ngx_http_async_pg_copy_put(ngx_async_task_t *t, async_pg_copy_t *copy,
             return rc;
         }
 
+        copy->turn += copy->unsent;
         copy->unsent = 0;
+
+        if (copy->turn >= NGX_HTTP_ASYNC_PG_COPY_TURN) {
+            copy->turn = 0;
+
+            (void) ngx_async_waker(t);
+            rc = ngx_async_wait(t, 0);
+
+            if (rc != NGX_ASYNC_ELAPSED) {
+                return rc;
+            }
+        }
     }
 
     return ASYNC_OK;
@@ -499,6 +515,12 @@ ngx_http_async_pg_copy_flush(ngx_async_task_t *t, async_pg_copy_t *copy)
             return ngx_http_async_pg_copy_end(t, copy, "refused");
         }
 
+        /* notices, and no refusal among them: out of the way */
+
+        if (n == NGX_OK && !ngx_http_async_pg_consume(conn)) {
+            return ngx_http_async_pg_lost(t, conn);
+        }
+
         left = ngx_http_async_pg_push(conn);
 
         if (left == 0) {
@@ -509,10 +531,8 @@ ngx_http_async_pg_copy_flush(ngx_async_task_t *t, async_pg_copy_t *copy)
             return ngx_http_async_pg_lost(t, conn);
         }
 
-        /* notices, and no refusal among them: out of the way */
-
-        rc = (n == NGX_OK) ? ngx_http_async_pg_more(t, conn)
-                           : ngx_http_async_pg_either(t, conn);
+        copy->turn = 0;
+        rc = ngx_http_async_pg_either(t, conn);
 
         if (rc != ASYNC_OK) {
             return rc;

@@ -130,7 +130,10 @@ int ngx_http_async_pg_push(ngx_http_async_pg_conn_t *conn);
 async_rc_t ngx_http_async_pg_either(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
-/* Suspends until something has come, for libpq: PQconsumeInput(). */
+/* PQconsumeInput(); zero: the connection is lost */
+int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
+
+/* Suspends until something has come, and has libpq take it. */
 async_rc_t ngx_http_async_pg_more(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 

@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the nginx-async authors
  *
- * await_pg_stream(): rows one at a time, by libpq's single-row mode.  Nothing is
- * read while a row is there, so the server waits for who reads slowly.
+ * await_pg_stream(): rows one at a time, by libpq's single-row mode.  Nothing
+ * is read while a row is there, so the server waits for who reads slowly.
  */
 
 #include <ngx_http_async_pg_hold.h>

@@ -52,7 +52,7 @@ sub backend { my ($app) = @_; return ($pg->backends(application_name => $app))[0
 sub fine { my ($rows, $wrong) = @_; return { rc => 0, n => $rows, wrong => $wrong // 0, error => '', sqlstate => '' } }
 
 my $numbers = 'SELECT n FROM generate_series(1, 2000) n';
-my $much    = q{SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 10000000) n};
+my $much    = q{SELECT n, repeat('x', 1000) AS x FROM (SELECT generate_series(1, 10000000) AS n) g};
 
 # ---- rows
 
@@ -113,7 +113,7 @@ is sql("SELECT count(*) AS n FROM pg_prepared_statements WHERE statement LIKE 'I
 
 {
     my $c = $n->connect(timeout => 30)->send_request('GET', uri('array', pool => 'one',
-        q => q{SELECT n, repeat('x', 1000) AS x FROM generate_series(1, 30000) n}));
+        q => q{SELECT n, repeat('x', 1000) AS x FROM (SELECT generate_series(1, 30000) AS n) g}));
     ok $n->wait_until(sub { (backend('one')->{wait} // '') eq 'ClientWrite' }, 20),
         'PostgreSQL waits for a client that does not read';
     my $body = $c->response->body;
@@ -129,7 +129,7 @@ is sql("SELECT count(*) AS n FROM pg_prepared_statements WHERE statement LIKE 'I
 # ---- memory
 
 {
-    my $bytes = q{SELECT n, decode(repeat('61', 1024), 'hex') AS bytes FROM generate_series(1, %d) n};
+    my $bytes = q{SELECT n, decode(repeat('61', 1024), 'hex') AS bytes FROM (SELECT generate_series(1, %d) AS n) g};
     is_deeply ask('rows', q => sprintf($bytes, 5000), how => 'bytes'), fine(5000), 'rows of 1 KB';
     my $before = $n->memory_of_worker;
     is_deeply ask('rows', q => sprintf($bytes, 150000), how => 'bytes'), fine(150000), '... and many of them';
