@@ -61,6 +61,8 @@ typedef struct {
 
 static async_rc_t ngx_http_async_pg_copy_open(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, async_pg_copy_t *copy, const char *sql);
+static async_rc_t ngx_http_async_pg_copy_check(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, const char *sql);
 static async_rc_t ngx_http_async_pg_copy_other(ngx_async_task_t *t,
     async_pg_copy_t *copy, PGresult *result);
 static async_rc_t ngx_http_async_pg_copy_enter(ngx_async_task_t *t,
@@ -145,10 +147,19 @@ ngx_http_async_pg_copy_open(ngx_async_task_t *t,
     }
 
     conn = copy->hold.conn;
+    rc = ngx_http_async_pg_copy_check(t, conn, sql);
 
-    /* as one with values it is one statement, whatever the text holds */
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
 
-    if (!PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0)) {
+    /*
+     * The extended protocol sends a Sync on both ends of the data.  The server
+     * drops the first while it copies; but it answers both if it has failed
+     * before it has seen them, and libpq expects one answer.
+     */
+
+    if (!PQsendQuery(conn->pg, sql)) {
         return ngx_http_async_pg_lost(t, conn);
     }
 
@@ -182,6 +193,35 @@ ngx_http_async_pg_copy_open(ngx_async_task_t *t,
     PQclear(result);
 
     return ASYNC_OK;
+}
+
+
+/* As with values it is one statement, whatever the text holds: it is parsed. */
+
+static async_rc_t
+ngx_http_async_pg_copy_check(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, const char *sql)
+{
+    async_rc_t                  rc;
+    ngx_http_async_pg_query_t   query;
+
+    ngx_memzero(&query, sizeof(ngx_http_async_pg_query_t));
+
+    rc = PQsendPrepare(conn->pg, "", sql, 0, NULL)
+         ? ngx_http_async_pg_flush(t, conn)
+         : ngx_http_async_pg_lost(t, conn);
+
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_results(t, conn, &query);
+    }
+
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_outcome(t, conn, &query);
+    }
+
+    PQclear(query.result);
+
+    return rc;
 }
 
 

@@ -24,6 +24,10 @@ $pg->sql('CREATE TABLE t (id int)', 'CREATE TABLE lines (n int, x text)', 'CREAT
         $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$
 EOF_SQL
     'CREATE TRIGGER waits BEFORE INSERT ON slow FOR EACH ROW WHEN (NEW.n = 1000) EXECUTE FUNCTION waits()',
+    'CREATE TABLE never (n int, x text)', <<'EOF_SQL',
+    CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$
+EOF_SQL
+    'CREATE TRIGGER never BEFORE INSERT ON never FOR EACH STATEMENT EXECUTE FUNCTION never()',
     'GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC');
 
 my $routes = join '', map { "location = /$_ { async_handler pg-stream:$_; }\n" }
@@ -81,7 +85,7 @@ for my $pool (qw(one tls)) {
     is $pg->sql('SELECT sum(length(x)) FROM lines'), 60e6, '... stores them';
     $pg->sql('TRUNCATE lines');
     is ask('into', q => 'COPY lines FROM STDIN', n => $_, how => 'leave', pool => $pool)->{rc}, 0, "... left after $_"
-        for 0, 1, 10000;
+        for 0, (1) x 20, 10000;
     is $pg->sql('SELECT count(*) FROM lines'), 0, '... stores nothing';
     is pid($pool), $pid, '... and the connection is used again';
 
@@ -117,6 +121,13 @@ is_deeply ask('confused'), [-1, 'await_pg_copy_put() of a COPY TO', -1, 'await_p
 $r = ask('into', q => 'COPY few FROM STDIN', n => 200);
 is_deeply some($r, qw(rc rows sqlstate)), [-1, -1, '23514'], 'what the server does not want';
 is $pg->sql('SELECT count(*) FROM few'), 0, '... is not stored';
+
+{
+    my $pid = pid();
+    is_deeply some(ask('into', q => 'COPY never FROM STDIN', n => $_), qw(rc sqlstate)), [-1, 'P0001'],
+        "what it does not even begin with, $_ lines" for 1, 10000;
+    is pid(), $pid, '... and the connection is used again';
+}
 
 # ---- a server that does not read on
 

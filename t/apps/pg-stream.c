@@ -634,6 +634,7 @@ puts_all(async_t *co, async_pg_copy_t *copy, int64_t n, int64_t size,
 ASYNC_HANDLER(into)
 {
     int               closed;
+    char              sqlstate[6] = "";
     int64_t           n, size, rows, ms;
     async_rc_t        rc;
     async_str_t       q, how, text;
@@ -661,6 +662,12 @@ ASYNC_HANDLER(into)
         rc = puts_all(co, copy, n, size, text.data);
     }
 
+    if (async_pg_error(co)) {
+        /* the next call forgets it */
+        snprintf(sqlstate, sizeof(sqlstate), "%s",
+                 async_pg_error(co)->sqlstate);
+    }
+
     if (how.data && strcmp(how.data, "pause") == 0) {
         ASYNC_TRY(pause_here(co));
     }
@@ -677,7 +684,7 @@ ASYNC_HANDLER(into)
                            rc, "put", (json_int_t) put, "rows",
                            (json_int_t) rows, "closed", closed, "sqlstate",
                            async_pg_error(co) ? async_pg_error(co)->sqlstate
-                           : "", "error", rc ? async_error(co) : "");
+                           : sqlstate, "error", rc ? async_error(co) : "");
 }
 
 
