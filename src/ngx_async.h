@@ -1704,17 +1704,26 @@ typedef struct {
  *
  * await_pg_stream() is as await_pg(), and suspends until the first row is
  * there, or the end, or what the server says against it.  await_pg_next()
- * suspends until there is another one: a result of one row, which is borrowed
- * until the next call; after the last one it is NULL, then and ever after.  The
- * server sends no more than a little ahead of what is read.  It may fail in the
- * middle: then the rows before were right, but are not all.
+ * suspends until there is another one: a result of one row, which is borrowed,
+ * with all that is made of it, until the next call; after the last one it is
+ * NULL, then and ever after.  The server sends no more than a little ahead of
+ * what is read, and may itself hold back a few KB of rows until it has more of
+ * them.  It may fail in the middle: then the rows before were right, but are
+ * not all.  An ASYNC_DEADLINE that passes in await_pg_next() loses no row: it
+ * can be called again.
  *
  * A stream has a connection of the pool until it has been read to its end, has
  * been closed, or its task or the innermost ASYNC_MEMORY in which it has been
  * opened ends; in a transaction that of the task, which takes no other
- * statement meanwhile: ASYNC_BUSY.  await_pg_stream_close() of one that has not
- * been read to its end cancels it on the server, without a wait; in a
+ * statement meanwhile, nor a commit or a savepoint: ASYNC_BUSY.
+ * await_pg_stream_close() of one that has not been read to its end cancels it
+ * on the server, without a wait, and so whatever it was to store; in a
  * transaction it suspends until the rest has been read and thrown away.
+ * await_pg_rollback() closes it, and cancels it for that, also that of a
+ * savepoint.  The end of an ASYNC_MEMORY cannot wait: there the transaction is
+ * lost, and only a rollback is possible.
+ *
+ * Children may read it as their parent may, one task at a time: ASYNC_BUSY.
  */
 typedef struct async_pg_stream_s  async_pg_stream_t;
 
@@ -1750,18 +1759,24 @@ ASYNC_LOOP async_str_t async_pg_row_text(async_t *co,
  *     ASYNC_TRY(await_pg_copy_close(co, copy, &rows));
  *
  * await_pg_copy_get() suspends until there are data, whole lines unless the
- * format is binary, which are borrowed until the next call; absent at the end.
+ * format is binary, up to 64 KB of them or a longer one, which are borrowed
+ * until the next call, zero-terminated; absent at the end.  A deadline that
+ * passes in it loses nothing, as in await_pg_next().
+ *
  * await_pg_copy_put() suspends while the server does not read on; data need not
- * be whole lines.  ASYNC_ERROR from it: the server has refused them already.
+ * be whole lines.  ASYNC_ERROR from it: the server has refused them already,
+ * which is often seen before all are sent.  After any failure of it the COPY is
+ * cancelled, and there is no more to be put.
  *
  * Only await_pg_copy_close() says that all was stored, or all was read, and how
- * many rows that are, which may be left out: NULL.  One FROM STDIN that is not
- * closed stores nothing; closing one TO STDOUT before its end is no error, and
- * cancels it.  For its connection, and in transactions, it is as a stream, see
- * await_pg_stream(): there one that is not closed makes the transaction fail.
+ * many rows that are, which may be left out: NULL; -1: one TO STDOUT was closed
+ * before its end, which is no error, and cancels it.  One FROM STDIN that is
+ * not closed stores nothing.  For its connection, and in transactions, it is as
+ * a stream, see await_pg_stream(): there one that is not closed makes the
+ * transaction fail.
  *
- * ASYNC_ERROR: also for any other statement, and for get and put where the
- * other one is meant.
+ * ASYNC_ERROR: also for any other statement, which may have been executed then,
+ * and for get and put where the other one is meant.
  */
 typedef struct async_pg_copy_s  async_pg_copy_t;
 

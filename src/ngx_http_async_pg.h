@@ -49,5 +49,8 @@ struct async_pg_result_s {
 async_pg_result_t *ngx_http_async_pg_result(ngx_async_task_t *t,
     PGresult *result);
 
+/* Frees what it has, but not the handle itself. */
+void ngx_http_async_pg_result_close(void *handle);
+
 
 #endif /* _NGX_HTTP_ASYNC_PG_H_INCLUDED_ */

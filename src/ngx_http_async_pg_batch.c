@@ -21,6 +21,8 @@
 
 static async_rc_t ngx_http_async_pg_alone(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+static async_rc_t ngx_http_async_pg_prepare_only(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static int ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *queries, ngx_uint_t n, ngx_uint_t each);
 static async_rc_t ngx_http_async_pg_receive(ngx_async_task_t *t,
@@ -75,6 +77,70 @@ ngx_http_async_pg_alone(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 
     return (rc == ASYNC_OK)
            ? ngx_http_async_pg_command(t, conn, &query->result) : rc;
+}
+
+
+async_rc_t
+ngx_http_async_pg_open_one(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    ngx_http_async_pg_query_t *query)
+{
+    async_rc_t  rc;
+
+    if (!ngx_http_async_pg_unnamed(conn, query)
+        && ngx_http_async_pg_prepared(conn, query) == NULL)
+    {
+        rc = ngx_http_async_pg_prepare_only(t, conn, query);
+
+        if (rc != ASYNC_OK || query->result) {
+            return rc;
+        }
+    }
+
+    return ngx_http_async_pg_put(conn, query) ? ASYNC_OK
+                                              : ngx_http_async_pg_lost(t, conn);
+}
+
+
+static async_rc_t
+ngx_http_async_pg_prepare_only(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query)
+{
+    PGresult                      *result;
+    async_rc_t                     rc;
+    ngx_http_async_pg_params_t    *p;
+    ngx_http_async_pg_prepared_t  *prepared;
+
+    p = &query->params;
+    prepared = ngx_http_async_pg_prepare(conn, query);
+
+    if (prepared == NULL) {
+        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+    }
+
+    rc = PQsendPrepare(conn->pg, prepared->name, p->sql, p->n, p->types)
+         ? ngx_http_async_pg_flush(t, conn) : ngx_http_async_pg_lost(t, conn);
+
+    result = NULL;
+
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_command(t, conn, &result);
+    }
+
+    if (rc != ASYNC_OK || PQresultStatus(result) == PGRES_COMMAND_OK) {
+
+        if (rc == ASYNC_OK) {
+            ngx_http_async_pg_confirm(conn, prepared, 1);
+        }
+
+        PQclear(result);
+
+        return rc;
+    }
+
+    ngx_http_async_pg_confirm(conn, prepared, 0);
+    query->result = result;
+
+    return ASYNC_OK;
 }
 
 
@@ -297,9 +363,8 @@ async_rc_t
 ngx_http_async_pg_command(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     PGresult **result)
 {
-    PGresult        *next;
-    async_rc_t       rc;
-    ExecStatusType   status;
+    PGresult    *next;
+    async_rc_t   rc;
 
     for ( ;; ) {
         rc = ngx_http_async_pg_get(t, conn, &next);
@@ -317,20 +382,36 @@ ngx_http_async_pg_command(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
             return *result ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
         }
 
-        status = PQresultStatus(next);
-
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT
-            || status == PGRES_COPY_BOTH)
-        {
+        if (ngx_http_async_pg_is_copy(t, conn, next)) {
             PQclear(next);
-            conn->doomed = 1;
-
-            return ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": COPY "
-                                       "is not for await_pg()",
-                                       &conn->pool->name);
+            return ASYNC_ERROR;
         }
 
         ngx_http_async_pg_keep(result, next);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_async_pg_is_copy(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
+    PGresult *result)
+{
+    switch (PQresultStatus(result)) {
+
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+
+        /* libpq takes no COPY in a pipeline */
+        conn->doomed = 1;
+
+        (void) ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": COPY is "
+                                   "for await_pg_copy() alone",
+                                   &conn->pool->name);
+        return 1;
+
+    default:
+        return 0;
     }
 }
 

@@ -20,6 +20,7 @@ static void ngx_http_async_pg_event(ngx_event_t *ev);
 static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
 static void ngx_http_async_pg_rest_for(ngx_http_async_pg_conn_t *conn,
     ngx_msec_t idle);
+static void ngx_http_async_pg_push_on_loop(void *data);
 static void ngx_http_async_pg_consume_on_loop(void *data);
 static void ngx_http_async_pg_discard(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_finish(void *data);
@@ -32,7 +33,7 @@ ngx_http_async_pg_flush(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
     async_rc_t  rc;
 
     for ( ;; ) {
-        left = PQflush(conn->pg);
+        left = ngx_http_async_pg_push(conn);
 
         if (left == 0) {
             return ASYNC_OK;
@@ -44,9 +45,8 @@ ngx_http_async_pg_flush(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 
         /* a server that answers may not read on before somebody reads that */
 
-        rc = ngx_http_async_pg_wait(t, conn, NGX_HTTP_ASYNC_PG_READ
-                                             |NGX_HTTP_ASYNC_PG_WRITE,
-                                    NGX_ASYNC_FOREVER);
+        rc = ngx_http_async_pg_either(t, conn);
+
         if (rc != ASYNC_OK) {
             return rc;
         }
@@ -55,6 +55,57 @@ ngx_http_async_pg_flush(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
             return ngx_http_async_pg_lost(t, conn);
         }
     }
+}
+
+
+int
+ngx_http_async_pg_push(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_http_async_pg_call_t  call;
+
+    if (!PQsslInUse(conn->pg)) {
+        return PQflush(conn->pg);
+    }
+
+    call.pg = conn->pg;
+    ngx_async_on_loop(ngx_http_async_pg_push_on_loop, &call);
+
+    return call.rc;
+}
+
+
+static void
+ngx_http_async_pg_push_on_loop(void *data)
+{
+    ngx_http_async_pg_call_t  *call = data;
+
+    call->rc = PQflush(call->pg);
+
+#if (NGX_SSL)
+    ERR_clear_error();
+#endif
+}
+
+
+async_rc_t
+ngx_http_async_pg_either(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
+{
+    return ngx_http_async_pg_wait(t, conn, NGX_HTTP_ASYNC_PG_READ
+                                           |NGX_HTTP_ASYNC_PG_WRITE,
+                                  NGX_ASYNC_FOREVER);
+}
+
+
+async_rc_t
+ngx_http_async_pg_more(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
+{
+    async_rc_t  rc;
+
+    rc = ngx_http_async_pg_wait(t, conn, NGX_HTTP_ASYNC_PG_READ,
+                                NGX_ASYNC_FOREVER);
+
+    return (rc == ASYNC_OK && !ngx_http_async_pg_consume(conn))
+           ? ngx_http_async_pg_lost(t, conn) : rc;
 }
 
 

@@ -34,7 +34,7 @@ static char *ngx_http_async_pg_unknown(ngx_conf_t *cf,
     ngx_http_async_pg_pool_t *pool, char *error);
 static char *ngx_http_async_pg_bare(ngx_conf_t *cf,
     ngx_http_async_pg_pool_t *pool, PQconninfoOption *given);
-static PGconn *ngx_http_async_pg_stop(PQconninfoOption *given,
+static PGconn *ngx_http_async_pg_stop_at(PQconninfoOption *given,
     const char *keyword);
 static PQconninfoOption *ngx_http_async_pg_whole(PQconninfoOption *given,
     u_char *why, size_t size);
@@ -297,7 +297,7 @@ ngx_http_async_pg_bare(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
     env = environ;
     environ = none;
 
-    pg = ngx_http_async_pg_stop(given, "target_session_attrs");
+    pg = ngx_http_async_pg_stop_at(given, "target_session_attrs");
 
     environ = env;
 
@@ -317,7 +317,7 @@ ngx_http_async_pg_bare(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
 
 
 static PGconn *
-ngx_http_async_pg_stop(PQconninfoOption *given, const char *keyword)
+ngx_http_async_pg_stop_at(PQconninfoOption *given, const char *keyword)
 {
     ngx_uint_t         n;
     const char        *keywords[NGX_HTTP_ASYNC_PG_KEYWORDS];
@@ -412,10 +412,10 @@ ngx_http_async_pg_whole(PQconninfoOption *given, u_char *why, size_t size)
     const char        *error, *attrs;
     PQconninfoOption  *options, *rest;
 
-    pg = ngx_http_async_pg_stop(given, "target_session_attrs");
+    pg = ngx_http_async_pg_stop_at(given, "target_session_attrs");
 
     /* which are not those of the first */
-    other = ngx_http_async_pg_stop(given, "sslmode");
+    other = ngx_http_async_pg_stop_at(given, "sslmode");
 
     options = PQconninfo(pg);
     rest = PQconninfo(other);

@@ -88,6 +88,33 @@ ngx_http_async_pg_json_tree(void *data)
 }
 
 
+async_str_t
+async_pg_row_text(async_t *co, async_pg_result_t *result, size_t row)
+{
+    ngx_str_t    text;
+    async_str_t  none = { NULL, 0 };
+
+    ngx_async_check_task(co);
+
+    if (result == NULL || result->result == NULL
+        || row >= (size_t) PQntuples(result->result))
+    {
+        (void) ngx_async_set_error(co, ASYNC_ERROR, "async_pg_row_text(): "
+                                   "there is no row %uz", row);
+        return none;
+    }
+
+    if (ngx_http_async_pg_rows(result->pool, result->result, row, &text)
+        != NGX_OK)
+    {
+        (void) ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+        return none;
+    }
+
+    return (async_str_t) { (char *) text.data, text.len };
+}
+
+
 async_rc_t
 async_pg_respond(async_req_t *req, int status, async_pg_result_t *result)
 {

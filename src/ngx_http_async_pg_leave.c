@@ -47,6 +47,8 @@ static async_rc_t ngx_http_async_pg_reset(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static async_rc_t ngx_http_async_pg_drain(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
+static async_rc_t ngx_http_async_pg_drain_copy(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ExecStatusType status);
 
 
 static ngx_async_profile_t  ngx_http_async_pg_leave_profile = {
@@ -98,16 +100,8 @@ ngx_http_async_pg_leave_body(ngx_async_task_t *t)
 
     rc = ngx_async_enter(t, "async_pg cancel", "");
 
-    while (rc == ASYNC_OK
-           && PQtransactionStatus(conn->pg) == PQTRANS_ACTIVE)
-    {
-        /* of a pipeline, each part */
-
-        rc = ngx_http_async_pg_cancel(t, conn);
-
-        if (rc == ASYNC_OK) {
-            rc = ngx_http_async_pg_drain(t, conn);
-        }
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_stop(t, conn);
     }
 
     if (rc == ASYNC_OK && PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
@@ -140,6 +134,32 @@ ngx_http_async_pg_leave_done(ngx_async_task_t *t)
     ngx_http_async_pg_leave_t  *leave = (ngx_http_async_pg_leave_t *) t;
 
     ngx_http_async_pg_release(leave->conn);
+}
+
+
+async_rc_t
+ngx_http_async_pg_stop(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
+{
+    async_rc_t  rc;
+
+    for ( ;; ) {
+
+        if (PQtransactionStatus(conn->pg) != PQTRANS_ACTIVE) {
+            return ASYNC_OK;
+        }
+
+        /* of a pipeline, each part */
+
+        rc = ngx_http_async_pg_cancel(t, conn);
+
+        if (rc == ASYNC_OK) {
+            rc = ngx_http_async_pg_drain(t, conn);
+        }
+
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+    }
 }
 
 
@@ -345,11 +365,14 @@ ngx_http_async_pg_drain(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
         status = PQresultStatus(result);
         PQclear(result);
 
-        if (PQstatus(conn->pg) != CONNECTION_OK
-            || status == PGRES_COPY_IN || status == PGRES_COPY_OUT
-            || status == PGRES_COPY_BOTH)
-        {
+        if (PQstatus(conn->pg) != CONNECTION_OK) {
             return ngx_http_async_pg_lost(t, conn);
+        }
+
+        rc = ngx_http_async_pg_drain_copy(t, conn, status);
+
+        if (rc != ASYNC_OK) {
+            return rc;
         }
 
         if (status == PGRES_PIPELINE_SYNC) {
@@ -361,4 +384,49 @@ ngx_http_async_pg_drain(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 
     return (PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF)
            ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
+}
+
+
+/* A COPY has more than results: data, or the server waits for them. */
+
+static async_rc_t
+ngx_http_async_pg_drain_copy(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ExecStatusType status)
+{
+    int          n;
+    char        *data;
+    async_rc_t   rc;
+
+    if (status == PGRES_COPY_IN) {
+        return (PQputCopyEnd(conn->pg, "the COPY was broken off") == 1)
+               ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
+    }
+
+    if (status == PGRES_COPY_BOTH) {
+        return ngx_http_async_pg_lost(t, conn);
+    }
+
+    if (status != PGRES_COPY_OUT) {
+        return ASYNC_OK;
+    }
+
+    for ( ;; ) {
+        n = PQgetCopyData(conn->pg, &data, 1);
+
+        if (n == 0) {
+            rc = ngx_http_async_pg_more(t, conn);
+
+            if (rc != ASYNC_OK) {
+                return rc;
+            }
+
+            continue;
+        }
+
+        if (n < 0) {
+            return (n == -1) ? ASYNC_OK : ngx_http_async_pg_lost(t, conn);
+        }
+
+        PQfreemem(data);
+    }
 }

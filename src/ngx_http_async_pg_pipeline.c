@@ -244,9 +244,7 @@ ngx_http_async_pg_pipeline_outcome(ngx_async_task_t *t,
         return ASYNC_OK;
     }
 
-    p->queries[p->failed].lost = (PQstatus(conn->pg) != CONNECTION_OK);
-
-    return ngx_http_async_pg_outcome(t, p->pool, &p->queries[p->failed]);
+    return ngx_http_async_pg_concluded(t, conn, &p->queries[p->failed]);
 }
 
 

@@ -180,6 +180,13 @@ char *ngx_http_async_pg_password_env(ngx_conf_t *cf, ngx_str_t *name,
 void ngx_http_async_pg_leave(ngx_http_async_pg_conn_t *conn);
 
 /*
+ * Suspends while that is done by the task itself: a transaction stays open, and
+ * has failed.  On errors the connection is still to be left.
+ */
+async_rc_t ngx_http_async_pg_stop(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
+/*
  * ngx_http_async_pg_connect.c: suspends until libpq is connected, or says why
  * it is not.
  */
@@ -205,6 +212,20 @@ async_rc_t ngx_http_async_pg_wait(ngx_async_task_t *t,
 
 /* Suspends until all has been sent, while what comes meanwhile is read. */
 async_rc_t ngx_http_async_pg_flush(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
+/* PQflush(); 1: there is more to be sent, when ..._either() has returned */
+int ngx_http_async_pg_push(ngx_http_async_pg_conn_t *conn);
+
+/* Suspends until it takes more, or something has come, which is left. */
+async_rc_t ngx_http_async_pg_either(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn);
+
+/* PQconsumeInput(); zero: the connection is lost */
+int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
+
+/* Suspends until something has come, and has libpq take it. */
+async_rc_t ngx_http_async_pg_more(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 
 /*

@@ -258,8 +258,7 @@ ngx_http_async_pg_execute(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     }
 
     if (rc == ASYNC_OK) {
-        query.lost = (PQstatus(conn->pg) != CONNECTION_OK);
-        rc = ngx_http_async_pg_outcome(t, conn->pool, &query);
+        rc = ngx_http_async_pg_concluded(t, conn, &query);
     }
 
     if (rc == ASYNC_OK && tag) {
@@ -317,6 +316,16 @@ ngx_http_async_pg_forgotten(ngx_http_async_pg_conn_t *conn,
     }
 
     return 1;
+}
+
+
+async_rc_t
+ngx_http_async_pg_concluded(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query)
+{
+    query->lost = (PQstatus(conn->pg) != CONNECTION_OK);
+
+    return ngx_http_async_pg_outcome(t, conn->pool, query);
 }
 
 

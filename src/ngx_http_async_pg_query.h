@@ -86,6 +86,10 @@ async_rc_t ngx_http_async_pg_is_utf8(ngx_async_task_t *t,
 async_rc_t ngx_http_async_pg_outcome(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_query_t *query);
 
+/* The same of what has been read of this connection. */
+async_rc_t ngx_http_async_pg_concluded(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+
 
 /*
  * ngx_http_async_pg_batch.c: suspend until they have been executed, whatever
@@ -107,6 +111,18 @@ void ngx_http_async_pg_keep(PGresult **kept, PGresult *result);
 /* of no result libpq says so, too */
 #define ngx_http_async_pg_is_error(result)                                   \
     ((result) && PQresultStatus(result) == PGRES_FATAL_ERROR)
+
+/*
+ * For those who read results themselves.  _open_one() suspends until the statement
+ * is prepared, and hands libpq what executes it, not in pipeline mode; if it
+ * could not be prepared, there is a result.
+ */
+async_rc_t ngx_http_async_pg_open_one(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
+
+/* Whether it begins a COPY: that is noted, and ends the connection. */
+ngx_uint_t ngx_http_async_pg_is_copy(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, PGresult *result);
 
 /* The results of one command, or simple query, into one. */
 async_rc_t ngx_http_async_pg_command(ngx_async_task_t *t,

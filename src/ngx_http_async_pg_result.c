@@ -17,7 +17,6 @@ typedef struct {
 } ngx_http_async_pg_load_t;
 
 
-static void ngx_http_async_pg_result_close(void *handle);
 static async_rc_t ngx_http_async_pg_cell_rc(async_t *co,
     ngx_http_async_pg_cell_t *cell, ngx_int_t rc);
 static void ngx_http_async_pg_load(void *data);
@@ -50,7 +49,7 @@ ngx_http_async_pg_result(ngx_async_task_t *t, PGresult *result)
 }
 
 
-static void
+void
 ngx_http_async_pg_result_close(void *handle)
 {
     async_pg_result_t  *result = handle;

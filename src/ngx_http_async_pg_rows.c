@@ -125,7 +125,17 @@ ngx_http_async_pg_rows(ngx_pool_t *pool, PGresult *result, size_t row,
     ngx_http_async_pg_out(&o, pool);
 
     rc = ngx_http_async_pg_write_rows(&o, result, members, n, row);
+
+    if (rc == NGX_OK) {
+        /* the zero */
+        rc = ngx_http_async_json_write_word(&o.out, "", 1);
+    }
+
     rc = ngx_http_async_pg_out_done(&o, rc, text);
+
+    if (rc == NGX_OK) {
+        text->len--;
+    }
 
     if (members != few) {
         (void) ngx_pfree(pool, members);

@@ -13,6 +13,9 @@
 #include <ngx_http_async_pg_pool.h>
 
 
+typedef struct ngx_http_async_pg_hold_s  ngx_http_async_pg_hold_t;
+
+
 /* One that is open: the task's until its commit or rollback. */
 
 typedef struct ngx_http_async_pg_tx_s  ngx_http_async_pg_tx_t;
@@ -20,7 +23,8 @@ typedef struct ngx_http_async_pg_tx_s  ngx_http_async_pg_tx_t;
 struct ngx_http_async_pg_tx_s {
     ngx_http_async_pg_tx_t     *next;
     ngx_http_async_pg_pool_t   *pool;
-    ngx_http_async_pg_conn_t   *conn;         /* NULL: it is lost */
+    ngx_http_async_pg_conn_t   *conn;         /* NULL: it is lost, or held */
+    ngx_http_async_pg_hold_t   *held;         /* by which stream or COPY */
     ngx_uint_t                  depth;        /* savepoints count */
 };
 
@@ -47,7 +51,7 @@ ngx_http_async_pg_tx_t *ngx_http_async_pg_tx(ngx_async_task_t *t,
 /* Notes that it is lost, with its connection, which is given back. */
 void ngx_http_async_pg_tx_lose(ngx_http_async_pg_tx_t *tx);
 
-/* What a statement in one that is lost answers. */
+/* What a statement answers where it has no connection: lost, or busy. */
 async_rc_t ngx_http_async_pg_tx_lost(ngx_async_task_t *t,
     ngx_http_async_pg_tx_t *tx);
 

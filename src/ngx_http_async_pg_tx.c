@@ -6,7 +6,7 @@
  * One inside of another is a savepoint.
  */
 
-#include <ngx_http_async_pg_task.h>
+#include <ngx_http_async_pg_hold.h>
 
 
 #define NGX_HTTP_ASYNC_PG_FLAGS                                              \
@@ -272,6 +272,15 @@ ngx_http_async_pg_tx_end(ngx_async_task_t *t, ngx_http_async_pg_tx_t *tx,
         return ngx_async_set_error(t, ASYNC_ERROR, "there is no transaction");
     }
 
+    if (tx->held) {
+        rc = commit ? ngx_http_async_pg_tx_lost(t, tx)
+                    : ngx_http_async_pg_hold_stop(t, tx->held);
+
+        if (rc == ASYNC_BUSY) {
+            return rc;
+        }
+    }
+
     if (tx->depth > 1) {
         *ngx_sprintf((u_char *) sql, commit ? "RELEASE SAVEPOINT async_%ui"
                      : "ROLLBACK TO SAVEPOINT async_%ui;"
@@ -368,6 +377,10 @@ ngx_http_async_pg_tx(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
 void
 ngx_http_async_pg_tx_lose(ngx_http_async_pg_tx_t *tx)
 {
+    if (tx->held) {
+        ngx_http_async_pg_hold_revoke(tx->held);
+    }
+
     if (tx->conn) {
         ngx_http_async_pg_release(tx->conn);
         tx->conn = NULL;
@@ -378,6 +391,13 @@ ngx_http_async_pg_tx_lose(ngx_http_async_pg_tx_t *tx)
 async_rc_t
 ngx_http_async_pg_tx_lost(ngx_async_task_t *t, ngx_http_async_pg_tx_t *tx)
 {
+    if (tx->held) {
+        return ngx_async_set_error(t, ASYNC_BUSY, "database \"%V\": a stream "
+                                   "or a COPY of the transaction is open; read "
+                                   "it to its end, or close it",
+                                   &tx->pool->name);
+    }
+
     return ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": the "
                                "transaction is lost, since a statement of it "
                                "was broken off; only a rollback is possible",
