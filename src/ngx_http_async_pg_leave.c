@@ -257,8 +257,8 @@ ngx_http_async_pg_cancel_drop(void *data)
 
 
 /*
- * What was to be prepared when nobody waited for the answer any more: the server
- * is asked whether it has it.
+ * What was to be prepared when nobody waited for the answer any more: the
+ * server is asked whether it has it.
  */
 
 static async_rc_t

@@ -127,8 +127,8 @@ ngx_http_async_pg_prepare(ngx_http_async_pg_conn_t *conn,
     }
 
     /*
-     * Behind a PgBouncer, connections of many workers share those of the server:
-     * it must not take a statement of one for that of another.
+     * Behind a PgBouncer, connections of many workers share those of the
+     * server: it must not take a statement of one for that of another.
      */
 
     *ngx_sprintf((u_char *) prepared->name, "async_%016xL_%ui", conn->tag,

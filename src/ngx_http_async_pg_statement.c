@@ -45,7 +45,7 @@ static ngx_uint_t ngx_http_async_pg_name(
     ngx_http_async_pg_statement_t *statement, ngx_str_t *name);
 static ngx_int_t ngx_http_async_pg_say(ngx_pool_t *pool, const char **error,
     const char *fmt, ngx_str_t *word, ngx_uint_t n);
-static ngx_http_async_pg_leaves_e ngx_http_async_pg_leaves_word(ngx_str_t *first,
+static ngx_http_async_pg_leaves_e ngx_http_async_pg_first(ngx_str_t *first,
     ngx_str_t *second);
 static ngx_uint_t ngx_http_async_pg_among(ngx_str_t *word,
     const char *const *words);
@@ -344,7 +344,7 @@ ngx_http_async_pg_leaves(const char *sql)
         local -= ngx_http_async_pg_among(&scan.token, set_config);
     }
 
-    leaves = ngx_http_async_pg_leaves_word(&word[0], &word[1]);
+    leaves = ngx_http_async_pg_first(&word[0], &word[1]);
 
     return (leaves == NGX_HTTP_ASYNC_PG_NOTHING && (state || local < 0))
            ? NGX_HTTP_ASYNC_PG_STATE : leaves;
@@ -352,7 +352,7 @@ ngx_http_async_pg_leaves(const char *sql)
 
 
 static ngx_http_async_pg_leaves_e
-ngx_http_async_pg_leaves_word(ngx_str_t *first, ngx_str_t *second)
+ngx_http_async_pg_first(ngx_str_t *first, ngx_str_t *second)
 {
     static const char *const  set[] = { "set", NULL };
     static const char *const  in_transaction[] = {
