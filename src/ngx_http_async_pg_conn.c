@@ -183,6 +183,15 @@ ngx_http_async_pg_consume_on_loop(void *data)
     call->rc = PQconsumeInput(call->pg);
 
 #if (NGX_SSL)
+
+    /* what OpenSSL has read already, no event will tell of */
+
+    while (call->rc && PQgetssl(call->pg)
+           && SSL_pending((SSL *) PQgetssl(call->pg)) > 0)
+    {
+        call->rc = PQconsumeInput(call->pg);
+    }
+
     ERR_clear_error();
 #endif
 }

@@ -25,9 +25,17 @@ typedef struct {
 } ngx_http_async_pg_waiter_t;
 
 
+/* beside the codes of async_rc_t */
+#define NGX_HTTP_ASYNC_PG_FULL  1
+
+/* too_many_connections */
+#define ngx_http_async_pg_is_full(pool)                                      \
+    ((pool)->n && ngx_strcmp((pool)->said.state, "53300") == 0)
+
+
 static async_rc_t ngx_http_async_pg_queue(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn);
-static async_rc_t ngx_http_async_pg_make(ngx_async_task_t *t,
+static ngx_int_t ngx_http_async_pg_make(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn);
 static async_rc_t ngx_http_async_pg_is_down(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool);
@@ -42,6 +50,8 @@ async_rc_t
 ngx_http_async_pg_acquire(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_conn_t **conn)
 {
+    ngx_int_t                  rc;
+    ngx_uint_t                 first;
     ngx_queue_t               *q;
     ngx_http_async_pg_conn_t  *c;
 
@@ -67,9 +77,24 @@ ngx_http_async_pg_acquire(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
         return ASYNC_OK;
     }
 
-    return (pool->n < pool->connections)
-           ? ngx_http_async_pg_make(t, pool, conn)
-           : ngx_http_async_pg_queue(t, pool, conn);
+    if (pool->n < pool->connections) {
+
+        first = ngx_queue_empty(&pool->waiters);
+
+        rc = ngx_http_async_pg_make(t, pool, &c);
+
+        if (rc != NGX_HTTP_ASYNC_PG_FULL && (rc != ASYNC_OK || first)) {
+            *conn = c;
+            return rc;
+        }
+
+        if (rc == ASYNC_OK) {
+            /* the server takes more of us again: those who wait come first */
+            ngx_http_async_pg_offer(pool, c);
+        }
+    }
+
+    return ngx_http_async_pg_queue(t, pool, conn);
 }
 
 
@@ -78,6 +103,8 @@ ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_conn_t **conn)
 {
     ngx_int_t                   rc;
+    ngx_msec_t                  until;
+    ngx_msec_int_t              left;
     ngx_http_async_pg_waiter_t  w;
 
     if (pool->nwaiters == pool->queue) {
@@ -86,33 +113,48 @@ ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
                                    "queue)", &pool->name, pool->queue);
     }
 
-    w.waker = ngx_async_waker(t);
-    w.conn = NULL;
-    w.given = 0;
-
+    until = ngx_current_msec + pool->acquire_timeout;
     ngx_queue_insert_tail(&pool->waiters, &w.queue);
-    pool->nwaiters++;
 
     if (pool->share) {
         ngx_http_async_pg_share_yield(pool);
     }
 
-    rc = ngx_async_wait(t, pool->acquire_timeout);
+    for ( ;; ) {
+        w.waker = ngx_async_waker(t);
+        w.conn = NULL;
+        w.given = 0;
 
-    if (!w.given) {
-        ngx_queue_remove(&w.queue);
-        pool->nwaiters--;
-    }
+        pool->nwaiters++;
+        left = (ngx_msec_int_t) (until - ngx_current_msec);
 
-    if (rc == ASYNC_OK && w.conn) {
-        *conn = w.conn;
-        return ASYNC_OK;
-    }
+        rc = ngx_async_wait(t, ngx_max(left, 0));
 
-    if (rc == ASYNC_OK) {
+        if (!w.given) {
+            ngx_queue_remove(&w.queue);
+            pool->nwaiters--;
+        }
+
+        if (rc != ASYNC_OK) {
+            break;
+        }
+
+        if (w.conn) {
+            *conn = w.conn;
+            return ASYNC_OK;
+        }
+
         /* there was one less: its place is this one's */
+
         pool->n--;
-        return ngx_http_async_pg_make(t, pool, conn);
+        rc = ngx_http_async_pg_make(t, pool, conn);
+
+        if (rc != NGX_HTTP_ASYNC_PG_FULL) {
+            return rc;
+        }
+
+        /* it is still the first */
+        ngx_queue_insert_head(&pool->waiters, &w.queue);
     }
 
     /* it has been given something, and does not want it any more */
@@ -138,7 +180,9 @@ ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 }
 
 
-static async_rc_t
+/* FULL: the server takes no more, but there are others that will be free. */
+
+static ngx_int_t
 ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_conn_t **conn)
 {
@@ -150,6 +194,10 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
         || (pool->delay
             && (ngx_msec_int_t) (pool->down - ngx_current_msec) > 0))
     {
+        if (ngx_http_async_pg_is_full(pool)) {
+            return NGX_HTTP_ASYNC_PG_FULL;
+        }
+
         rc = ngx_http_async_pg_is_down(t, pool);
         ngx_http_async_pg_offer(pool, NULL);
         return rc;
@@ -191,11 +239,16 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
         return ASYNC_OK;
     }
 
+    ngx_http_async_pg_drop(c);
+
     if (rc != ASYNC_CANCELLED && t->reason == NGX_ASYNC_KEEP) {
         ngx_http_async_pg_set_down(t, pool, delay);
+
+        if (ngx_http_async_pg_is_full(pool)) {
+            return NGX_HTTP_ASYNC_PG_FULL;
+        }
     }
 
-    ngx_http_async_pg_drop(c);
     ngx_http_async_pg_offer(pool, NULL);
 
     return rc;
@@ -205,7 +258,7 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 async_rc_t
 ngx_http_async_pg_add_one(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
 {
-    async_rc_t                 rc;
+    ngx_int_t                  rc;
     ngx_http_async_pg_conn_t  *conn;
 
     rc = ngx_http_async_pg_make(t, pool, &conn);
@@ -214,7 +267,8 @@ ngx_http_async_pg_add_one(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
         ngx_http_async_pg_release(conn);
     }
 
-    return rc;
+    return (rc == NGX_HTTP_ASYNC_PG_FULL) ? ngx_http_async_pg_is_down(t, pool)
+                                          : rc;
 }
 
 

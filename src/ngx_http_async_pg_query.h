@@ -114,8 +114,8 @@ void ngx_http_async_pg_keep(PGresult **kept, PGresult *result);
 
 /*
  * For those who read results themselves: suspends until the statement is
- * prepared, and hands libpq what executes it, not in pipeline mode.  If it could
- * not be prepared, there is a result.
+ * prepared, and hands libpq what executes it, not in pipeline mode.  If it
+ * could not be prepared, there is a result.
  */
 async_rc_t ngx_http_async_pg_open_one(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);

@@ -20,7 +20,7 @@ use NginxAsync::Say qw(json);
 my $why = NginxAsync::Pgbouncer::missing();
 plan skip_all => $why if $why;
 
-my $pg = NginxAsync::Pg->new(conf => { DateStyle => 'German' });
+my $pg = NginxAsync::Pg->new(tcp => 1, tls => 1, conf => { DateStyle => 'German' });
 my $bouncer = $pg->pgbouncer(default_pool_size => 3);
 
 $pg->sql('CREATE TABLE t (n int PRIMARY KEY)', 'GRANT ALL ON t TO PUBLIC');
@@ -40,6 +40,18 @@ is error($n, 'INSERT INTO t VALUES (1)')->{sqlstate}, '23505', 'an error';
 like twice($n, 'INSERT INTO t VALUES (2)', 'INSERT INTO t VALUES (1)'), qr/23505/, '... in a transaction';
 is rows($n, 'SELECT n FROM t'), '[{"n":1}]', '... which is rolled back';
 is rows($n, 'SELECT repeat(md5(n::text), 100000) AS s FROM generate_series(1, 3) n') =~ tr/"//, 12, 'large rows';
+
+# ---- records of TLS that are larger than what libpq reads at once
+
+{
+    my $large = $pg->pgbouncer(pkt_buf => 65536, client_tls_sslmode => 'require',
+        client_tls_key_file => $pg->{data} . '/server.key', client_tls_cert_file => $pg->{data} . '/server.crt');
+    my $m = pg_app('async_pg db "' . $large->conninfo(tcp => 1, sslmode => 'require') . '" statements=0 connections=2;');
+    for my $size (1, 8191, 8192, 16384, 100_000, 1_000_000, 5_000_000) {
+        is length rows($m, "SELECT repeat('x', $size) AS s"), $size + length '[{"s":""}]', "$size bytes by TLS" for 1 .. 5;
+    }
+    $m->stop;
+}
 
 # ---- many connections on a few
 

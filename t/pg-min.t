@@ -97,6 +97,28 @@ sub pids { return join ' ', sort map { $_->{pid} } mine() }
     $n->stop;
 }
 
+# ---- full, but for some of ours
+
+{
+    my $n = pg_app('async_pg db "' . $pg->conninfo . '" connections=8 acquire_timeout=20s;');
+    my @others = map { $pg->session } 1 .. 6;
+    $_->sql('SELECT 1') for @others;
+    is rows($n, 'SELECT 1 AS n'), $one, 'a server that takes two of ours';
+
+    my @c = map { $n->connect->send_request('GET', '/sql?q=' . escape("SELECT pg_sleep(0.01)::text, $_ AS n")) } 1 .. 40;
+    is_deeply [map { $_->response->body =~ /"n":(\d+)/ } @c], [1 .. 40], '... and nobody is refused: they wait';
+    cmp_ok scalar mine(), '<=', 2, '... for the two';
+
+    # the server has room again: those who come open more, and who waits is first
+    $_->close for @others;
+    ok $n->wait_until(sub {
+        @c = map { $n->connect->send_request('GET', '/sql?q=' . escape("SELECT pg_sleep(0.05)::text, $_ AS n")) } 1 .. 16;
+        my @n = map { $_->response->body =~ /"n":(\d+)/ } @c;
+        return "@n" eq join(' ', 1 .. 16) && mine() > 2;
+    }), '... until there is room for more';
+    $n->stop;
+}
+
 # ---- killed, and replaced by its standby
 
 my $standby = $pg->standby;

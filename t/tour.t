@@ -433,6 +433,7 @@ subtest 'README.md: all its code' => sub {
     my $so = NginxAsync->build_app("$dir/all/notes.c");
 
     my $nginx = NginxAsync->new(files => { '404.html' => 'not here' });
+    $nginx->write_file('conf/db.password', "secret\n");
 
     for my $conf (grep { !/^# notes\.conf/ } @conf) {
         my $app = $conf =~ /async_app/ ? '' : "async_app $so;\n";
