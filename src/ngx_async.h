@@ -1605,6 +1605,10 @@ ASYNC_LOOP async_rc_t async_pg_respond(async_req_t *req, int status,
 ASYNC_LOOP async_rc_t async_pg_respond_row(async_req_t *req, int status,
     async_pg_result_t *result, size_t row);
 
+/* The rows of n results, one behind the other, as one list. */
+ASYNC_LOOP async_rc_t async_pg_respond_all(async_req_t *req, int status,
+    async_pg_result_t *const *results, size_t n);
+
 /* Frees it, and what was borrowed of it, before its task ends; or NULL. */
 ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
 

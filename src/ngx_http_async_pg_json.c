@@ -9,6 +9,7 @@
 #include <ngx_http_async_pg.h>
 #include <ngx_http_async_pg_write.h>
 #include <ngx_http_async_response.h>
+#include <ngx_async_scratch.h>
 
 
 typedef struct {
@@ -135,6 +136,49 @@ async_pg_respond_row(async_req_t *req, int status, async_pg_result_t *result,
 
     return ngx_http_async_pg_respond(req, "async_pg_respond_row", status,
                                      result, row);
+}
+
+
+async_rc_t
+async_pg_respond_all(async_req_t *req, int status,
+    async_pg_result_t *const *results, size_t n)
+{
+    size_t       i;
+    ngx_int_t    rc;
+    ngx_str_t    text;
+    PGresult   **all;
+    ngx_pool_t  *memory;
+
+    ngx_http_async_check(req);
+
+    memory = ngx_async_scratch(req->pool->log);
+    all = memory ? ngx_palloc(memory, (n + 1) * sizeof(PGresult *)) : NULL;
+    rc = all ? NGX_OK : NGX_ERROR;
+
+    for (i = 0; i < n && rc == NGX_OK; i++) {
+
+        all[i] = results[i] ? results[i]->result : NULL;
+
+        if (all[i] == NULL) {
+            rc = NGX_DECLINED;
+            break;
+        }
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_async_pg_list(req->pool, all, n, &text);
+    }
+
+    ngx_async_scratch_done(memory);
+
+    if (rc != NGX_OK) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "async_pg_respond_all(): %s %uz",
+                                   rc == NGX_DECLINED ? "there is no result"
+                                                      : "no memory for", i);
+    }
+
+    return ngx_http_async_json_text(req, "async_pg_respond_all", status, &text);
 }
 
 

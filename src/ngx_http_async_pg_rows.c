@@ -15,9 +15,10 @@
 static ngx_http_async_pg_member_t *ngx_http_async_pg_same(
     ngx_http_async_pg_member_t *members, ngx_uint_t n,
     ngx_http_async_pg_member_t *m);
+static ngx_int_t ngx_http_async_pg_rows_done(ngx_http_async_pg_out_t *o,
+    ngx_int_t rc, ngx_str_t *text);
 static ngx_int_t ngx_http_async_pg_write_rows(ngx_http_async_pg_out_t *o,
-    PGresult *result, ngx_http_async_pg_member_t *members, ngx_uint_t n,
-    size_t row);
+    ngx_pool_t *pool, PGresult *result, size_t row, size_t last);
 static ngx_int_t ngx_http_async_pg_write_row(ngx_http_async_pg_out_t *o,
     PGresult *result, ngx_http_async_pg_member_t *members, ngx_uint_t n,
     int row);
@@ -111,9 +112,82 @@ ngx_int_t
 ngx_http_async_pg_rows(ngx_pool_t *pool, PGresult *result, size_t row,
     ngx_str_t *text)
 {
+    ngx_int_t                rc;
+    ngx_http_async_pg_out_t  o;
+
+    if (row == NGX_HTTP_ASYNC_PG_ALL) {
+        return ngx_http_async_pg_list(pool, &result, 1, text);
+    }
+
+    ngx_http_async_pg_out(&o, pool);
+
+    rc = (row < (size_t) PQntuples(result))
+         ? ngx_http_async_pg_write_rows(&o, pool, result, row, row + 1)
+         : ngx_http_async_json_write_word(&o.out, "null", 4);
+
+    return ngx_http_async_pg_rows_done(&o, rc, text);
+}
+
+
+ngx_int_t
+ngx_http_async_pg_list(ngx_pool_t *pool, PGresult **results, ngx_uint_t n,
+    ngx_str_t *text)
+{
+    ngx_int_t                rc;
+    ngx_uint_t               i, rows;
+    ngx_http_async_pg_out_t  o;
+
+    ngx_http_async_pg_out(&o, pool);
+
+    rc = ngx_http_async_json_write_word(&o.out, "[", 1);
+    rows = 0;
+
+    for (i = 0; i < n && rc == NGX_OK; i++) {
+
+        if (rows && PQntuples(results[i])) {
+            rc = ngx_http_async_json_write_word(&o.out, ",", 1);
+        }
+
+        if (rc == NGX_OK) {
+            rows += PQntuples(results[i]);
+            rc = ngx_http_async_pg_write_rows(&o, pool, results[i], 0,
+                                              PQntuples(results[i]));
+        }
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_async_json_write_word(&o.out, "]", 1);
+    }
+
+    return ngx_http_async_pg_rows_done(&o, rc, text);
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_rows_done(ngx_http_async_pg_out_t *o, ngx_int_t rc,
+    ngx_str_t *text)
+{
+    if (rc == NGX_OK) {
+        /* the zero */
+        rc = ngx_http_async_json_write_word(&o->out, "", 1);
+    }
+
+    rc = ngx_http_async_pg_out_done(o, rc, text);
+
+    if (rc == NGX_OK) {
+        text->len--;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_write_rows(ngx_http_async_pg_out_t *o, ngx_pool_t *pool,
+    PGresult *result, size_t row, size_t last)
+{
     ngx_int_t                    rc;
     ngx_uint_t                   n;
-    ngx_http_async_pg_out_t      o;
     ngx_http_async_pg_member_t  *members, few[NGX_HTTP_ASYNC_PG_FEW];
 
     members = ngx_http_async_pg_members(pool, result, few,
@@ -122,19 +196,13 @@ ngx_http_async_pg_rows(ngx_pool_t *pool, PGresult *result, size_t row,
         return NGX_ERROR;
     }
 
-    ngx_http_async_pg_out(&o, pool);
+    for (rc = NGX_OK; row < last && rc == NGX_OK; row++) {
 
-    rc = ngx_http_async_pg_write_rows(&o, result, members, n, row);
+        rc = ngx_http_async_pg_write_row(o, result, members, n, (int) row);
 
-    if (rc == NGX_OK) {
-        /* the zero */
-        rc = ngx_http_async_json_write_word(&o.out, "", 1);
-    }
-
-    rc = ngx_http_async_pg_out_done(&o, rc, text);
-
-    if (rc == NGX_OK) {
-        text->len--;
+        if (rc == NGX_OK && row + 1 < last) {
+            rc = ngx_http_async_json_write_word(&o->out, ",", 1);
+        }
     }
 
     if (members != few) {
@@ -142,53 +210,6 @@ ngx_http_async_pg_rows(ngx_pool_t *pool, PGresult *result, size_t row,
     }
 
     return rc;
-}
-
-
-static ngx_int_t
-ngx_http_async_pg_write_rows(ngx_http_async_pg_out_t *o, PGresult *result,
-    ngx_http_async_pg_member_t *members, ngx_uint_t n, size_t row)
-{
-    size_t     i, rows;
-    ngx_int_t  rc;
-
-    rows = PQntuples(result);
-
-    if (row != NGX_HTTP_ASYNC_PG_ALL) {
-        return (row < rows)
-               ? ngx_http_async_pg_write_row(o, result, members, n, (int) row)
-               : ngx_http_async_json_write_word(&o->out, "null", 4);
-    }
-
-    if (ngx_http_async_json_reserve(&o->out, 2) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    *o->out.pos++ = '[';
-
-    for (i = 0; i < rows; i++) {
-
-        rc = ngx_http_async_pg_write_row(o, result, members, n, (int) i);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        /* a comma, or the bracket */
-
-        if (ngx_http_async_json_reserve(&o->out, 2) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        *o->out.pos++ = ',';
-    }
-
-    if (rows) {
-        o->out.pos--;
-    }
-
-    *o->out.pos++ = ']';
-
-    return NGX_OK;
 }
 
 

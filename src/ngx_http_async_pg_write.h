@@ -68,14 +68,16 @@ ngx_int_t ngx_http_async_pg_out_done(ngx_http_async_pg_out_t *o,
 
 /*
  * ngx_http_async_pg_rows.c: a row as an object, null if there is none, or all
- * as a list of objects.  Text in one block of the pool, zero-terminated; or a
- * new reference.
+ * as a list of objects, also those of several results.  Text in one block of
+ * the pool, zero-terminated; or a new reference.
  * NGX_ERROR, NULL: *error tells in words, of NGX_HTTP_ASYNC_PG_ERROR_LEN bytes:
  * no memory, or, of a tree, JSON that ngx_http_async_json_load() refuses.
  * That recurs, so a tree wants the loop's stack.
  */
 ngx_int_t ngx_http_async_pg_rows(ngx_pool_t *pool, PGresult *result,
     size_t row, ngx_str_t *text);
+ngx_int_t ngx_http_async_pg_list(ngx_pool_t *pool, PGresult **results,
+    ngx_uint_t n, ngx_str_t *text);
 json_t *ngx_http_async_pg_rows_tree(ngx_pool_t *pool, PGresult *result,
     size_t row, u_char *error);
 

@@ -23,7 +23,7 @@ $pg->sql('CREATE TABLE t (id int CONSTRAINT t_id PRIMARY KEY)', 'GRANT ALL ON t 
 sub nginx {
     my ($conninfo, $settings, %o) = @_;
     my $routes = join '', map { "location = /$_ { async_handler pg:$_; }\n" }
-        qw(sql value insert_in wait_long no_pool);
+        qw(sql all value insert_in wait_long no_pool);
 
     return NginxAsync->new(%o, conf => { http => <<"EOF_CONF", server => $routes })->start;
         async_app \$TEST_NGINX_APPS/pg.so;
@@ -46,6 +46,17 @@ is sql('SELECT n FROM generate_series(1, 3) n')->body, '[{"n":1},{"n":2},{"n":3}
 is sql('SELECT 1 WHERE false')->body, '[]', 'no row';
 is_deeply json($n->get('/value?n=20&s=%C3%A4')), { n => 21, by_name => 42, s => "\xe4" }, 'values';
 is_deeply json($n->get('/value?n=-1')), { n => 0, by_name => 0, s => undef }, '... null';
+
+# ---- several results as one list
+
+sub all { return $n->get('/all?' . join '&', map { 'q=' . escape($_) } @_)->body }
+
+my @none = 'SELECT 1 AS n WHERE false';
+is all(), '[]', 'no result';
+is all(@none, @none), '[]', 'results without rows';
+is all('SELECT 1 AS n', @none, 'SELECT 2 AS m, 3 AS n UNION SELECT 3, 4', @none, @none, 'SELECT true AS b'),
+    '[{"n":1},{"m":2,"n":3},{"m":3,"n":4},{"b":true}]', 'results with and without';
+like all('SELECT 1 AS n', ''), qr/async_pg_respond_all\(\): there is no result 1$/, 'one that is not there';
 
 # ---- what is wrong
 

@@ -38,6 +38,27 @@ ASYNC_HANDLER(sql)
 }
 
 
+/* /all?q=&q=: the rows of all of them */
+
+ASYNC_HANDLER(all)
+{
+    size_t               i, n;
+    const async_str_t   *q;
+    async_pg_result_t   *results[8] = { NULL };
+
+    n = async_query_list(req, "q", &q);
+
+    for (i = 0; i < n; i++) {
+        if (q[i].len) {
+            ASYNC_TRY(await_pg(co, "db", &results[i], q[i].data));
+        }
+    }
+
+    return async_pg_respond_all(req, 200, results, n) == ASYNC_OK
+           ? ASYNC_OK : async_text(req, 500, async_error(co));
+}
+
+
 /* /value?n=&s=: both ways, by place and by name */
 
 ASYNC_HANDLER(value)

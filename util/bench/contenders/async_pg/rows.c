@@ -31,46 +31,24 @@ ASYNC_HANDLER(one)
 }
 
 
-/* a row that is missing makes the list shorter, which the client sees */
-
-static void
-append(async_t *co, json_t *list, async_pg_result_t *row)
-{
-    (void) json_array_append_new(list, async_pg_row_json(co, row, 0));
-
-    async_pg_free(co, row);
-}
-
-
 ASYNC_HANDLER(twenty)
 {
     int                 i;
-    json_t             *list = json_array();
-    async_rc_t          rc = ASYNC_OK;
-    async_pg_result_t  *row;
+    async_pg_result_t  *rows[ROWS];
 
-    for (i = 0; i < ROWS && rc == ASYNC_OK; i++) {
-        rc = await_pg(co, "db", &row, QUERY, ID);
-
-        if (rc == ASYNC_OK) {
-            append(co, list, row);
-        }
+    for (i = 0; i < ROWS; i++) {
+        ASYNC_TRY(await_pg(co, "db", &rows[i], QUERY, ID));
     }
 
-    if (rc != ASYNC_OK) {
-        json_decref(list);
-        return rc;
-    }
-
-    return async_json(req, 200, list);
+    return async_pg_respond_all(req, 200, rows, ROWS);
 }
 
 
 ASYNC_HANDLER(pipeline)
 {
     int                   i;
-    json_t               *list;
     async_value_t         id[ROWS];
+    async_pg_result_t    *rows[ROWS];
     async_pg_statement_t  s[ROWS];
 
     for (i = 0; i < ROWS; i++) {
@@ -82,11 +60,9 @@ ASYNC_HANDLER(pipeline)
 
     ASYNC_TRY(await_pg_pipeline(co, "db", s, ROWS, 0));
 
-    list = json_array();
-
     for (i = 0; i < ROWS; i++) {
-        append(co, list, s[i].result);
+        rows[i] = s[i].result;
     }
 
-    return async_json(req, 200, list);
+    return async_pg_respond_all(req, 200, rows, ROWS);
 }
