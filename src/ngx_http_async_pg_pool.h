@@ -131,7 +131,7 @@ ngx_http_async_pg_pool_t *ngx_http_async_pg_pool(const char *name);
  * Suspends until the task has a connection, which it has to give back.
  *
  * ASYNC_BUSY: the queue is full.  ASYNC_TIMEOUT: not in time.  ASYNC_ERROR: the
- * server cannot be reached, or does not want us.
+ * server cannot be reached, or does not want us.  *conn is NULL then.
  */
 async_rc_t ngx_http_async_pg_acquire(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn);
