@@ -45,7 +45,7 @@ my $pg = NginxAsync::Pg->new(databases => ['shop']);
 $pg->sql(
     'CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY, number text UNIQUE,'
         . ' customer text, item text NOT NULL, cents int, paid boolean DEFAULT false)',
-    'CREATE TABLE accounts (id int PRIMARY KEY, cents int NOT NULL)',
+    'CREATE TABLE accounts (id int PRIMARY KEY, cents int NOT NULL CHECK (cents >= 0))',
     'GRANT ALL ON orders, accounts TO PUBLIC',
     q{INSERT INTO orders (number, customer, item, cents, paid) VALUES ('A1', 'Ada', 'tea', 150, false),
         ('A2', 'Ada', 'milk', 99, true), ('B1', 'Bob', 'tea', 151, false)},
@@ -69,6 +69,11 @@ sub nginx {
             async_route  POST  /pay                pay;
             async_route  GET   /dashboard          dashboard;
             async_route  GET   /held               held;
+            async_route  POST  /flowers            buy_flowers;
+            async_route  GET   /orders/all         export_orders;
+            async_route  GET   /orders/csv         orders_as_csv;
+            async_route  POST  /orders/csv         orders_from_csv;
+            async_route  GET   /orders/events      order_events;
         }
 EOF_CONF
 }
@@ -114,6 +119,44 @@ is $n->get('/dashboard')->body, '{"open":3,"cents":100}', 'two at once';
     like $pg->log, qr/could not serialize access/, '... since it had failed before';
 }
 
+# ---- a pipeline, in one transaction
+
+$r = $n->post('/flowers?account=1', '');
+is $r->status, 409, 'a pipeline of which one fails';
+$r = $n->post('/flowers?account=2', '');
+is $r->status, 201, '... none';
+is json($r)->{id}, $pg->sql(q{SELECT id FROM orders WHERE item = 'flowers'}), '... with the result of one';
+is $pg->sql('SELECT cents FROM accounts ORDER BY id'), "40\n20", '... all, or none has been executed';
+is $n->post('/flowers?account=3', '')->status, 404, '... and one that asks what another has found';
+
+# ---- in pieces
+
+$pg->sql('TRUNCATE orders RESTART IDENTITY');
+
+my $csv = "number,item,cents\n" . join '', map { "N$_,tea no. $_,$_\n" } 1 .. 5000;
+is $n->post('/orders/csv', $csv)->body, '{"orders":5000}', 'COPY in';
+is $n->get('/orders/csv')->body, $csv, '... and out';
+is $n->post('/orders/csv', "number,item,cents\nX1,tea,1\nX2,tea,many\n")->status, 500, '... of which a line is wrong';
+is $pg->sql(q{SELECT count(*) FROM orders WHERE number LIKE 'X%'}), 0, '... stores nothing';
+is $n->get('/orders/all')->body, join('', map { qq({"id":$_,"item":"tea no. $_","cents":$_}\n) } 1 .. 5000),
+    'a stream of rows';
+
+# ---- what happens meanwhile
+
+{
+    my $c = $n->connect(timeout => 60)->send_request('GET', '/orders/events');
+
+    ok defined $c->read_until(qr/: listening\n\n/), 'a listener';
+    $pg->sql(q{SELECT pg_notify('orders', 'tea')});
+    ok defined $c->read_until(qr/data: tea\n\n/), '... hears what is notified';
+
+    my ($listener) = grep { $_->{query} =~ /LISTEN/ } $pg->backends(application_name => 'nginx-async');
+    $pg->terminate($listener->{pid});
+    ok defined $c->read_until(qr/data: look again\n\n/), '... and that something may be lacking';
+    $pg->sql(q{SELECT pg_notify('orders', 'milk')});
+    ok defined $c->read_until(qr/data: milk\n\n/), '... and goes on';
+}
+
 $n->stop;
 is $pg->sql(q{SELECT count(*) FROM orders WHERE number = 'end'}), 1, 'a shutdown function has its database';
 $pg->sql(q{DELETE FROM orders WHERE number = 'end'});
@@ -122,7 +165,7 @@ $pg->sql(q{DELETE FROM orders WHERE number = 'end'});
 
 $n = nginx('acquire_timeout=100ms', 'connections=8' => 'connections=1');
 is $n->get('/held')->status, 504, 'a parent that holds what its child waits for';
-is $n->get('/dashboard')->body, '{"open":3,"cents":110}', '... and both one after the other';
+is $n->get('/dashboard')->body, '{"open":5000,"cents":60}', '... and both one after the other';
 $n->stop;
 
 subtest 'a test, as it is shown' => sub {
