@@ -1308,8 +1308,9 @@ typedef struct {
  *     ASYNC_ERROR    the server has refused it, async_pg_error() has the
  *                    SQLSTATE; or it cannot be sent: the number of values, a
  *                    text that is not UTF-8 or has a zero; or there is no
- *                    connection, async_cause() is ASYNC_CAUSE_CONNECT; or there
- *                    is no such pool
+ *                    connection, async_cause() is ASYNC_CAUSE_CONNECT, or
+ *                    ASYNC_CAUSE_NAME: the host is not known; or there is no
+ *                    such pool
  *     ASYNC_CLOSED   the connection was lost, async_cause() is
  *                    ASYNC_CAUSE_RESET: whether the statement has been executed
  *                    is not known
@@ -1323,7 +1324,8 @@ typedef struct {
  * on a connection that others share (async_pg ... shared=on).
  *
  * The result is borrowed, memory of the task (see async_task_alloc()), and may
- * be freed before.  It is NULL unless ASYNC_OK.  *result may be left out: NULL.
+ * be freed before.  It is NULL unless ASYNC_OK.  Who wants none gives NULL for
+ * its address.
  */
 typedef struct async_pg_result_s  async_pg_result_t;
 
@@ -1456,11 +1458,13 @@ async_value_text_(async_str_t text)
 #endif
 
 /*
- * What the server has said of the last statement of the task that failed, or
- * of the connection that it refused, then sqlstate and message alone, such as
- * 28P01 and 53300; NULL: it was nothing of the server.  Borrowed until the
- * next await of the database.  Texts are zero-terminated, "" if there is none;
- * for logs, as those of async_error().  "size" is that of the struct.
+ * What the server has said of the last statement of this task, if that failed,
+ * or of the connection that it refused, then sqlstate and message alone, such
+ * as 28P01 and 53300; NULL: it was nothing of the server.  Borrowed until the
+ * task's next await of the database, await_pg_rollback() as well: ask before.
+ * await_pg_transaction() leaves that of its function.  Texts are
+ * zero-terminated, "" if there is none; for logs, as those of async_error().
+ * "size" is that of the struct.
  *
  *     if (strcmp(async_pg_error(co)->sqlstate, "23505") == 0) { ... 409 ... }
  *

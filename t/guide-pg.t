@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# README.md's guide to PostgreSQL: its code, as it stands there, and what is said
-# of it.
+# README.md's guides to PostgreSQL and to rows as structs: their code, as it stands
+# there, and what is said of it.
 
 use strict;
 use warnings;
@@ -18,9 +18,9 @@ use NginxAsync::Say qw(json);
 
 NginxAsync::Pg::or_skip_all();
 
-my ($guide) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md")
-    =~ /^# Guides\n.*?^## PostgreSQL\n(.*?)^## /ms;
-my @code = $guide =~ /^```c\n(.*?)^```/gms;
+my ($structs, $guide) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md")
+    =~ /^# Guides\n.*?^## Rows as structs\n(.*?)^## .*?^## PostgreSQL\n(.*?)^## /ms;
+my @code = "$guide$structs" =~ /^```c\n(.*?)^```/gms;
 my $so   = NginxAsync->build_app(join "\n", "#include <ngx_async.h>\n", @code, <<'EOF_C');
 ASYNC_HANDLER(held)
 {
@@ -46,7 +46,9 @@ $pg->sql(
     'CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY, number text UNIQUE,'
         . ' customer text, item text NOT NULL, cents int, paid boolean DEFAULT false)',
     'CREATE TABLE accounts (id int PRIMARY KEY, cents int NOT NULL CHECK (cents >= 0))',
-    'GRANT ALL ON orders, accounts TO PUBLIC',
+    'CREATE TABLE posts (id bigint, text text, rating int, owner bigint, created timestamptz, tags text[])',
+    'GRANT ALL ON orders, accounts, posts TO PUBLIC',
+    q{INSERT INTO posts VALUES (1, 'a', 4, NULL, now(), NULL), (2, 'b', 5, 7, now(), '{c,d}')},
     q{INSERT INTO orders (number, customer, item, cents, paid) VALUES ('A1', 'Ada', 'tea', 150, false),
         ('A2', 'Ada', 'milk', 99, true), ('B1', 'Bob', 'tea', 151, false)},
     'INSERT INTO accounts VALUES (1, 100), (2, 0)');
@@ -74,6 +76,7 @@ sub nginx {
             async_route  GET   /orders/csv         orders_as_csv;
             async_route  POST  /orders/csv         orders_from_csv;
             async_route  GET   /orders/events      order_events;
+            async_route  GET   /stars              stars_of_posts;
         }
 EOF_CONF
 }
@@ -140,6 +143,12 @@ is $n->post('/orders/csv', "number,item,cents\nX1,tea,1\nX2,tea,many\n")->status
 is $pg->sql(q{SELECT count(*) FROM orders WHERE number LIKE 'X%'}), 0, '... stores nothing';
 is $n->get('/orders/all')->body, join('', map { qq({"id":$_,"item":"tea no. $_","cents":$_}\n) } 1 .. 5000),
     'a stream of rows';
+
+# ---- structs
+
+is $n->get('/stars')->body, '{"posts":2,"stars":9}', 'rows as structs';
+$pg->sql('INSERT INTO posts VALUES (3, NULL, 1, NULL, now(), NULL)');
+is $n->get('/stars')->status, 500, '... of which none lacks what it should have';
 
 # ---- what happens meanwhile
 
