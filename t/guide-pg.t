@@ -131,6 +131,7 @@ is $r->status, 201, '... none';
 is json($r)->{id}, $pg->sql(q{SELECT id FROM orders WHERE item = 'flowers'}), '... with the result of one';
 is $pg->sql('SELECT cents FROM accounts ORDER BY id'), "40\n20", '... all, or none has been executed';
 is $n->post('/flowers?account=3', '')->status, 404, '... and one that asks what another has found';
+is $n->post('/flowers?account=x', '')->status, 422, '... or cannot';
 
 # ---- in pieces
 
