@@ -1290,7 +1290,7 @@ typedef struct {
  * await_pg() suspends until a connection is free and the statement has been
  * executed.  Values are passed beside the SQL, never in it: for $1, $2 and so
  * on in their order, or for ":name" by ASYNC_NAMED("name", value), then all of
- * them.  Statements are prepared once a connection, by their text.
+ * them.  It is one statement, which is prepared once a connection, by its text.
  *
  * The server finds the type of a value by its place: a column that it is stored
  * in or compared with, an operator.  Where there is none, say it: $1::int8.  A
@@ -1303,22 +1303,35 @@ typedef struct {
  * of its SQL (SET, LISTEN, advisory locks and so on) is undone after that; what
  * functions of yours change stays: have them use set_config(name, value, true).
  *
- * ASYNC_ERROR: the server has refused it (async_pg_error() has the SQLSTATE),
- * it cannot be sent (the number of values, text that is not UTF-8 or has a
- * zero), there is no such pool.  ASYNC_CLOSED: the connection was lost; whether
- * the statement has been executed is not known.  ASYNC_BUSY: the queue of the
- * pool is full.  ASYNC_TIMEOUT: no connection within acquire_timeout, which
- * does not stick.  After any deadline or cancel, the statement is cancelled on
- * the server.
+ * Calls that await the database return, beside what any await does:
+ *
+ *     ASYNC_ERROR    the server has refused it, async_pg_error() has the
+ *                    SQLSTATE; or it cannot be sent: the number of values, a
+ *                    text that is not UTF-8 or has a zero; or there is no
+ *                    connection, async_cause() is ASYNC_CAUSE_CONNECT, or
+ *                    ASYNC_CAUSE_NAME: the host is not known; or there is no
+ *                    such pool
+ *     ASYNC_CLOSED   the connection was lost, async_cause() is
+ *                    ASYNC_CAUSE_RESET: whether the statement has been executed
+ *                    is not known
+ *     ASYNC_BUSY     the queue of the pool is full; or a stream or a COPY has
+ *                    the connection of the transaction, see await_pg_stream()
+ *     ASYNC_TIMEOUT  no connection was free within acquire_timeout, or made
+ *                    within connect_timeout, async_cause() is
+ *                    ASYNC_CAUSE_TIMEOUT; this does not stick
+ *
+ * After any deadline or cancel, the statement is cancelled on the server, but
+ * on a connection that others share (async_pg ... shared=on).
  *
  * The result is borrowed, memory of the task (see async_task_alloc()), and may
- * be freed before.  It is NULL unless ASYNC_OK.  *result may be left out: NULL.
+ * be freed before.  It is NULL unless ASYNC_OK.  Who wants none gives NULL for
+ * its address.
  */
 typedef struct async_pg_result_s  async_pg_result_t;
 
 /*
  * A value of a statement.  What a pointer in it leads to is borrowed until the
- * await ends, but that of ASYNC_JSON(), which is stolen.
+ * await ends, but that of ASYNC_JSON(), which is stolen, also on failure.
  *
  *     ASYNC_INT(n)            int64_t
  *     ASYNC_FLOAT(x)          double, also NaN and infinity
@@ -1445,11 +1458,13 @@ async_value_text_(async_str_t text)
 #endif
 
 /*
- * What the server has said of the last statement of the task that failed, or
- * of the connection that it refused, then sqlstate and message alone, such as
- * 28P01 and 53300; NULL: it was nothing of the server.  Borrowed until the
- * next await of the database.  Texts are zero-terminated, "" if there is none;
- * for logs, as those of async_error().  "size" is that of the struct.
+ * What the server has said of the last statement of this task, if that failed,
+ * or of the connection that it refused, then sqlstate and message alone, such
+ * as 28P01 and 53300; NULL: it was nothing of the server.  Borrowed until the
+ * task's next await of the database, await_pg_rollback() as well: ask before.
+ * await_pg_transaction() leaves that of its function.  Texts are
+ * zero-terminated, "" if there is none; for logs, as those of async_error().
+ * "size" is that of the struct.
  *
  *     if (strcmp(async_pg_error(co)->sqlstate, "23505") == 0) { ... 409 ... }
  *
@@ -1548,12 +1563,14 @@ ASYNC_LOOP async_rc_t async_pg_value_json(async_t *co,
  *     lists                  arrays of these types, of one dimension
  *
  * *notes is an array of n, memory of the task, see async_task_alloc(), which
- * outlives the result but for the text and JSON above; NULL if n is zero.
+ * outlives the result but for the text and JSON above; NULL if n is zero.  Of
+ * many rows, one after another, a block with ASYNC_MEMORY frees what is made.
  *
  * Do not suspend.  ASYNC_ERROR, async_error() names row and column: there is no
  * such row or column, it is of another type, a value does not fit, one is null
- * and the field is not optional; the struct is not of the size that the model
- * has.  Then the fields of *value are zero, *notes is NULL, and n is zero.
+ * and the field is not optional.  Then the fields of *value are zero, *notes is
+ * NULL, and n is zero.  ASYNC_ERROR, too, but *value is left alone: the struct
+ * is not of the size that the model has.
  */
 #define async_pg_into(co, result, row, model, value)                         \
     async_pg_into_(co, result, row, model, value, ASYNC_SIZEOF_(value))
@@ -1619,16 +1636,22 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
  *     ASYNC_TRY(await_pg(co, "db", NULL, "UPDATE ..."));
  *     ASYNC_TRY(await_pg_commit(co, "db"));
  *
- * From begin to commit or rollback, the statements of this task go to one
- * connection; those of its children do not.  A second begin is a savepoint, and
- * its commit or rollback ends that.  What is open when the task ends, fails or
- * is cancelled is rolled back.
+ * All of them suspend.  From begin to commit or rollback, the statements of
+ * this task go to one connection; those of its children do not.  A second begin
+ * is a savepoint, which has no flags, and its commit or rollback ends that.
+ * What is open when the task ends, fails or is cancelled is rolled back.
  *
  * await_pg_transaction() calls fn(co, arg) between the two: it commits if that
  * returns ASYNC_OK, otherwise it rolls back and gives what fn has returned.
  *
- * ASYNC_ERROR: also when there is no transaction, or it has failed: a statement
- * of it was refused, and only a rollback is possible.
+ * Return as await_pg().  ASYNC_ERROR: also when there is no transaction, or it
+ * has failed: a statement of it was refused, and only a rollback is possible,
+ * which a commit of the outermost one then is.  ASYNC_CLOSED of a commit, or a
+ * deadline or a cancel while it is on its way: whether it was done is not
+ * known; the transaction has ended all the same.
+ *
+ * Flags, beside what the server has by default: one of the two levels,
+ * READ_ONLY, and DEFERRABLE, which counts with SERIALIZABLE and READ_ONLY only.
  */
 #define ASYNC_PG_REPEATABLE_READ  1
 #define ASYNC_PG_SERIALIZABLE     2
@@ -1643,7 +1666,8 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
     await_pg_transaction_at(co, ASYNC_SITE, pool, flags, fn, arg)
 
 /*
- * Several statements in one round trip, by libpq's pipeline mode.
+ * Several statements in one round trip, by libpq's pipeline mode.  Suspends
+ * until all of them have been answered.
  *
  *     async_pg_statement_t  s[] = {
  *         ASYNC_PG("INSERT INTO log VALUES ($1)", ASYNC_TEXT(line)),
@@ -1665,7 +1689,12 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
  * that of await_pg(); rc; sqlstate, "" if the server did not refuse it.  Those
  * that are not executed since another one failed have ASYNC_CANCELLED.
  *
- * Returns the rc of the first that failed, and async_pg_error() is of that.
+ * Returns as await_pg(), the rc of the first that failed, and async_pg_error()
+ * is of that.  If there was no connection, or it was lost, or a deadline or a
+ * cancel came between, that is the rc of all, and their results are lost; with
+ * ASYNC_PG_EACH some may have been executed.
+ *
+ * Flags: 0, or ASYNC_PG_EACH.
  */
 typedef struct {
     const char           *sql;
@@ -1709,8 +1738,9 @@ typedef struct {
  * await_pg_stream() is as await_pg(), and suspends until the first row is
  * there, or the end, or what the server says against it.  await_pg_next()
  * suspends until there is another one: a result of one row, which is borrowed,
- * with all that is made of it, until the next call; after the last one it is
- * NULL, then and ever after.  The server sends no more than a little ahead of
+ * with what async_pg_text() and its like give of it, until the next call; after
+ * the last one it is NULL, then and ever after.  What async_pg_into() makes is
+ * memory of the task, as ever.  The server sends no more than a little ahead of
  * what is read, and may itself hold back a few KB of rows until it has more of
  * them.  It may fail in the middle: then the rows before were right, but are
  * not all.  An ASYNC_DEADLINE that passes in await_pg_next() loses no row: it

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# README.md's guide to PostgreSQL: its code, as it stands there, and what is said
-# of it.
+# README.md's guides to PostgreSQL and to rows as structs: their code, as it stands
+# there, and what is said of it.
 
 use strict;
 use warnings;
@@ -18,9 +18,9 @@ use NginxAsync::Say qw(json);
 
 NginxAsync::Pg::or_skip_all();
 
-my ($guide) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md")
-    =~ /^# Guides\n.*?^## PostgreSQL\n(.*?)^## /ms;
-my @code = $guide =~ /^```c\n(.*?)^```/gms;
+my ($structs, $guide) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md")
+    =~ /^# Guides\n.*?^## Rows as structs\n(.*?)^## .*?^## PostgreSQL\n(.*?)^## /ms;
+my @code = "$guide$structs" =~ /^```c\n(.*?)^```/gms;
 my $so   = NginxAsync->build_app(join "\n", "#include <ngx_async.h>\n", @code, <<'EOF_C');
 ASYNC_HANDLER(held)
 {
@@ -45,8 +45,10 @@ my $pg = NginxAsync::Pg->new(databases => ['shop']);
 $pg->sql(
     'CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY, number text UNIQUE,'
         . ' customer text, item text NOT NULL, cents int, paid boolean DEFAULT false)',
-    'CREATE TABLE accounts (id int PRIMARY KEY, cents int NOT NULL)',
-    'GRANT ALL ON orders, accounts TO PUBLIC',
+    'CREATE TABLE accounts (id int PRIMARY KEY, cents int NOT NULL CHECK (cents >= 0))',
+    'CREATE TABLE posts (id bigint, text text, rating int, owner bigint, created timestamptz, tags text[])',
+    'GRANT ALL ON orders, accounts, posts TO PUBLIC',
+    q{INSERT INTO posts VALUES (1, 'a', 4, NULL, now(), NULL), (2, 'b', 5, 7, now(), '{c,d}')},
     q{INSERT INTO orders (number, customer, item, cents, paid) VALUES ('A1', 'Ada', 'tea', 150, false),
         ('A2', 'Ada', 'milk', 99, true), ('B1', 'Bob', 'tea', 151, false)},
     'INSERT INTO accounts VALUES (1, 100), (2, 0)');
@@ -69,6 +71,12 @@ sub nginx {
             async_route  POST  /pay                pay;
             async_route  GET   /dashboard          dashboard;
             async_route  GET   /held               held;
+            async_route  POST  /flowers            buy_flowers;
+            async_route  GET   /orders/all         export_orders;
+            async_route  GET   /orders/csv         orders_as_csv;
+            async_route  POST  /orders/csv         orders_from_csv;
+            async_route  GET   /orders/events      order_events;
+            async_route  GET   /stars              stars_of_posts;
         }
 EOF_CONF
 }
@@ -114,6 +122,51 @@ is $n->get('/dashboard')->body, '{"open":3,"cents":100}', 'two at once';
     like $pg->log, qr/could not serialize access/, '... since it had failed before';
 }
 
+# ---- a pipeline, in one transaction
+
+$r = $n->post('/flowers?account=1', '');
+is $r->status, 409, 'a pipeline of which one fails';
+$r = $n->post('/flowers?account=2', '');
+is $r->status, 201, '... none';
+is json($r)->{id}, $pg->sql(q{SELECT id FROM orders WHERE item = 'flowers'}), '... with the result of one';
+is $pg->sql('SELECT cents FROM accounts ORDER BY id'), "40\n20", '... all, or none has been executed';
+is $n->post('/flowers?account=3', '')->status, 404, '... and one that asks what another has found';
+is $n->post('/flowers?account=x', '')->status, 422, '... or cannot';
+
+# ---- in pieces
+
+$pg->sql('TRUNCATE orders RESTART IDENTITY');
+
+my $csv = "number,item,cents\n" . join '', map { "N$_,tea no. $_,$_\n" } 1 .. 5000;
+is $n->post('/orders/csv', $csv)->body, '{"orders":5000}', 'COPY in';
+is $n->get('/orders/csv')->body, $csv, '... and out';
+is $n->post('/orders/csv', "number,item,cents\nX1,tea,1\nX2,tea,many\n")->status, 500, '... of which a line is wrong';
+is $pg->sql(q{SELECT count(*) FROM orders WHERE number LIKE 'X%'}), 0, '... stores nothing';
+is $n->get('/orders/all')->body, join('', map { qq({"id":$_,"item":"tea no. $_","cents":$_}\n) } 1 .. 5000),
+    'a stream of rows';
+
+# ---- structs
+
+is $n->get('/stars')->body, '{"posts":2,"stars":9}', 'rows as structs';
+$pg->sql('INSERT INTO posts VALUES (3, NULL, 1, NULL, now(), NULL)');
+is $n->get('/stars')->status, 500, '... of which none lacks what it should have';
+
+# ---- what happens meanwhile
+
+{
+    my $c = $n->connect(timeout => 60)->send_request('GET', '/orders/events');
+
+    ok defined $c->read_until(qr/: listening\n\n/), 'a listener';
+    $pg->sql(q{SELECT pg_notify('orders', 'tea')});
+    ok defined $c->read_until(qr/data: tea\n\n/), '... hears what is notified';
+
+    my ($listener) = grep { $_->{query} =~ /LISTEN/ } $pg->backends(application_name => 'nginx-async');
+    $pg->terminate($listener->{pid});
+    ok defined $c->read_until(qr/data: look again\n\n/), '... and that something may be lacking';
+    $pg->sql(q{SELECT pg_notify('orders', 'milk')});
+    ok defined $c->read_until(qr/data: milk\n\n/), '... and goes on';
+}
+
 $n->stop;
 is $pg->sql(q{SELECT count(*) FROM orders WHERE number = 'end'}), 1, 'a shutdown function has its database';
 $pg->sql(q{DELETE FROM orders WHERE number = 'end'});
@@ -122,7 +175,7 @@ $pg->sql(q{DELETE FROM orders WHERE number = 'end'});
 
 $n = nginx('acquire_timeout=100ms', 'connections=8' => 'connections=1');
 is $n->get('/held')->status, 504, 'a parent that holds what its child waits for';
-is $n->get('/dashboard')->body, '{"open":3,"cents":110}', '... and both one after the other';
+is $n->get('/dashboard')->body, '{"open":5000,"cents":60}', '... and both one after the other';
 $n->stop;
 
 subtest 'a test, as it is shown' => sub {

@@ -104,8 +104,8 @@ failed(async_t *co, async_req_t *req, async_rc_t rc)
 
     /* no connection: none to be had, none free in time, or lost */
 
-    if (cause == ASYNC_CAUSE_CONNECT || cause == ASYNC_CAUSE_TIMEOUT
-        || cause == ASYNC_CAUSE_RESET)
+    if (cause == ASYNC_CAUSE_CONNECT || cause == ASYNC_CAUSE_NAME
+        || cause == ASYNC_CAUSE_TIMEOUT || cause == ASYNC_CAUSE_RESET)
     {
         async_log(req, ASYNC_LOG_ERROR, "%s", async_error(co));
         async_set_header(req, "Retry-After", "1");
