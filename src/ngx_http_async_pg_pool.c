@@ -81,16 +81,16 @@ ngx_http_async_pg_acquire(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
         first = ngx_queue_empty(&pool->waiters);
 
-        rc = ngx_http_async_pg_make(t, pool, &c);
+        rc = ngx_http_async_pg_make(t, pool, conn);
 
         if (rc != NGX_HTTP_ASYNC_PG_FULL && (rc != ASYNC_OK || first)) {
-            *conn = c;
             return rc;
         }
 
         if (rc == ASYNC_OK) {
             /* the server takes more of us again: those who wait come first */
-            ngx_http_async_pg_offer(pool, c);
+            ngx_http_async_pg_offer(pool, *conn);
+            *conn = NULL;
         }
     }
 
