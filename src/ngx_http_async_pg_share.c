@@ -63,6 +63,7 @@ static ngx_http_async_pg_slot_t *ngx_http_async_pg_share_put(
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static ngx_int_t ngx_http_async_pg_share_tidy(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_share_flush(ngx_http_async_pg_conn_t *conn);
+static void ngx_http_async_pg_share_flushed(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_share_event(ngx_event_t *ev);
 static ngx_int_t ngx_http_async_pg_share_read(ngx_http_async_pg_conn_t *conn);
 static ngx_int_t ngx_http_async_pg_share_result(
@@ -147,7 +148,7 @@ ngx_http_async_pg_share_once(ngx_async_task_t *t,
 
     query->lost = slot->lost;
 
-    if (slot->lost && query->result == NULL) {
+    if (rc == ASYNC_OK && slot->lost && query->result == NULL) {
         rc = ngx_async_because(t, ASYNC_CAUSE_RESET,
                                ngx_async_set_error(t, ASYNC_CLOSED, "database "
                                                    "\"%V\": the connection is "
@@ -376,16 +377,39 @@ ngx_http_async_pg_share_flush(ngx_http_async_pg_conn_t *conn)
     ngx_event_t  *wev;
 
     wev = conn->c->write;
-    left = PQflush(conn->pg);
-
-    /* that it is lost, reading tells */
+    left = ngx_http_async_pg_push(conn);
 
     if (left > 0 && !wev->active) {
         (void) ngx_add_event(wev, NGX_WRITE_EVENT, NGX_LEVEL_EVENT);
     }
 
-    if (left <= 0 && wev->active) {
-        (void) ngx_del_event(wev, NGX_WRITE_EVENT, 0);
+    if (left <= 0) {
+        ngx_http_async_pg_share_flushed(conn);
+    }
+
+    /*
+     * When the kernel takes no more, libpq reads, and no event tells of that:
+     * neither of results, nor that the socket is closed.
+     */
+
+    if (!PQisBusy(conn->pg) && !conn->c->read->posted) {
+        ngx_post_event(conn->c->read, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_async_pg_share_flushed(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_event_t  *wev;
+
+    wev = conn->c->write;
+
+    if (wev->active) {
+        /* libpq closes the socket of a connection that is lost */
+        (void) ngx_del_event(wev, NGX_WRITE_EVENT,
+                             PQsocket(conn->pg) == conn->c->fd
+                             ? 0 : NGX_CLOSE_EVENT);
     }
 }
 
@@ -589,10 +613,7 @@ ngx_http_async_pg_share_lost(ngx_http_async_pg_conn_t *conn)
 static void
 ngx_http_async_pg_share_end(ngx_http_async_pg_conn_t *conn)
 {
-    if (conn->c->write->active) {
-        (void) ngx_del_event(conn->c->write, NGX_WRITE_EVENT, 0);
-    }
-
+    ngx_http_async_pg_share_flushed(conn);
     ngx_http_async_pg_used(conn);
 
     ngx_queue_remove(&conn->queue);

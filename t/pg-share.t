@@ -185,6 +185,24 @@ is $_->{rc}, -4, '... takes along what is behind' for map { json($_->response) }
 is_deeply sql('SELECT 1 AS n'), [{ n => 1 }], '... and the next one finds it again';
 undef $holder;
 
+# ---- it goes while it has not taken all that it is sent
+
+for my $tls (0, 1) {
+    my $m = $n;
+    $n = nginx('connections=1', $tls ? (sslmode => 'require') : ());
+    is_deeply json($n->get('/many?n=5&kind=plain')), { own => 5 }, "one that takes all (TLS $tls)";
+    $pg->freeze;
+    my $large = $n->connect->send_request('GET', '/many?n=3&kind=plain&size=20000000');
+    ping();
+    $pg->kill9;
+    like json($large->response)->{error}, qr/"db": server closed the connection/, '... that does not, and goes';
+    $pg->start;
+    ok $n->wait_until(sub { ref sql('SELECT 1') eq 'ARRAY' }), '... and is there again';
+    is_deeply json($n->get('/many?n=5&kind=plain&size=1000000')), { own => 5 }, '... and takes all';
+    $n->stop;
+    $n = $m;
+}
+
 # ---- reload and quit
 
 ($holder, $held) = hold(5);
