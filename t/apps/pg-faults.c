@@ -75,3 +75,25 @@ ASYNC_HANDLER(copy)
 
     return rc ? failed(co, req, rc) : async_text(req, 200, "copies");
 }
+
+
+/* /stops?q=: a stream in a transaction, of whose end nobody waits for long */
+
+ASYNC_HANDLER(stops)
+{
+    async_rc_t          rc;
+    async_str_t         q;
+    async_pg_stream_t  *s;
+
+    ASYNC_TRY(async_query_str(req, "q", &q));
+    ASYNC_TRY(await_pg_begin(co, "db", 0));
+    ASYNC_TRY(await_pg_stream(co, "db", &s, q.data));
+
+    {
+        ASYNC_DEADLINE(co, 300);
+
+        rc = await_pg_rollback(co, "db");
+    }
+
+    return failed(co, req, rc);
+}
