@@ -225,6 +225,11 @@ ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
 
     conn->leaves = ngx_max(conn->leaves, query->sql->leaves);
 
+    if (query->sql->leaves == NGX_HTTP_ASYNC_PG_NAMES) {
+        /* those before it in a pipeline are on their way */
+        ngx_http_async_pg_close_all(conn);
+    }
+
     if (ngx_http_async_pg_unnamed(conn, query)) {
         query->prepared = NULL;
 

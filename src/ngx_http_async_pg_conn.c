@@ -21,6 +21,9 @@ static void ngx_http_async_pg_idle_event(ngx_event_t *ev);
 static void ngx_http_async_pg_rest_for(ngx_http_async_pg_conn_t *conn,
     ngx_msec_t idle);
 static void ngx_http_async_pg_push_on_loop(void *data);
+#if (NGX_SSL)
+static int ngx_http_async_pg_read_all(PGconn *pg);
+#endif
 static void ngx_http_async_pg_consume_on_loop(void *data);
 static void ngx_http_async_pg_discard(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_finish(void *data);
@@ -82,9 +85,35 @@ ngx_http_async_pg_push_on_loop(void *data)
     call->rc = PQflush(call->pg);
 
 #if (NGX_SSL)
+
+    /* it reads, too, when the kernel takes no more */
+
+    if (call->rc >= 0 && !ngx_http_async_pg_read_all(call->pg)) {
+        call->rc = -1;
+    }
+
     ERR_clear_error();
 #endif
 }
+
+
+#if (NGX_SSL)
+
+/* What OpenSSL has read already, no event will tell of. */
+
+static int
+ngx_http_async_pg_read_all(PGconn *pg)
+{
+    while (PQgetssl(pg) && SSL_pending((SSL *) PQgetssl(pg)) > 0) {
+        if (!PQconsumeInput(pg)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+#endif
 
 
 async_rc_t
@@ -183,15 +212,7 @@ ngx_http_async_pg_consume_on_loop(void *data)
     call->rc = PQconsumeInput(call->pg);
 
 #if (NGX_SSL)
-
-    /* what OpenSSL has read already, no event will tell of */
-
-    while (call->rc && PQgetssl(call->pg)
-           && SSL_pending((SSL *) PQgetssl(call->pg)) > 0)
-    {
-        call->rc = PQconsumeInput(call->pg);
-    }
-
+    call->rc = call->rc && ngx_http_async_pg_read_all(call->pg);
     ERR_clear_error();
 #endif
 }

@@ -39,7 +39,7 @@ ngx_http_async_pg_hold(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     tx = ngx_http_async_pg_tx(t, pool);
 
     if (tx == NULL) {
-        return ngx_http_async_pg_acquire(t, pool, &hold->conn);
+        return ngx_http_async_pg_acquire(t, pool, 0, &hold->conn);
     }
 
     if (tx->conn == NULL) {

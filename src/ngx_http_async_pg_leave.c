@@ -219,8 +219,9 @@ ngx_http_async_pg_cancel_job(ngx_async_task_t *t,
 
 
 /*
- * The connection goes.  What it has asked for ends, too, when the server can be
- * reached again.
+ * The connection goes: a cancel that is on its way still would hit what others
+ * ask there.  What it has asked for ends, too, when the server can be reached
+ * again.
  */
 
 static void
@@ -228,6 +229,8 @@ ngx_http_async_pg_cancel_late(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn)
 {
     ngx_http_async_pg_cancel_t  *cancel;
+
+    conn->doomed = 1;
 
     cancel = ngx_http_async_pg_cancel_job(t, conn);
 

@@ -107,8 +107,9 @@ ngx_http_async_pg_fill(ngx_http_async_pg_fill_t *fill)
     sources = few;
 
     if (fill->model->n > NGX_HTTP_ASYNC_PG_FEW) {
-        sources = ngx_palloc(fill->pool, fill->model->n
-                                         * sizeof(ngx_http_async_pg_source_t));
+        /* not of the pool, which frees nothing small */
+        sources = malloc(fill->model->n * sizeof(ngx_http_async_pg_source_t));
+
         if (sources == NULL) {
             return ngx_http_async_pg_fill_no_memory(fill);
         }
@@ -131,7 +132,7 @@ ngx_http_async_pg_fill(ngx_http_async_pg_fill_t *fill)
     }
 
     if (sources != few) {
-        (void) ngx_pfree(fill->pool, sources);
+        free(sources);
     }
 
     return rc;

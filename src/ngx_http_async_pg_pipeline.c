@@ -31,6 +31,8 @@ static async_rc_t ngx_http_async_pg_pipeline_run(ngx_async_task_t *t,
     ngx_http_async_pg_pipeline_t *p);
 static ngx_uint_t ngx_http_async_pg_pipeline_stale(
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_pipeline_t *p);
+static ngx_uint_t ngx_http_async_pg_pipeline_ended(
+    ngx_http_async_pg_pipeline_t *p);
 static async_rc_t ngx_http_async_pg_pipeline_outcome(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_pipeline_t *p);
 static async_rc_t ngx_http_async_pg_pipeline_give(ngx_async_task_t *t,
@@ -165,7 +167,8 @@ ngx_http_async_pg_pipeline_run(ngx_async_task_t *t,
 
 /*
  * Whether some are to be sent again.  What has been forgotten is likely to be
- * so of all; and if they stand together, none has been executed.
+ * so of all; and if they stand together, none has been executed, unless one of
+ * them may have committed those before it.
  */
 
 static ngx_uint_t
@@ -191,6 +194,10 @@ ngx_http_async_pg_pipeline_stale(ngx_http_async_pg_conn_t *conn,
         return stale;
     }
 
+    if (ngx_http_async_pg_pipeline_ended(p)) {
+        return 0;
+    }
+
     for (i = 0; i < p->n; i++) {
         query = &p->queries[i];
         query->prepared = ngx_http_async_pg_prepared(conn, query);
@@ -201,6 +208,46 @@ ngx_http_async_pg_pipeline_stale(ngx_http_async_pg_conn_t *conn,
     }
 
     return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_async_pg_pipeline_ended(ngx_http_async_pg_pipeline_t *p)
+{
+    ngx_uint_t                  i, n;
+    const char                 *tag;
+    ExecStatusType              status;
+    ngx_http_async_pg_query_t  *query;
+
+    /* beside those that may stand alone */
+
+    static const char *const  inside[] = {
+        "SET", "SET CONSTRAINTS", "RESET", "PREPARE", "DEALLOCATE",
+        "DEALLOCATE ALL", "LOCK TABLE", "EXPLAIN", "SHOW", NULL
+    };
+
+    for (i = 0; i < p->n; i++) {
+        query = &p->queries[i];
+        status = PQresultStatus(query->result);
+
+        if (query->sql->lone
+            || (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK))
+        {
+            continue;
+        }
+
+        tag = PQcmdStatus(query->result);
+
+        for (n = 0; inside[n] && ngx_strcmp(tag, inside[n]) != 0; n++) {
+            /* void */
+        }
+
+        if (inside[n] == NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

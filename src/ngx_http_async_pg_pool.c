@@ -21,7 +21,9 @@ typedef struct {
     ngx_queue_t                 queue;
     ngx_async_waker_t           waker;
     ngx_http_async_pg_conn_t   *conn;         /* what it has been given */
-    ngx_uint_t                  given;        /* that, or the place of one */
+    unsigned                    given:1;      /* that, or the place of one */
+    unsigned                    lone:1;       /* it may share one */
+    unsigned                    joins:1;      /* ... which has room for it */
 } ngx_http_async_pg_waiter_t;
 
 
@@ -34,7 +36,14 @@ typedef struct {
 
 
 static async_rc_t ngx_http_async_pg_queue(ngx_async_task_t *t,
-    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn);
+    ngx_http_async_pg_pool_t *pool, ngx_uint_t lone,
+    ngx_http_async_pg_conn_t **conn);
+static void ngx_http_async_pg_queue_in(ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_waiter_t *w);
+static void ngx_http_async_pg_queue_out(ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_waiter_t *w);
+static void ngx_http_async_pg_queue_left(ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_waiter_t *w);
 static ngx_int_t ngx_http_async_pg_make(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn);
 static async_rc_t ngx_http_async_pg_is_down(ngx_async_task_t *t,
@@ -48,7 +57,7 @@ static void ngx_http_async_pg_drop(ngx_http_async_pg_conn_t *conn);
 
 async_rc_t
 ngx_http_async_pg_acquire(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
-    ngx_http_async_pg_conn_t **conn)
+    ngx_uint_t lone, ngx_http_async_pg_conn_t **conn)
 {
     ngx_int_t                  rc;
     ngx_uint_t                 first;
@@ -94,13 +103,13 @@ ngx_http_async_pg_acquire(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
         }
     }
 
-    return ngx_http_async_pg_queue(t, pool, conn);
+    return ngx_http_async_pg_queue(t, pool, lone, conn);
 }
 
 
 static async_rc_t
 ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
-    ngx_http_async_pg_conn_t **conn)
+    ngx_uint_t lone, ngx_http_async_pg_conn_t **conn)
 {
     ngx_int_t                   rc;
     ngx_msec_t                  until;
@@ -113,30 +122,27 @@ ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
                                    "queue)", &pool->name, pool->queue);
     }
 
+    ngx_memzero(&w, sizeof(ngx_http_async_pg_waiter_t));
+    w.lone = lone;
+
     until = ngx_current_msec + pool->acquire_timeout;
     ngx_queue_insert_tail(&pool->waiters, &w.queue);
 
-    if (pool->share) {
-        ngx_http_async_pg_share_yield(pool);
-    }
-
     for ( ;; ) {
         w.waker = ngx_async_waker(t);
-        w.conn = NULL;
-        w.given = 0;
+        ngx_http_async_pg_queue_in(pool, &w);
 
-        pool->nwaiters++;
         left = (ngx_msec_int_t) (until - ngx_current_msec);
 
         rc = ngx_async_wait(t, ngx_max(left, 0));
 
-        if (!w.given) {
-            ngx_queue_remove(&w.queue);
-            pool->nwaiters--;
-        }
-
         if (rc != ASYNC_OK) {
             break;
+        }
+
+        if (w.joins) {
+            pool->joining--;
+            return ASYNC_OK;
         }
 
         if (w.conn) {
@@ -157,15 +163,7 @@ ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
         ngx_queue_insert_head(&pool->waiters, &w.queue);
     }
 
-    /* it has been given something, and does not want it any more */
-
-    if (w.conn) {
-        ngx_http_async_pg_release(w.conn);
-
-    } else if (w.given) {
-        pool->n--;
-        ngx_http_async_pg_offer(pool, NULL);
-    }
+    ngx_http_async_pg_queue_left(pool, &w);
 
     if (rc == NGX_ASYNC_ELAPSED) {
         return ngx_async_because(t, ASYNC_CAUSE_TIMEOUT,
@@ -177,6 +175,96 @@ ngx_http_async_pg_queue(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     }
 
     return rc;
+}
+
+
+static void
+ngx_http_async_pg_queue_in(ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_waiter_t *w)
+{
+    w->conn = NULL;
+    w->given = 0;
+
+    pool->nwaiters++;
+    pool->nlone += w->lone;
+
+    ngx_http_async_pg_let_in(pool);
+}
+
+
+static void
+ngx_http_async_pg_queue_out(ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_waiter_t *w)
+{
+    ngx_queue_remove(&w->queue);
+
+    pool->nwaiters--;
+    pool->nlone -= w->lone;
+}
+
+
+/* It does not wait any more, and does not want what it has been given. */
+
+static void
+ngx_http_async_pg_queue_left(ngx_http_async_pg_pool_t *pool,
+    ngx_http_async_pg_waiter_t *w)
+{
+    if (w->joins) {
+        pool->joining--;
+
+    } else if (w->conn) {
+        ngx_http_async_pg_release(w->conn);
+
+    } else if (w->given) {
+        pool->n--;
+        ngx_http_async_pg_offer(pool, NULL);
+        ngx_http_async_pg_min_check(pool);
+
+    } else {
+        ngx_http_async_pg_queue_out(pool, w);
+    }
+
+    ngx_http_async_pg_let_in(pool);
+}
+
+
+void
+ngx_http_async_pg_let_in(ngx_http_async_pg_pool_t *pool)
+{
+    ngx_queue_t                 *q;
+    ngx_http_async_pg_waiter_t  *w;
+
+    if (!pool->share) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&pool->waiters)) {
+
+        q = ngx_queue_head(&pool->waiters);
+        w = ngx_queue_data(q, ngx_http_async_pg_waiter_t, queue);
+
+        if (!w->lone) {
+
+            if (pool->joining == 0) {
+                /* those before it have theirs */
+                ngx_http_async_pg_share_yield(pool,
+                                              pool->nwaiters - pool->nlone);
+            }
+
+            return;
+        }
+
+        if (ngx_http_async_pg_share_room(pool) <= pool->joining) {
+            return;
+        }
+
+        ngx_http_async_pg_queue_out(pool, w);
+
+        w->joins = 1;
+        pool->joining++;
+
+        (void) ngx_async_wake(&w->waker, ASYNC_OK);
+    }
 }
 
 
@@ -328,8 +416,7 @@ ngx_http_async_pg_offer(ngx_http_async_pg_pool_t *pool,
         q = ngx_queue_head(&pool->waiters);
         w = ngx_queue_data(q, ngx_http_async_pg_waiter_t, queue);
 
-        ngx_queue_remove(q);
-        pool->nwaiters--;
+        ngx_http_async_pg_queue_out(pool, w);
 
         w->given = 1;
         w->conn = conn;
@@ -345,6 +432,8 @@ ngx_http_async_pg_offer(ngx_http_async_pg_pool_t *pool,
 
         /* if its time is over already, it gives it on */
         (void) ngx_async_wake(&w->waker, ASYNC_OK);
+
+        ngx_http_async_pg_let_in(pool);
         return;
     }
 

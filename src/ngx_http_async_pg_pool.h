@@ -74,6 +74,8 @@ typedef struct {
 
     ngx_queue_t                 waiters;
     ngx_uint_t                  nwaiters;
+    ngx_uint_t                  nlone;        /* of them may share one */
+    ngx_uint_t                  joining;      /* are on their way to share */
 
     /* a server that is down: until then nobody tries, and why */
     ngx_msec_t                  down;
@@ -128,13 +130,22 @@ struct ngx_http_async_pg_conn_s {
 ngx_http_async_pg_pool_t *ngx_http_async_pg_pool(const char *name);
 
 /*
- * Suspends until the task has a connection, which it has to give back.
+ * Suspends until the task has a connection, which it has to give back.  If it
+ * wants it for a lone statement, that may be NULL: one that is shared has room,
+ * which is its own until it suspends again.
  *
  * ASYNC_BUSY: the queue is full.  ASYNC_TIMEOUT: not in time.  ASYNC_ERROR: the
  * server cannot be reached, or does not want us.  *conn is NULL then.
  */
 async_rc_t ngx_http_async_pg_acquire(ngx_async_task_t *t,
-    ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn);
+    ngx_http_async_pg_pool_t *pool, ngx_uint_t lone,
+    ngx_http_async_pg_conn_t **conn);
+
+/*
+ * One that is shared has room: for who waits for that, as long as nobody before
+ * him waits for a connection of his own; then one is to become free.
+ */
+void ngx_http_async_pg_let_in(ngx_http_async_pg_pool_t *pool);
 
 /*
  * Gives it back, or closes it if it cannot be used again.  One that still has a

@@ -11,6 +11,7 @@
 static ngx_int_t ngx_http_async_pg_prepared_compare(
     ngx_http_async_pg_prepared_t *one, ngx_uint_t id, size_t size,
     const Oid *types);
+static void ngx_http_async_pg_close_last(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_prepared_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 
@@ -97,11 +98,29 @@ void
 ngx_http_async_pg_make_room(ngx_http_async_pg_conn_t *conn)
 {
     while (conn->nstatements && conn->nstatements >= conn->pool->statements) {
-        ngx_http_async_pg_close_prepared(conn,
-                                 ngx_queue_data(
-                                     ngx_queue_last(&conn->used_last),
-                                     ngx_http_async_pg_prepared_t, queue));
+        ngx_http_async_pg_close_last(conn);
     }
+}
+
+
+void
+ngx_http_async_pg_close_all(ngx_http_async_pg_conn_t *conn)
+{
+    while (conn->nstatements) {
+        ngx_http_async_pg_close_last(conn);
+    }
+}
+
+
+static void
+ngx_http_async_pg_close_last(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_queue_t  *q;
+
+    q = ngx_queue_last(&conn->used_last);
+
+    ngx_http_async_pg_close_prepared(conn,
+                     ngx_queue_data(q, ngx_http_async_pg_prepared_t, queue));
 }
 
 

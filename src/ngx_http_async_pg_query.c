@@ -217,7 +217,7 @@ ngx_http_async_pg_take(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     *tx = ngx_http_async_pg_tx(t, pool);
 
     if (*tx == NULL) {
-        return ngx_http_async_pg_acquire(t, pool, conn);
+        return ngx_http_async_pg_acquire(t, pool, 0, conn);
     }
 
     *conn = (*tx)->conn;

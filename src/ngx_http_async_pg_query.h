@@ -162,6 +162,7 @@ void ngx_http_async_pg_close_prepared(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_prepared_t *prepared);
 void ngx_http_async_pg_drop_prepared(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_prepared_t *prepared);
+void ngx_http_async_pg_close_all(ngx_http_async_pg_conn_t *conn);
 
 /*
  * Has those that are closed forgotten by the server, when there are some, in

@@ -63,6 +63,7 @@ static ngx_http_async_pg_slot_t *ngx_http_async_pg_share_put(
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static ngx_int_t ngx_http_async_pg_share_tidy(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_share_flush(ngx_http_async_pg_conn_t *conn);
+static void ngx_http_async_pg_share_flushed(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_share_event(ngx_event_t *ev);
 static ngx_int_t ngx_http_async_pg_share_read(ngx_http_async_pg_conn_t *conn);
 static ngx_int_t ngx_http_async_pg_share_result(
@@ -131,6 +132,8 @@ ngx_http_async_pg_share_once(ngx_async_task_t *t,
 
     slot->waker = ngx_async_waker(t);
 
+    ngx_http_async_pg_let_in(pool);
+
     rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
 
     if (rc != ASYNC_OK && slot->query) {
@@ -145,7 +148,7 @@ ngx_http_async_pg_share_once(ngx_async_task_t *t,
 
     query->lost = slot->lost;
 
-    if (slot->lost && query->result == NULL) {
+    if (rc == ASYNC_OK && slot->lost && query->result == NULL) {
         rc = ngx_async_because(t, ASYNC_CAUSE_RESET,
                                ngx_async_set_error(t, ASYNC_CLOSED, "database "
                                                    "\"%V\": the connection is "
@@ -165,24 +168,36 @@ ngx_http_async_pg_share_find(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_conn_t **conn)
 {
     async_rc_t  rc;
+    ngx_uint_t  depth;
+
+    depth = (pool->n < pool->connections) ? NGX_HTTP_ASYNC_PG_SPREAD
+                                          : NGX_HTTP_ASYNC_PG_DEPTH;
 
     *conn = ngx_http_async_pg_share_least(pool);
 
-    if (*conn && ngx_queue_empty(&pool->idle)
-        && ((*conn)->nslots < NGX_HTTP_ASYNC_PG_SPREAD
-            || (pool->n >= pool->connections
-                && (*conn)->nslots < NGX_HTTP_ASYNC_PG_DEPTH)))
+    if (*conn && (*conn)->nslots < depth && ngx_queue_empty(&pool->idle)
+        && pool->nlone + pool->joining == 0)
     {
         return ASYNC_OK;
     }
 
-    rc = ngx_http_async_pg_acquire(t, pool, conn);
+    for ( ;; ) {
+        rc = ngx_http_async_pg_acquire(t, pool, 1, conn);
 
-    if (rc != ASYNC_OK) {
-        return rc;
+        if (rc != ASYNC_OK || *conn) {
+            break;
+        }
+
+        *conn = ngx_http_async_pg_share_least(pool);
+
+        if (*conn && (*conn)->nslots < NGX_HTTP_ASYNC_PG_DEPTH) {
+            return ASYNC_OK;
+        }
+
+        /* it has been lost in the meantime */
     }
 
-    if (ngx_http_async_pg_share_begin(*conn) != NGX_OK) {
+    if (rc == ASYNC_OK && ngx_http_async_pg_share_begin(*conn) != NGX_OK) {
         rc = ngx_http_async_pg_lost(t, *conn);
         ngx_http_async_pg_release(*conn);
     }
@@ -219,15 +234,52 @@ ngx_http_async_pg_share_least(ngx_http_async_pg_pool_t *pool)
 
 
 void
-ngx_http_async_pg_share_yield(ngx_http_async_pg_pool_t *pool)
+ngx_http_async_pg_share_yield(ngx_http_async_pg_pool_t *pool, ngx_uint_t n)
 {
+    ngx_queue_t               *q;
     ngx_http_async_pg_conn_t  *conn;
 
-    conn = ngx_http_async_pg_share_least(pool);
+    for (q = ngx_queue_head(&pool->shared);
+         q != ngx_queue_sentinel(&pool->shared);
+         q = ngx_queue_next(q))
+    {
+        conn = ngx_queue_data(q, ngx_http_async_pg_conn_t, queue);
+        n -= (conn->closing && n);
+    }
 
-    if (conn) {
+    while (n--) {
+        conn = ngx_http_async_pg_share_least(pool);
+
+        if (conn == NULL) {
+            return;
+        }
+
         conn->closing = 1;
     }
+}
+
+
+ngx_uint_t
+ngx_http_async_pg_share_room(ngx_http_async_pg_pool_t *pool)
+{
+    ngx_uint_t                 room;
+    ngx_queue_t               *q;
+    ngx_http_async_pg_conn_t  *conn;
+
+    room = 0;
+
+    for (q = ngx_queue_head(&pool->shared);
+         q != ngx_queue_sentinel(&pool->shared);
+         q = ngx_queue_next(q))
+    {
+        conn = ngx_queue_data(q, ngx_http_async_pg_conn_t, queue);
+
+        if (!conn->closing && conn->nslots < NGX_HTTP_ASYNC_PG_DEPTH) {
+            room += NGX_HTTP_ASYNC_PG_DEPTH - conn->nslots;
+        }
+    }
+
+    return room;
 }
 
 
@@ -325,16 +377,39 @@ ngx_http_async_pg_share_flush(ngx_http_async_pg_conn_t *conn)
     ngx_event_t  *wev;
 
     wev = conn->c->write;
-    left = PQflush(conn->pg);
-
-    /* that it is lost, reading tells */
+    left = ngx_http_async_pg_push(conn);
 
     if (left > 0 && !wev->active) {
         (void) ngx_add_event(wev, NGX_WRITE_EVENT, NGX_LEVEL_EVENT);
     }
 
-    if (left <= 0 && wev->active) {
-        (void) ngx_del_event(wev, NGX_WRITE_EVENT, 0);
+    if (left <= 0) {
+        ngx_http_async_pg_share_flushed(conn);
+    }
+
+    /*
+     * When the kernel takes no more, libpq reads, and no event tells of that:
+     * neither of results, nor that the socket is closed.
+     */
+
+    if (!PQisBusy(conn->pg) && !conn->c->read->posted) {
+        ngx_post_event(conn->c->read, &ngx_posted_events);
+    }
+}
+
+
+static void
+ngx_http_async_pg_share_flushed(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_event_t  *wev;
+
+    wev = conn->c->write;
+
+    if (wev->active) {
+        /* libpq closes the socket of a connection that is lost */
+        (void) ngx_del_event(wev, NGX_WRITE_EVENT,
+                             PQsocket(conn->pg) == conn->c->fd
+                             ? 0 : NGX_CLOSE_EVENT);
     }
 }
 
@@ -359,7 +434,10 @@ ngx_http_async_pg_share_event(ngx_event_t *ev)
 
     if (conn->nslots == 0) {
         ngx_http_async_pg_share_end(conn);
+        return;
     }
+
+    ngx_http_async_pg_let_in(conn->pool);
 }
 
 
@@ -535,10 +613,7 @@ ngx_http_async_pg_share_lost(ngx_http_async_pg_conn_t *conn)
 static void
 ngx_http_async_pg_share_end(ngx_http_async_pg_conn_t *conn)
 {
-    if (conn->c->write->active) {
-        (void) ngx_del_event(conn->c->write, NGX_WRITE_EVENT, 0);
-    }
-
+    ngx_http_async_pg_share_flushed(conn);
     ngx_http_async_pg_used(conn);
 
     ngx_queue_remove(&conn->queue);

@@ -19,8 +19,12 @@
 async_rc_t ngx_http_async_pg_share(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_query_t *query);
 
-/* Somebody waits for a connection of his own: one takes no more statements. */
-void ngx_http_async_pg_share_yield(ngx_http_async_pg_pool_t *pool);
+/* So many wait for connections of their own: as many take no more statements */
+void ngx_http_async_pg_share_yield(ngx_http_async_pg_pool_t *pool,
+    ngx_uint_t n);
+
+/* How many more statements those take that take some. */
+ngx_uint_t ngx_http_async_pg_share_room(ngx_http_async_pg_pool_t *pool);
 
 /*
  * It is closed.  What is on its way may have been executed or not; whoever

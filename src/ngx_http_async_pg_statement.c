@@ -302,8 +302,7 @@ ngx_http_async_pg_leaves_e
 ngx_http_async_pg_leaves(const char *sql)
 {
     ngx_str_t                    word[2];
-    ngx_int_t                    local;
-    ngx_uint_t                   n, state;
+    ngx_uint_t                   n, state, open;
     ngx_http_async_pg_scan_t     scan;
     ngx_http_async_pg_token_e    token;
     ngx_http_async_pg_leaves_e   leaves;
@@ -317,10 +316,11 @@ ngx_http_async_pg_leaves(const char *sql)
     };
     static const char *const  set_config[] = { "set_config", NULL };
     static const char *const  is_local[] = { "true", NULL };
+    static const char *const  is_not[] = { "false", NULL };
 
     n = 0;
     state = 0;
-    local = 0;
+    open = 0;
 
     ngx_memzero(word, sizeof(word));
     ngx_http_async_pg_scan(&scan, sql);
@@ -340,13 +340,19 @@ ngx_http_async_pg_leaves(const char *sql)
 
         /* set_config('a', 'b', true) is as SET LOCAL */
 
-        local += ngx_http_async_pg_among(&scan.token, is_local);
-        local -= ngx_http_async_pg_among(&scan.token, set_config);
+        if (open) {
+            state |= ngx_http_async_pg_among(&scan.token, is_not)
+                     | ngx_http_async_pg_among(&scan.token, set_config);
+            open = !ngx_http_async_pg_among(&scan.token, is_local);
+
+        } else {
+            open = ngx_http_async_pg_among(&scan.token, set_config);
+        }
     }
 
     leaves = ngx_http_async_pg_first(&word[0], &word[1]);
 
-    return (leaves == NGX_HTTP_ASYNC_PG_NOTHING && (state || local < 0))
+    return (leaves == NGX_HTTP_ASYNC_PG_NOTHING && (state || open))
            ? NGX_HTTP_ASYNC_PG_STATE : leaves;
 }
 

@@ -105,8 +105,19 @@ ngx_http_async_pg_failed(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     PGresult *result)
 {
     async_rc_t                 rc;
-    const char                *detail;
+    const char                *detail, *text;
     ngx_http_async_pg_task_t  *pg;
+
+    if (PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL) {
+        /* libpq says so, not the server */
+        text = PQresultErrorMessage(result);
+
+        rc = ngx_async_set_error(t, ASYNC_ERROR, "database \"%V\": %*s",
+                                 &pool->name, strcspn(text, CRLF), text);
+        PQclear(result);
+
+        return rc;
+    }
 
     detail = ngx_http_async_pg_field(result, PG_DIAG_MESSAGE_DETAIL);
 

@@ -238,7 +238,7 @@ ngx_http_async_pg_tx_open(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     tx->pool = pool;
     tx->depth = 1;
 
-    rc = ngx_http_async_pg_acquire(t, pool, &tx->conn);
+    rc = ngx_http_async_pg_acquire(t, pool, 0, &tx->conn);
 
     if (rc == ASYNC_OK) {
         tx->next = pg->transactions;

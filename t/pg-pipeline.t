@@ -144,6 +144,29 @@ for my $settings ('connections=1', 'connections=1 statements=0', 'connections=1 
     }
     $pg->sql('ALTER TABLE d DROP b0, DROP b16');
 
+    # ---- what has been committed is not executed again
+
+    for my $i (1 .. 2) {
+        is sql('', 'SELECT * FROM d')->{rc}, 0, 'a table';
+        $pg->sql("ALTER TABLE d ADD c$i int", 'TRUNCATE u');
+        is_deeply [@{ sql('', 'BEGIN', 'INSERT INTO u VALUES (1)', 'COMMIT', 'SELECT * FROM d') }{qw(rc sqlstate)}],
+            [-1, '0A000'], '... that has a column more, behind a COMMIT' if $settings !~ /statements=[01]/;
+        is ids('u'), $settings =~ /statements=[01]/ ? '' : '1', '... which is done once';
+    }
+    $pg->sql('ALTER TABLE d DROP c1, DROP c2', 'TRUNCATE u');
+
+    # ---- what is forgotten in the middle is prepared again
+
+    for my $flags (0, EACH) {
+        for my $forgets ('DEALLOCATE ALL', $flags ? 'DISCARD ALL' : ()) {
+            is_deeply sql("flags=$flags", 'SELECT 1 AS n', $forgets, 'SELECT 1 AS n', 'SELECT 2 AS n')->{each},
+                [[{ n => 1 }], [], [{ n => 1 }], [{ n => 2 }]], "$forgets in the middle ($settings, flags $flags)"
+                for 1, 2;
+            is_deeply sql("flags=$flags", 'SELECT 1 AS n', 'SELECT 2 AS n')->{each}, [[{ n => 1 }], [{ n => 2 }]],
+                '... and behind it';
+        }
+    }
+
     # ---- deadlines
 
     for my $each ('', '?each=1') {

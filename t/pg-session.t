@@ -39,6 +39,7 @@ for (
     [q{ set SESSION work_mem = '1234kB'}, $mem],
     [q{/* SET LOCAL */ SET work_mem = '1234kB'}, $mem],
     [q{SELECT set_config('work_mem', '1234kB', false)}, $mem],
+    [q{SELECT set_config('work_mem', '1234kB', false), true AS other}, $mem],
     [q{SELECT pg_catalog.set_config('work_mem', 'true' || '', false) WHERE false}, $mem],
     [q{DO $$ BEGIN SET work_mem = '1234kB'; END $$}, $mem],
     [q{SET DateStyle = 'German'}, q{SELECT '2026-11-22'::date::text AS d}],

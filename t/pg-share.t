@@ -122,6 +122,41 @@ is json($held->response)->[0]{held}, 3, 'one that holds';
 is_deeply json($tx->response), { own => 5 }, '... and a transaction';
 is_deeply json($others->response), { own => 50 }, '... and others';
 
+# ---- more than a connection takes at once: first come, first served
+
+$pg->sql('CREATE TABLE l (id serial, name text)', 'GRANT ALL ON l, l_id_seq TO PUBLIC');
+
+my $locks = sub {
+    my ($name, $key) = @_;
+    return begun("INSERT INTO l (name) SELECT '$name' FROM pg_advisory_xact_lock($key)");
+};
+my $logs = sub { return begun("INSERT INTO l (name) VALUES ('$_[0]')") };
+
+for my $alone (0, 1) {
+    $pg->sql('TRUNCATE l');
+    ($holder, $held) = hold(10);
+    my $second = $pg->session('SELECT pg_advisory_lock(11)');
+    @c = map { begun('SELECT 1 AS n') } 1 .. 63;
+    ping();
+
+    my @waits = ($locks->('A', 11), $logs->('B'));
+    push @waits, begun("DO \$\$ BEGIN INSERT INTO l (name) VALUES ('alone'); END \$\$") if $alone;
+    push @waits, $logs->('C');
+    ping();
+
+    $holder->sql('SELECT pg_advisory_unlock(10)');
+    ok $n->wait_until(sub { active('lock.11') }), 'one that waited is begun';
+    push @waits, $logs->('D');
+    ping();
+    $second->sql('SELECT pg_advisory_unlock(11)');
+    is_deeply [map { json($_->response) } @waits], [map { [] } @waits], '... all are served';
+    is json($held->response)->[0]{held}, 10, '... the first';
+    is_deeply [map { json($_->response) } @c], [([{ n => 1 }]) x 63], '... as many as there is room for';
+    is $pg->sql("SELECT string_agg(name, ' ' ORDER BY id) FROM l"),
+        $alone ? 'A B alone C D' : 'A B C D', '... in the order in which they came';
+    undef $second;
+}
+
 # ---- what would change the session has a connection of its own
 
 is_deeply sql('BEGIN'), [], 'BEGIN';
@@ -149,6 +184,24 @@ is json($held->response)->{rc}, -4, 'a server that goes';
 is $_->{rc}, -4, '... takes along what is behind' for map { json($_->response) } @c;
 is_deeply sql('SELECT 1 AS n'), [{ n => 1 }], '... and the next one finds it again';
 undef $holder;
+
+# ---- it goes while it has not taken all that it is sent
+
+for my $tls (0, 1) {
+    my $m = $n;
+    $n = nginx('connections=1', $tls ? (sslmode => 'require') : ());
+    is_deeply json($n->get('/many?n=5&kind=plain')), { own => 5 }, "one that takes all (TLS $tls)";
+    $pg->freeze;
+    my $large = $n->connect->send_request('GET', '/many?n=3&kind=plain&size=20000000');
+    ping();
+    $pg->kill9;
+    like json($large->response)->{error}, qr/"db": server closed the connection/, '... that does not, and goes';
+    $pg->start;
+    ok $n->wait_until(sub { ref sql('SELECT 1') eq 'ARRAY' }), '... and is there again';
+    is_deeply json($n->get('/many?n=5&kind=plain&size=1000000')), { own => 5 }, '... and takes all';
+    $n->stop;
+    $n = $m;
+}
 
 # ---- reload and quit
 
