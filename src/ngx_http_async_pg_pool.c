@@ -372,7 +372,7 @@ ngx_http_async_pg_is_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool)
 
     ngx_http_async_pg_note(t, &pool->said);
 
-    return ngx_async_because(t, ASYNC_CAUSE_CONNECT,
+    return ngx_async_because(t, pool->cause,
                              ngx_async_set_error(t, ASYNC_ERROR, "%s",
                                                  pool->why));
 }
@@ -394,6 +394,8 @@ ngx_http_async_pg_set_down(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 
     pool->down = ngx_current_msec + pool->delay;
 
+    pool->cause = (t->cause == ASYNC_CAUSE_NAME) ? ASYNC_CAUSE_NAME
+                                                 : ASYNC_CAUSE_CONNECT;
     ngx_memcpy(pool->why, t->error, NGX_ASYNC_ERROR_LEN);
     pool->said = *ngx_http_async_pg_noted(t);
 }

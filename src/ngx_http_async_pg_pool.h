@@ -80,6 +80,7 @@ typedef struct {
     /* a server that is down: until then nobody tries, and why */
     ngx_msec_t                  down;
     ngx_msec_t                  delay;        /* 0: it is not */
+    int                         cause;        /* as async_cause() has it */
     u_char                      why[NGX_ASYNC_ERROR_LEN];
     ngx_http_async_pg_said_t    said;         /* by the server */
 

@@ -90,8 +90,11 @@ my @no = (
     for my $i (0 .. $#no) {
         my ($conninfo, $state, $why) = @{ $no[$i] };
         my $r = error($n, 'SELECT 1', "p$i");
+        my $cause = $r->{cause};
         like $r->{error}, qr/^database "p$i": .*$why/, 'an error: ' . $conninfo =~ s/(?:host|port|password)=\S+ ?//gr;
         is "$r->{rc} $r->{sqlstate}", "-1 $state", '... and its code';
+        is error($n, 'SELECT 1', "p$i")->{cause}, $cause, '... and its cause, also for others';
+        is $cause, $conninfo =~ /no\.such/ ? 3 : 5, '... which is this';
     }
     is_deeply [@{ error($n, 'SELECT 1', 'p0') }{qw(sqlstate message)}],
         ['28P01', 'password authentication failed for user "app"'], 'who asks meanwhile is told the same';
