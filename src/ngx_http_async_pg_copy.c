@@ -104,7 +104,7 @@ await_pg_copy_at(async_t *co, const char *site, const char *name,
 
     *copy = NULL;
 
-    rc = ngx_http_async_pg_hold_open(co, "await_pg_copy", site, name, &pool);
+    rc = ngx_http_async_pg_enter(co, "await_pg_copy", site, name, &pool);
 
     if (rc != ASYNC_OK) {
         return rc;

@@ -27,10 +27,6 @@ struct ngx_http_async_pg_hold_s {
 };
 
 
-/* Opens the await that opens it, as await_pg() is: the pool, or why not. */
-async_rc_t ngx_http_async_pg_hold_open(ngx_async_task_t *t, const char *await,
-    const char *site, const char *name, ngx_http_async_pg_pool_t **pool);
-
 /* Suspends until it has a connection. */
 async_rc_t ngx_http_async_pg_hold(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_http_async_pg_hold_t *hold);

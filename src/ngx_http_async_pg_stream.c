@@ -61,7 +61,7 @@ await_pg_stream_at(async_t *co, const char *site, const char *name,
 
     ngx_memzero(&query, sizeof(ngx_http_async_pg_query_t));
 
-    rc = ngx_http_async_pg_hold_open(co, "await_pg_stream", site, name, &pool);
+    rc = ngx_http_async_pg_enter(co, "await_pg_stream", site, name, &pool);
 
     if (rc == ASYNC_OK) {
         memory = ngx_create_pool(1024, co->log);

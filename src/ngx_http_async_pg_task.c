@@ -101,6 +101,28 @@ ngx_http_async_pg_noted(ngx_async_task_t *t)
 
 
 async_rc_t
+ngx_http_async_pg_enter(ngx_async_task_t *t, const char *await,
+    const char *site, const char *name, ngx_http_async_pg_pool_t **pool)
+{
+    async_rc_t  rc;
+
+    rc = ngx_async_enter(t, await, site);
+
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    ngx_http_async_pg_task_begin(t);
+
+    *pool = ngx_http_async_pg_pool(name);
+
+    return *pool ? ASYNC_OK
+           : ngx_async_set_error(t, ASYNC_ERROR, "there is no \"async_pg "
+                                 "%s\"", name);
+}
+
+
+async_rc_t
 ngx_http_async_pg_failed(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     PGresult *result)
 {

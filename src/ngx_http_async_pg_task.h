@@ -41,6 +41,10 @@ typedef struct {
 /* NULL: no memory */
 ngx_http_async_pg_task_t *ngx_http_async_pg_task(ngx_async_task_t *t);
 
+/* Opens an await of this pool, as ngx_async_enter() does; ASYNC_ERROR */
+async_rc_t ngx_http_async_pg_enter(ngx_async_task_t *t, const char *await,
+    const char *site, const char *name, ngx_http_async_pg_pool_t **pool);
+
 /* From here on, async_pg_error() is of what comes. */
 void ngx_http_async_pg_task_begin(ngx_async_task_t *t);
 

@@ -14,9 +14,6 @@
      |ASYNC_PG_DEFERRABLE)
 
 
-static async_rc_t ngx_http_async_pg_enter(ngx_async_task_t *t,
-    const char *await, const char *site, const char *name,
-    ngx_http_async_pg_pool_t **pool);
 static void ngx_http_async_pg_tx_abandon(ngx_async_task_t *t,
     const char *name, ngx_uint_t depth);
 static async_rc_t ngx_http_async_pg_tx_open(ngx_async_task_t *t,
@@ -185,28 +182,6 @@ ngx_http_async_pg_tx_abandon(ngx_async_task_t *t, const char *name,
     pg->failed = failed;
     t->cause = cause;
     ngx_memcpy(t->error, error, NGX_ASYNC_ERROR_LEN);
-}
-
-
-static async_rc_t
-ngx_http_async_pg_enter(ngx_async_task_t *t, const char *await,
-    const char *site, const char *name, ngx_http_async_pg_pool_t **pool)
-{
-    async_rc_t  rc;
-
-    rc = ngx_async_enter(t, await, site);
-
-    if (rc != ASYNC_OK) {
-        return rc;
-    }
-
-    ngx_http_async_pg_task_begin(t);
-
-    *pool = ngx_http_async_pg_pool(name);
-
-    return *pool ? ASYNC_OK
-           : ngx_async_set_error(t, ASYNC_ERROR, "there is no \"async_pg "
-                                 "%s\"", name);
 }
 
 
