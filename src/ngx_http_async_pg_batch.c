@@ -12,10 +12,16 @@
 #include <ngx_http_async_pg_query.h>
 
 
+/* more are to be forgotten by the server than may be prepared */
+
+#define ngx_http_async_pg_crowded(conn)                                      \
+    ((conn)->nclosed > (conn)->pool->statements)
+
 /* of a transaction that has failed, all but its end will be refused */
 
 #define ngx_http_async_pg_unnamed(conn, query)                               \
     ((conn)->pool->statements == 0 || (query)->sql->leaves                   \
+     || ngx_http_async_pg_crowded(conn)                                      \
      || PQtransactionStatus((conn)->pg) == PQTRANS_INERROR)
 
 
@@ -25,6 +31,7 @@ static async_rc_t ngx_http_async_pg_prepare_only(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query);
 static int ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *queries, ngx_uint_t n, ngx_uint_t each);
+static ngx_uint_t ngx_http_async_pg_is_large(ngx_http_async_pg_params_t *p);
 static async_rc_t ngx_http_async_pg_receive(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *queries,
     ngx_uint_t n, ngx_uint_t each);
@@ -40,6 +47,12 @@ async_rc_t
 ngx_http_async_pg_execute_one(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_query_t *query)
 {
+    if (ngx_http_async_pg_crowded(conn)
+        && PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
+    {
+        return ngx_http_async_pg_batch(t, conn, query, 1, 0);
+    }
+
     if (ngx_http_async_pg_unnamed(conn, query)) {
 
         if (query->sql->leaves == NGX_HTTP_ASYNC_PG_NAMES) {
@@ -224,6 +237,7 @@ ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
     query->known = 0;
 
     conn->leaves = ngx_max(conn->leaves, query->sql->leaves);
+    conn->large |= ngx_http_async_pg_is_large(p);
 
     if (query->sql->leaves == NGX_HTTP_ASYNC_PG_NAMES) {
         /* those before it in a pipeline are on their way */
@@ -256,6 +270,24 @@ ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
             || PQsendPrepare(conn->pg, prepared->name, p->sql, p->n, p->types))
            && PQsendQueryPrepared(conn->pg, prepared->name, p->n, p->values,
                                   p->lengths, p->formats, 0);
+}
+
+
+static ngx_uint_t
+ngx_http_async_pg_is_large(ngx_http_async_pg_params_t *p)
+{
+    int     i;
+    size_t  size;
+
+    for (size = 0, i = 0; i < p->n; i++) {
+
+        if (p->values[i]) {
+            size += (p->formats && p->formats[i]) ? (size_t) p->lengths[i]
+                                                  : ngx_strlen(p->values[i]);
+        }
+    }
+
+    return size > NGX_HTTP_ASYNC_PG_LARGE;
 }
 
 

@@ -163,8 +163,31 @@ ngx_http_async_pg_get(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 
     *result = PQgetResult(conn->pg);
 
+    ngx_http_async_pg_weigh(conn, *result);
+
     return (*result || !conn->doomed) ? ASYNC_OK
                                       : ngx_http_async_pg_lost(t, conn);
+}
+
+
+/* A row is one message. */
+
+void
+ngx_http_async_pg_weigh(ngx_http_async_pg_conn_t *conn, PGresult *result)
+{
+    size_t  size;
+
+    if (result == NULL) {
+        return;
+    }
+
+    size = PQresultMemorySize(result);
+
+    if (size > NGX_HTTP_ASYNC_PG_LARGE
+        && size / ngx_max(PQntuples(result), 1) > NGX_HTTP_ASYNC_PG_LARGE)
+    {
+        conn->large = 1;
+    }
 }
 
 
@@ -521,8 +544,9 @@ ngx_http_async_pg_discard(ngx_http_async_pg_conn_t *conn)
 ngx_uint_t
 ngx_http_async_pg_old(ngx_http_async_pg_conn_t *conn)
 {
-    return conn->pool->lifetime
-           && ngx_current_msec - conn->since >= conn->pool->lifetime;
+    return conn->large
+           || (conn->pool->lifetime
+               && ngx_current_msec - conn->since >= conn->pool->lifetime);
 }
 
 

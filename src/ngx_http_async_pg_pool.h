@@ -26,6 +26,9 @@
 typedef struct ngx_http_async_pg_conn_s  ngx_http_async_pg_conn_t;
 
 
+/* what libpq may keep of a connection for good: it never gives buffers back */
+#define NGX_HTTP_ASYNC_PG_LARGE    (8 * 1024 * 1024)
+
 /* for each address, in ms */
 #define NGX_HTTP_ASYNC_PG_CONNECT  5000
 
@@ -123,6 +126,7 @@ struct ngx_http_async_pg_conn_s {
     unsigned                    doomed:1;     /* it is not to be used again */
     unsigned                    closing:1;    /* it takes no more statements */
     unsigned                    tidying:1;
+    unsigned                    large:1;      /* it has had a large message */
     unsigned                    notified:1;   /* which was told of */
 };
 
@@ -247,6 +251,9 @@ async_rc_t ngx_http_async_pg_more(ngx_async_task_t *t,
 async_rc_t ngx_http_async_pg_get(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, PGresult **result);
 
+/* Notes whether that has made libpq's buffers large; or NULL. */
+void ngx_http_async_pg_weigh(ngx_http_async_pg_conn_t *conn, PGresult *result);
+
 /* Reads what there is; 0: the connection is lost. */
 int ngx_http_async_pg_consume(ngx_http_async_pg_conn_t *conn);
 
@@ -264,7 +271,7 @@ async_rc_t ngx_http_async_pg_lost(ngx_async_task_t *t,
 
 void ngx_http_async_pg_close(ngx_http_async_pg_conn_t *conn);
 
-/* Whether it has lived as long as it may. */
+/* Whether it has lived as long as it may, or keeps too much memory. */
 ngx_uint_t ngx_http_async_pg_old(ngx_http_async_pg_conn_t *conn);
 
 /* An idle one: its events are of the pool, which closes it.  Used: a task's. */

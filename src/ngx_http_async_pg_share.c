@@ -220,7 +220,7 @@ ngx_http_async_pg_share_least(ngx_http_async_pg_pool_t *pool)
     {
         conn = ngx_queue_data(q, ngx_http_async_pg_conn_t, queue);
 
-        if (pool->lifetime && ngx_current_msec - conn->since > pool->lifetime) {
+        if (ngx_http_async_pg_old(conn)) {
             conn->closing = 1;
         }
 
@@ -460,6 +460,7 @@ ngx_http_async_pg_share_read(ngx_http_async_pg_conn_t *conn)
 
         if (result) {
             ends = 0;
+            ngx_http_async_pg_weigh(conn, result);
 
             if (ngx_http_async_pg_share_result(conn, slot, result) != NGX_OK) {
                 return NGX_ERROR;

@@ -20,6 +20,7 @@ use Test::More;
 
 use NginxAsync;
 use NginxAsync::Http2;
+use NginxAsync::Pg;
 use NginxAsync::Say qw(gone);
 
 # what an await is about, and files that it needs
@@ -32,9 +33,17 @@ my @kinds = qw(sleep yield body json body_read send sse join ended all gather
     file_rmdir file_open file_get file_put file_close resolve tls recv recv_all
     recv_until send_all fetch fetch_body response_read);
 
+my @pg = qw(pg pg_pipeline pg_begin pg_commit pg_stream pg_next pg_copy
+    pg_copy_get pg_copy_put pg_copy_close pg_notification);
+
 # over other connections than those of plain HTTP/1.1
 my @some = qw(sleep body json body_read send sse all lock get thread file_read
     file_write file_put recv fetch);
+
+if (!NginxAsync::Pg::missing()) {
+    push @kinds, @pg;
+    push @some, qw(pg pg_pipeline);
+}
 
 my %has_body = map { $_ => 1 } qw(body json body_read);
 
@@ -53,6 +62,39 @@ my ($TIMEOUT, $CANCELLED, $CLOSED) = (-2, -3, -4);
 
 my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
     ? ('', 'http2 on;') : (' http2', '');
+
+# ---- a database, whose gate is a table that is locked until it opens
+
+my ($pg, $gate);
+
+sub database {
+    my %pools = (db => 60, one => 1, two => 1);
+
+    return '' if NginxAsync::Pg::missing();
+
+    $pg //= NginxAsync::Pg->new(max_connections => 150);
+
+    undef $gate;
+    $pg->sql(<<'EOF_SQL') if !$pg->sql(q{SELECT to_regclass('gate')});
+        CREATE TABLE gate ();
+        CREATE FUNCTION waits() RETURNS int LANGUAGE plpgsql AS
+            'BEGIN PERFORM 1 FROM gate; RETURN 1; END';
+        CREATE FUNCTION waits_too() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM waits(); RETURN NEW; END';
+        CREATE TABLE late (id int);
+        CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON late
+            DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION waits_too();
+        CREATE TABLE taken (line text);
+        CREATE TRIGGER waits BEFORE INSERT ON taken
+            FOR EACH ROW EXECUTE FUNCTION waits_too();
+        GRANT ALL ON gate, late, taken TO PUBLIC;
+EOF_SQL
+    $gate = $pg->session('BEGIN', 'LOCK TABLE gate');
+
+    return join '', map { "async_pg $_ \"${\ $pg->conninfo}\""
+        . " connections=$pools{$_} acquire_timeout=1h;\n" } sort keys %pools;
+}
 
 # ---- others: a server, and a resolver, that do their part at the gate
 
@@ -177,6 +219,8 @@ sub nginx {
         }
 EOF_CONF
 
+    $http .= database();
+
     my $n = NginxAsync->new(connections => 1024,
         files => { 'ssi.html' => '[<!--# include virtual="/await?$args" -->]' },
         conf => {
@@ -213,7 +257,16 @@ EOF_CONF
 }
 
 
-sub touch { my ($n, $name) = @_; return $n->write_file("gates/$name", '') }
+sub touch {
+    my ($n, $name) = @_;
+
+    if ($gate && $name eq 'gate') {
+        $gate->sql('NOTIFY gate');
+        $gate->sql('COMMIT');
+    }
+
+    return $n->write_file("gates/$name", '');
+}
 
 # ---- clients: what they ask, the rest that they send, the answer, the end
 
@@ -511,5 +564,8 @@ for my $how ('TERM', 'async_shutdown_timeout') {
     $_->{close}->() for @clients;
     ok $n->stop, '... and nothing is left';
 }
+
+undef $gate;
+undef $pg;
 
 done_testing;

@@ -27,7 +27,7 @@ sub nginx {
     my ($settings, %o) = @_;
 
     my $conninfo = $pg->conninfo(%o);
-    my $routes = join '', map { "location = /$_ { async_handler pg-faults:$_; }\n" } qw(sql stream copy stops);
+    my $routes = join '', map { "location = /$_ { async_handler pg-faults:$_; }\n" } qw(sql stream copy stops texts large);
 
     return NginxAsync->new(conf => { http => <<"EOF_CONF", server => $routes })->start;
         async_app \$TEST_NGINX_APPS/pg-faults.so;
@@ -141,6 +141,31 @@ $n->stop;
     $n->stop;
     kill TERM => -$proxy;
     waitpid $proxy, 0;
+}
+
+# ---- memory
+
+for my $shared ('off', 'on') {
+    $n = nginx("connections=1 shared=$shared");
+    is json($n->get('/texts?of=3000'))->{right}, 3000, "many texts (shared=$shared)";
+
+    my $before = $n->memory_of_worker;
+    my $r = json($n->get('/texts?of=20000'));
+    is $r->{right}, 20000, '... more of them';
+    cmp_ok $r->{prepared}, '<=', 110, '... few are prepared at a time';
+    cmp_ok $n->memory_of_worker - $before, '<', 2_000_000, '... and memory is flat' if !$ENV{TEST_NGINX_ASAN};
+
+    $r = json($n->get('/texts?of=5000&begin'));
+    is $r->{right}, 5000, '... in a transaction';
+    cmp_ok $r->{prepared}, '<=', 300, '... likewise';
+
+    for my $how (qw(param rows result)) {
+        $before = $n->memory_of_worker;
+        is $n->get("/large?mb=50&how=$how", timeout => 60)->body, 'large', "50 MB ($how)";
+        ok $n->wait_until(sub { $n->memory_of_worker - $before < 5_000_000 }, 5), '... memory is given back'
+            or diag $n->memory_of_worker - $before if !$ENV{TEST_NGINX_ASAN};
+    }
+    $n->stop;
 }
 
 done_testing;

@@ -97,3 +97,94 @@ ASYNC_HANDLER(stops)
 
     return failed(co, req, rc);
 }
+
+
+/*
+ * /texts?of=: so many different texts, some of them twice, in a transaction
+ * if there is ?begin; of those that are right
+ */
+
+ASYNC_HANDLER(texts)
+{
+    char                text[100];
+    int64_t             i, k, n, m, of, right = 0;
+    async_pg_result_t  *result;
+
+    ASYNC_TRY(async_query_int(req, "of", &of));
+
+    if (async_query(req, "begin").data) {
+        ASYNC_TRY(await_pg_begin(co, "db", 0));
+    }
+
+    for (i = 0; i < of; i++) {
+        ASYNC_MEMORY(co);
+
+        /* the one before it again, and an old one */
+        k = (i % 10 == 8) ? i - 1 : (i % 10 == 9) ? i % 500 : i;
+
+        snprintf(text, sizeof(text), "SELECT %lld::int8 AS n, $1::int8 AS m",
+                 (long long) k);
+
+        ASYNC_TRY(await_pg(co, "db", &result, text, ASYNC_INT(i)));
+        ASYNC_TRY(async_pg_int(co, result, 0, "n", &n));
+        ASYNC_TRY(async_pg_int(co, result, 0, "m", &m));
+
+        right += (n == k && m == i);
+    }
+
+    ASYNC_TRY(await_pg(co, "db", &result, "SELECT count(*) AS n "
+                       "FROM pg_prepared_statements"));
+    ASYNC_TRY(async_pg_int(co, result, 0, "n", &m));
+
+    return async_json_pack(req, 200, "{s:I, s:I}", "right", (json_int_t) right,
+                           "prepared", (json_int_t) m);
+}
+
+
+/* /large?mb=&how=: so many, as a parameter, a result, or both, one value */
+
+ASYNC_HANDLER(large)
+{
+    char               *text;
+    int64_t             mb;
+    const char         *how;
+    async_pg_result_t  *result;
+
+    ASYNC_TRY(async_query_int(req, "mb", &mb));
+
+    mb <<= 20;
+    how = async_query(req, "how").data;
+
+    if (strcmp(how, "rows") == 0) {
+        ASYNC_TRY(await_pg(co, "db", &result, "SELECT repeat('x', 1000) "
+                           "FROM generate_series(1, $1::int8 / 1000)",
+                           ASYNC_INT(mb)));
+        return async_text(req, 200, "large");
+    }
+
+    if (strcmp(how, "result") == 0) {
+        ASYNC_TRY(await_pg(co, "db", &result, "SELECT repeat('x', $1::int4)",
+                           ASYNC_INT(mb)));
+        return async_text(req, 200, "large");
+    }
+
+    text = malloc(mb + 1);
+
+    if (text == NULL) {
+        return ASYNC_ERROR;
+    }
+
+    memset(text, 'x', mb);
+    text[mb] = '\0';
+
+    if (await_pg(co, "db", &result, "SELECT length($1::text)",
+                 ASYNC_TEXT(text)) != ASYNC_OK)
+    {
+        free(text);
+        return ASYNC_ERROR;
+    }
+
+    free(text);
+
+    return async_text(req, 200, "large");
+}

@@ -302,6 +302,7 @@ occupied(async_t *co, scene_t *s, async_fn_pt fn)
         return occupied(co, arg, fn);                                        \
     }
 
+OCCUPIED(connection_taken, has_connection)
 OCCUPIED(mutex_taken, has_mutex)
 OCCUPIED(semaphore_taken, has_semaphore)
 OCCUPIED(event_clear, sets_event)
@@ -573,6 +574,17 @@ static const kind_t  kinds[] = {
     { "fetch", NULL, fetch },
     { "fetch_body", NULL, fetch_body },
     { "response_read", fetch_stream, response_read },
+    { "pg", NULL, pg },
+    { "pg_pipeline", NULL, pg_pipeline },
+    { "pg_begin", connection_taken, pg_begin },
+    { "pg_commit", pg_begun, pg_commit },
+    { "pg_stream", NULL, pg_stream },
+    { "pg_next", pg_streams, pg_next },
+    { "pg_copy", NULL, pg_copy },
+    { "pg_copy_get", pg_copies, pg_copy_get },
+    { "pg_copy_put", pg_takes, pg_copy_put },
+    { "pg_copy_close", pg_takes_one, pg_copy_close },
+    { "pg_notification", pg_listens, pg_notification },
 };
 
 

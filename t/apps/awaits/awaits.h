@@ -35,6 +35,9 @@ typedef struct {
     async_file_t       *file;
     async_socket_t     *socket;
     async_response_t   *response;
+    async_pg_stream_t  *stream;
+    async_pg_copy_t    *copy;
+    async_pg_listener_t  *listener;
 } scene_t;
 
 
@@ -52,6 +55,25 @@ async_rc_t fetch(async_t *co, void *arg);
 async_rc_t fetch_body(async_t *co, void *arg);
 async_rc_t fetch_stream(async_t *co, void *arg);
 async_rc_t response_read(async_t *co, void *arg);
+
+async_rc_t pg(async_t *co, void *arg);
+async_rc_t pg_pipeline(async_t *co, void *arg);
+async_rc_t has_connection(async_t *co, void *arg);
+async_rc_t pg_begin(async_t *co, void *arg);
+async_rc_t pg_begun(async_t *co, void *arg);
+async_rc_t pg_commit(async_t *co, void *arg);
+async_rc_t pg_stream(async_t *co, void *arg);
+async_rc_t pg_streams(async_t *co, void *arg);
+async_rc_t pg_next(async_t *co, void *arg);
+async_rc_t pg_copy(async_t *co, void *arg);
+async_rc_t pg_copies(async_t *co, void *arg);
+async_rc_t pg_copy_get(async_t *co, void *arg);
+async_rc_t pg_takes(async_t *co, void *arg);
+async_rc_t pg_copy_put(async_t *co, void *arg);
+async_rc_t pg_takes_one(async_t *co, void *arg);
+async_rc_t pg_copy_close(async_t *co, void *arg);
+async_rc_t pg_listens(async_t *co, void *arg);
+async_rc_t pg_notification(async_t *co, void *arg);
 
 
 #endif /* _AWAITS_H_INCLUDED_ */
