@@ -195,7 +195,8 @@ ASYNC_HANDLER(large)
 static const char *const  texts_of[] = {
     "'; DROP TABLE v; --", "\\'; DROP TABLE v; --", "''", "\"", "\\", "\\\\",
     "$1", "$$; DROP TABLE v; $$", ":s", "::int", "/* ", "--", "E'\\'", "{", "}",
-    "{NULL}", "NULL", ",", "\",\"", "\t\n\r\x01\x7f", "\xf0\x9f\x90\x8d", "", " "
+    "{NULL}", "NULL", ",", "\",\"", "\t\n\r\x01\x7f", "\xf0\x9f\x90\x8d", "",
+    " "
 };
 
 
