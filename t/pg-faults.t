@@ -27,7 +27,7 @@ sub nginx {
     my ($settings, %o) = @_;
 
     my $conninfo = $pg->conninfo(%o);
-    my $routes = join '', map { "location = /$_ { async_handler pg-faults:$_; }\n" } qw(sql stream copy stops texts large);
+    my $routes = join '', map { "location = /$_ { async_handler pg-faults:$_; }\n" } qw(sql stream copy stops texts large values wrong_text);
 
     return NginxAsync->new(conf => { http => <<"EOF_CONF", server => $routes })->start;
         async_app \$TEST_NGINX_APPS/pg-faults.so;
@@ -141,6 +141,22 @@ $n->stop;
     $n->stop;
     kill TERM => -$proxy;
     waitpid $proxy, 0;
+}
+
+# ---- values are values, whatever stands in them
+
+$pg->sql('CREATE TABLE v (id serial, s text)', 'GRANT ALL ON v, v_id_seq TO PUBLIC');
+
+for my $settings ('', 'statements=0', 'shared=on') {
+    $n = nginx("connections=1 $settings");
+    is json($n->get('/values'))->{wrong}, 0, "what looks like SQL ($settings)" for 1, 2;
+
+    my $r = json($n->get('/wrong_text'));
+    like $_, qr/is not UTF-8$|has a zero byte$/, "text that is none: $_ ($settings)" for @$r;
+    is scalar @$r, 10, '... each';
+    is $pg->sql('SELECT count(*) FROM v'), 0, '... and none is there';
+    is_deeply get('sql', 'SELECT 1 AS n'), [{ n => 1 }], '... and on it goes';
+    $n->stop;
 }
 
 # ---- memory

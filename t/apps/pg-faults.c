@@ -188,3 +188,104 @@ ASYNC_HANDLER(large)
 
     return async_text(req, 200, "large");
 }
+
+
+/* /values: texts that mean something elsewhere come back as they are */
+
+static const char *const  texts_of[] = {
+    "'; DROP TABLE v; --", "\\'; DROP TABLE v; --", "''", "\"", "\\", "\\\\",
+    "$1", "$$; DROP TABLE v; $$", ":s", "::int", "/* ", "--", "E'\\'", "{", "}",
+    "{NULL}", "NULL", ",", "\",\"", "\t\n\r\x01\x7f", "\xf0\x9f\x90\x8d", "",
+    " "
+};
+
+
+#define N_TEXTS  (sizeof(texts_of) / sizeof(texts_of[0]))
+
+
+static int
+is_row(async_t *co, async_rc_t rc, async_pg_result_t *result, const char *text)
+{
+    const char  *seen;
+
+    seen = (rc == ASYNC_OK) ? async_pg_text(result, 0, "s").data : NULL;
+
+    if (seen && strcmp(seen, text) == 0) {
+        return 1;
+    }
+
+    async_task_log(co, ASYNC_LOG_ERROR, "<\"%s\" has become \"%s\": %s>", text,
+                   seen ? seen : "nothing", rc ? async_error(co) : "");
+
+    return 0;
+}
+
+
+ASYNC_HANDLER(values)
+{
+    size_t              i;
+    int64_t             wrong = 0;
+    async_rc_t          rc;
+    const char         *s;
+    async_pg_result_t  *r;
+
+    for (i = 0; i < N_TEXTS; i++) {
+        s = texts_of[i];
+
+        rc = await_pg(co, "db", &r, "SELECT $1::text AS s", ASYNC_TEXT(s));
+        wrong += !is_row(co, rc, r, s);
+
+        rc = await_pg(co, "db", &r, "SELECT ':s' || :s AS s FROM (SELECT 1) "
+                      "AS x WHERE ':s' <> :s OR true",
+                      ASYNC_NAMED("s", ASYNC_TEXT(s)));
+        wrong += (rc != ASYNC_OK
+                  || strcmp(async_pg_text(r, 0, "s").data + 2, s) != 0);
+
+        rc = await_pg(co, "db", &r, "SELECT ($1::text[])[2] AS s",
+                      ASYNC_TEXTS(((const char *[]) { "a", s, "b" }), 3));
+        wrong += !is_row(co, rc, r, s);
+
+        rc = await_pg(co, "db", &r, "SELECT ($1::jsonb)->>0 AS s",
+                      ASYNC_JSON(json_pack("[s]", s)));
+        wrong += !is_row(co, rc, r, s);
+
+        rc = await_pg(co, "db", &r, "SELECT convert_from($1::bytea, 'UTF8') "
+                      "AS s", ASYNC_BYTES(s, strlen(s)));
+        wrong += !is_row(co, rc, r, s);
+    }
+
+    return async_json_pack(req, 200, "{s:I}", "wrong", (json_int_t) wrong);
+}
+
+
+/* /wrong_text: how texts that are none are refused, alone and in lists */
+
+ASYNC_HANDLER(wrong_text)
+{
+    size_t       i;
+    json_t      *list;
+    async_str_t  text;
+    async_rc_t   rc;
+
+    static const async_str_t  wrong[] = {
+        { "\xff", 1 }, { "a\xc3", 2 }, { "\xed\xa0\x80", 3 },
+        { "\xc0\x80", 2 }, { "a\0b", 3 }
+    };
+
+    list = json_array();
+
+    for (i = 0; i < 2 * sizeof(wrong) / sizeof(wrong[0]); i++) {
+        text = wrong[i / 2];
+
+        rc = (i % 2 == 0)
+             ? await_pg(co, "db", NULL, "INSERT INTO v (s) VALUES ($1)",
+                        ASYNC_TEXT(text))
+             : await_pg(co, "db", NULL, "INSERT INTO v (s) VALUES (:s || 'x')",
+                        ASYNC_NAMED("s", ASYNC_TEXT(text)));
+
+        json_array_append_new(list, json_string(rc == ASYNC_ERROR
+                                                ? async_error(co) : "taken"));
+    }
+
+    return async_json(req, 200, list);
+}
