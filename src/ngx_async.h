@@ -1681,7 +1681,8 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
  * All of them are executed, or none has been: outside of a transaction of the
  * task they are one.  With ASYNC_PG_EACH each stands alone there, and one that
  * fails is no matter to the others; one that has to be prepared again comes
- * behind them.
+ * behind them.  BEGIN, COMMIT and ROLLBACK are not for a pipeline: see
+ * await_pg_begin().
  *
  * The caller fills in sql, values and n, which ASYNC_PG() does in C, for the
  * block that it stands in; what the values lead to is borrowed until the await

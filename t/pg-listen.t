@@ -72,7 +72,7 @@ is $n->get("/$_")->body, 'ok', $_ for qw(names hands slow again blocking);
     ok $n->wait_until(sub { 50 == (() = $n->log =~ /<counts order>/g) }), 'fifty on one channel';
 
     my @other = map { hears($_) } qw(other third);
-    is scalar(listening()), 1, '... by one connection';
+    ok $n->wait_until(sub { listening() == 1 }), '... by one connection';
 
     $session->sql(q{SELECT count(pg_notify('order', n::text)) FROM generate_series(1, 10000) n});
     notify('order', 'end');
@@ -100,7 +100,7 @@ is $n->get("/$_")->body, 'ok', $_ for qw(names hands slow again blocking);
 {
     my $heard = $n->get('/churn?tasks=100&rounds=5', timeout => 60)->body;
     cmp_ok $heard, '>', 1000, 'a hundred who come and go';
-    is scalar(listening()), 1, '... on one connection';
+    ok $n->wait_until(sub { listening() == 1 }), '... on one connection';
     my $before = $n->memory_of_worker;
     cmp_ok $n->get('/churn?tasks=100&rounds=5', timeout => 60)->body, '>', 1000, '... once more';
     is_flat($n->memory_of_worker - $before, '... and memory does not grow');
