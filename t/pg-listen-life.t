@@ -81,7 +81,7 @@ sub is_lost {
 
     is_deeply [loses($how, $lose)], [(['before', undef, 'after']) x 3],
         '... what was missed is told where it was';
-    ok NginxAsync->wait_until(sub { listening() == 1 }), '... by one connection';
+    ok NginxAsync::Pg::poll(sub { listening() == 1 }), '... by one connection';
 }
 
 is_lost('the backend is terminated', sub { $pg->terminate($_->{pid}) for listening() });
@@ -190,13 +190,13 @@ $n->stop;
 
     is $m->reload, undef, 'a reload';
     my $three = events($m, 'three');
-    ok NginxAsync->wait_until(sub { listening() == 2 }), '... the old worker listens on';
+    ok NginxAsync::Pg::poll(sub { listening() == 2 }), '... the old worker listens on';
     notify($_, "then $_") for qw(two three);
     ok defined $_->[0]->read_until(qr/data: then $_->[1]\n\n/), "... to $_->[1]" for [$two, 'two'], [$three, 'three'];
 
     $two->close;
     ok $m->wait_until(sub { !$m->leaving_workers }), '... and goes with its client';
-    ok NginxAsync->wait_until(sub { listening() == 1 }), '... with its connection';
+    ok NginxAsync::Pg::poll(sub { listening() == 1 }), '... with its connection';
 
     $three->close;
     ok $pg->wait_for_backends(0, application_name => 'nginx-async'), 'the last client, and the connection';
@@ -211,7 +211,7 @@ $n->stop;
     my $clock = $pg->session('SELECT 1');
     events($m, 'three')->close;
     ok says($m, 'events of three end: -3', $since), 'the last client leaves';
-    ok NginxAsync->wait_until(sub { listening() == 1 }), '... the connection is kept for a while';
+    ok NginxAsync::Pg::poll(sub { listening() == 1 }), '... the connection is kept for a while';
     my $ticks = sub {
         return $pg->sql(q{SELECT count(*) FROM pg_stat_activity
             WHERE query LIKE 'SELECT pg_sleep(4)%' AND state = 'active'});
