@@ -265,6 +265,7 @@ ngx_http_async_pg_put(ngx_http_async_pg_conn_t *conn,
     }
 
     query->prepared = prepared;
+    query->number = prepared->number;
 
     return (query->known
             || PQsendPrepare(conn->pg, prepared->name, p->sql, p->n, p->types))

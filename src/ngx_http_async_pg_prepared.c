@@ -145,13 +145,15 @@ ngx_http_async_pg_prepare(ngx_http_async_pg_conn_t *conn,
         ngx_memcpy(prepared->types, query->params.types, query->size);
     }
 
+    prepared->number = ++conn->named;
+
     /*
      * Behind a PgBouncer, connections of many workers share those of the
      * server: it must not take a statement of one for that of another.
      */
 
     *ngx_sprintf((u_char *) prepared->name, "async_%016xL_%ui", conn->tag,
-                 ++conn->named)
+                 prepared->number)
         = '\0';
 
     ngx_rbtree_insert(&conn->statements, &prepared->node);

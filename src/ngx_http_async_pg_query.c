@@ -304,7 +304,7 @@ ngx_http_async_pg_forgotten(ngx_http_async_pg_conn_t *conn,
 
     prepared = ngx_http_async_pg_prepared(conn, query);
 
-    if (prepared == NULL || prepared != query->prepared) {
+    if (prepared == NULL || prepared->number != query->number) {
         return 1;
     }
 

@@ -29,6 +29,7 @@ typedef struct {
     ngx_queue_t                  queue;       /* the last used is the first */
     unsigned                     sure:1;      /* the server has confirmed it */
     unsigned                     closed:1;
+    ngx_uint_t                   number;      /* of the connection */
     char                         name[NGX_HTTP_ASYNC_PG_NAME_LEN];
     size_t                       size;        /* bytes of the types; 0: none */
     Oid                          types[];
@@ -43,6 +44,7 @@ typedef struct {
 
     /* how it was sent: executed as this one, which may be a new one */
     ngx_http_async_pg_prepared_t  *prepared;
+    ngx_uint_t                     number;    /* of that, which may be gone */
 
     unsigned                       known:1;   /* it was prepared before */
     unsigned                       done:1;    /* not to be sent (again) */
