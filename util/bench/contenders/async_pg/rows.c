@@ -31,6 +31,18 @@ ASYNC_HANDLER(one)
 }
 
 
+/* the pool's connections are for many at the same time */
+
+ASYNC_HANDLER(shared)
+{
+    async_pg_result_t  *row;
+
+    ASYNC_TRY(await_pg(co, "few", &row, QUERY, ID));
+
+    return async_pg_respond_row(req, 200, row, 0);
+}
+
+
 ASYNC_HANDLER(twenty)
 {
     int                 i;
