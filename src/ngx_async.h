@@ -1650,6 +1650,11 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
  * deadline or a cancel while it is on its way: whether it was done is not
  * known; the transaction has ended all the same.
  *
+ * So it has after any failure of a rollback that has begun, a deadline and a
+ * cancel as well, but ASYNC_BUSY: the server undoes it, at the latest when it
+ * sees that the connection is gone.  If that was one of a savepoint, the outer
+ * transaction is lost, and only a rollback of that is possible.
+ *
  * Flags, beside what the server has by default: one of the two levels,
  * READ_ONLY, and DEFERRABLE, which counts with SERIALIZABLE and READ_ONLY only.
  */
