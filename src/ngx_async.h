@@ -1697,8 +1697,10 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
  *
  * Returns as await_pg(), the rc of the first that failed, and async_pg_error()
  * is of that.  If there was no connection, or it was lost, or a deadline or a
- * cancel came between, that is the rc of all, and their results are lost; with
- * ASYNC_PG_EACH some may have been executed.
+ * cancel came between, that is what it returns, and the rc of all, and their
+ * results are lost.  With ASYNC_PG_EACH it is the rc of those that were not
+ * answered before, of which some may have been executed; the others keep their
+ * own rc and result, also if a transaction is lost with them.
  *
  * Flags: 0, or ASYNC_PG_EACH.
  */
