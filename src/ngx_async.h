@@ -1321,7 +1321,7 @@ typedef struct {
  *                    ASYNC_CAUSE_TIMEOUT; this does not stick
  *
  * After any deadline or cancel, the statement is cancelled on the server, but
- * on a connection that others share (async_pg ... shared=on).
+ * not while somebody else waits on the connection (async_pg ... shared=on).
  *
  * The result is borrowed, memory of the task (see async_task_alloc()), and may
  * be freed before.  It is NULL unless ASYNC_OK.  Who wants none gives NULL for
