@@ -86,8 +86,12 @@ sub database {
         CREATE FUNCTION waits_too() RETURNS trigger LANGUAGE plpgsql AS
             'BEGIN PERFORM waits(); RETURN NEW; END';
         CREATE FUNCTION waits_on() RETURNS int LANGUAGE plpgsql AS
-            'BEGIN RETURN waits();
-            EXCEPTION WHEN query_canceled THEN RETURN waits(); END';
+            'BEGIN
+                LOOP
+                    BEGIN RETURN waits();
+                    EXCEPTION WHEN query_canceled THEN END;
+                END LOOP;
+            END';
         CREATE TABLE late (id int);
         CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON late
             DEFERRABLE INITIALLY DEFERRED
@@ -547,6 +551,9 @@ for my $how ('TERM', 'async_shutdown_timeout') {
     $_->{close}->() for grep { $_->{via} =~ /^h2/ } @clients;
     is $n->get('/hello', port => $n->port(1))->body, "hello\n",
         '... and the worker serves';
+
+    # what cannot be cancelled ends then
+    touch($n, 'gate');
     ok $n->stop, '... and nothing is left';
 }
 

@@ -93,7 +93,10 @@ pg_commit(async_t *co, void *arg)
 }
 
 
-/* a stream that waits for the gate, also when it is cancelled for that */
+/*
+ * A stream that waits for the gate, whatever cancels it: the server sends its
+ * process the signal for that twice.
+ */
 
 async_rc_t
 pg_streams_on(async_t *co, void *arg)
