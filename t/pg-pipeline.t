@@ -171,7 +171,7 @@ for my $settings ('connections=1', 'connections=1 statements=0', 'connections=1 
 
     # ---- deadlines
 
-    for my $each ('', '?each=1&ms=1000') {
+    for my $each ('', '?each=1&ms=3000') {
         is_deeply json($n->get("/late$each"))->{each}, [$each ? [] : [-2, ''], ([-2, '']) x 3], 'a deadline';
         ok $n->wait_until(sub { !grep { $_->{state} ne 'idle' } mine() }), '... the server is told';
         is sql('', 'SELECT 1 AS n')->{rc}, 0, '... and goes on';
