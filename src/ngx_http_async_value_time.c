@@ -123,18 +123,18 @@ ngx_http_async_value_date(ngx_str_t *text,
                                         "datetime", why);
     }
 
-    if (t.year == 0) {
-        return ngx_http_async_time_fail(error, "date_parsing",
-                                        "Input should be a valid date in the "
-                                        "format YYYY-MM-DD",
-                                        ngx_http_async_time_year_0);
-    }
-
     if (t.us) {
         return ngx_http_async_time_fail(error, "date_from_datetime_inexact",
                                         "Datetimes provided to dates should "
                                         "have zero time - e.g. be exact dates",
                                         NULL);
+    }
+
+    if (t.year == 0) {
+        return ngx_http_async_time_fail(error, "date_parsing",
+                                        "Input should be a valid date in the "
+                                        "format YYYY-MM-DD",
+                                        ngx_http_async_time_year_0);
     }
 
     (void) ngx_sprintf(value, "%04i-%02i-%02i", t.year, t.month, t.day);
