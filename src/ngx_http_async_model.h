@@ -25,7 +25,7 @@
 #include <ngx_async.h>
 
 
-#define NGX_HTTP_ASYNC_MODEL_ERROR_LEN  256
+#define NGX_HTTP_ASYNC_MODEL_ERROR_LEN  1024
 
 
 #define ngx_http_async_model_field(model, i)                                 \

@@ -461,8 +461,8 @@ ngx_http_async_schema_pattern(ngx_http_async_making_t *making,
     }
 
     f->pattern = pcre2_compile((PCRE2_SPTR) pattern, PCRE2_ZERO_TERMINATED,
-                               PCRE2_UTF|PCRE2_DOLLAR_ENDONLY, &code, &offset,
-                               NULL);
+                               PCRE2_UTF|PCRE2_UCP|PCRE2_DOLLAR_ENDONLY,
+                               &code, &offset, NULL);
 
     if (f->pattern == NULL) {
         (void) pcre2_get_error_message(code, why, sizeof(why));
