@@ -250,6 +250,27 @@ subtest 'A model of C++' => sub {
         'does not';
 };
 
+# ---- the guide
+
+subtest 'README.md: Parameters by models' => sub {
+    my ($guide) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md")
+        =~ /^## Parameters by models\n(.*?)^## /ms or die 'no guide';
+    my ($code) = $guide =~ /^```c\n(.*?)^```/ms;
+    my ($answer) = $guide =~ /^```json\n(.*?)\n```/ms;
+    my ($route, $good) = $guide =~ /`(async_route [^`]+)`.*?`(GET[^`]+)`/s;
+    my ($bad) = $guide =~ /`GET ([^`]+)`, without/;
+
+    my $g = NginxAsync->new;
+    my $app = $g->build_app("#include <ngx_async.h>\n$code", 'goods');
+
+    $g->write_conf({ http => "async_app $app;", server => "location / { $route }" });
+    $g->start;
+
+    is $g->get($good =~ s/GET\s+//r, headers => ['x-token' => '0f' x 16])->body,
+        '{"shop":7,"limit":50,"tags":2}', 'the request that it shows';
+    is $g->get($bad)->body, $answer, '... and the answer';
+};
+
 # ---- nginx -t
 
 my $struct = <<'EOF_C';
