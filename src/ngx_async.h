@@ -1454,22 +1454,26 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
  *               and lists; a number is, if it is a pointer to one
  *     type      what the member alone does not tell, async_field_type_t
  *     in        of a parameter: where it is, async_in_t.  A header "x_token"
- *               without a name is "x-token"
+ *               without a name is "x-token".  What is in the path is always
+ *               there, once: it has no default, and is no list
  *     required  1: an optional field must be there, if only as null; the others
  *               must, unless they have a default
  *     default_value, or ASYNC_DEFAULT(text)
  *               of what is not there: its text, as in a query; that of a list,
  *               or of text and so on that JSON alone can write, as JSON
  *     gt, ge, lt, le, or ASYNC_GT(number) and so on
- *               bounds of a number: ">", ">=", "<", "<="; as text
+ *               bounds of a number: ">", ">=", "<", "<="; as text.  The range
+ *               of its type bounds an integer anyway
  *     min_length, max_length
  *               of text, in characters, and of lists, in items; 0: none
- *     pattern   of text: a regular expression (PCRE2) that is somewhere in it,
- *               "^...$" for all of it
+ *     pattern   of text: a regular expression (PCRE2, with the classes of
+ *               Unicode) that is somewhere in it, "^...$" for all of it.  What
+ *               is not found within a bound of steps, does not match
  *     choices   the only values that text may have, an array with NULL behind
  *               the last.  Of an integer: the names of 0, 1 and so on, as those
  *               of an enum
- *     check     a function of yours, called when all else fits
+ *     check     a function of yours, called when all else fits, but not of a
+ *               default.  May be called in any thread
  *     title, description, example
  *               for the document; the example as the default is
  *
