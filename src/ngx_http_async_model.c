@@ -46,7 +46,9 @@ static ngx_http_async_model_kind_t  ngx_http_async_model_kinds[] = {
     { "double", sizeof(double), 0, 0 },
     { "const char *", sizeof(char *), 0, 0 },
     { "async_str_t", sizeof(async_str_t), 0, 0 },
-    { "json_t *", sizeof(json_t *), 0, 0 }
+    { "json_t *", sizeof(json_t *), 0, 0 },
+    { "a struct", 0, 0, 0 },
+    { "async_upload_t *", sizeof(async_upload_t *), 0, 0 }
 };
 
 #define NGX_HTTP_ASYNC_MODEL_KINDS                                           \
@@ -104,6 +106,14 @@ ngx_http_async_model_check_field(const async_model_t *model,
         return ngx_http_async_model_fail(model, error,
                    "field \"%s\" is of no kind that this module of version %s "
                    "knows", field->member, ASYNC_VERSION);
+    }
+
+    if (kind == ASYNC_MEMBER_OBJECT
+        && (!ngx_http_async_model_knows(model, model) || field->model == NULL))
+    {
+        return ngx_http_async_model_fail(model, error,
+                                         "field \"%s\" is a struct without a "
+                                         "model", field->member);
     }
 
     if (*ngx_http_async_model_name(field) == '\0') {
@@ -179,11 +189,20 @@ ngx_http_async_model_misfit(const async_field_t *field)
 
         break;
 
+    case ASYNC_FIELD_UUID:
+    case ASYNC_FIELD_DATE:
+        if (kind != ASYNC_MEMBER_TEXT && kind != ASYNC_MEMBER_STR) {
+            return "is a UUID or a date, and must be text then";
+        }
+
+        break;
+
     default:
         return "is of a type that this module does not know";
     }
 
-    if (field->optional && kind < ASYNC_MEMBER_TEXT
+    if (field->optional
+        && (kind < ASYNC_MEMBER_TEXT || kind == ASYNC_MEMBER_OBJECT)
         && (field->kind & (ASYNC_MEMBER_POINTER | ASYNC_MEMBER_LIST)) == 0)
     {
         return "is optional, and must be a pointer then, to tell null from "
@@ -261,7 +280,7 @@ ngx_http_async_model_end(const async_field_t *field)
     return field->offset
            + ((field->kind & (ASYNC_MEMBER_POINTER | ASYNC_MEMBER_LIST))
               ? sizeof(void *)
-              : ngx_http_async_model_size(ngx_http_async_model_kind(field)));
+              : ngx_http_async_model_item_size(field));
 }
 
 
@@ -311,6 +330,18 @@ size_t
 ngx_http_async_model_size(ngx_uint_t kind)
 {
     return ngx_http_async_model_kinds[kind].size;
+}
+
+
+size_t
+ngx_http_async_model_item_size(const async_field_t *field)
+{
+    ngx_uint_t  kind;
+
+    kind = ngx_http_async_model_kind(field);
+
+    return (kind == ASYNC_MEMBER_OBJECT) ? field->model->type_size
+                                         : ngx_http_async_model_size(kind);
 }
 
 

@@ -31,6 +31,11 @@
     ((const async_field_t *) ((u_char *) (model)->fields                     \
                               + (i) * (model)->field_size))
 
+/* whether its fields have an attribute that the first version had not */
+#define ngx_http_async_model_knows(model, attribute)                         \
+    ((model)->field_size >= offsetof(async_field_t, attribute)               \
+                            + sizeof(((async_field_t *) 0)->attribute))
+
 /* what the member is: of a pointer, what it points to; of a list, its items */
 #define ngx_http_async_model_kind(field)                                     \
     ((ngx_uint_t) (field)->kind & ASYNC_MEMBER_KIND)
@@ -56,7 +61,10 @@ ngx_int_t ngx_http_async_model_check(const async_model_t *model,
 /* Makes the fields of the struct absent, and leaves the rest alone. */
 void ngx_http_async_model_clear(const async_model_t *model, void *to);
 
-/* How large a value is, and its type in C. */
+/* How large a value (of a list, an item) of a field is. */
+size_t ngx_http_async_model_item_size(const async_field_t *field);
+
+/* The same by kind, but of a struct, and its type in C. */
 size_t ngx_http_async_model_size(ngx_uint_t kind);
 const char *ngx_http_async_model_type(ngx_uint_t kind);
 
