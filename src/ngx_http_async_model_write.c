@@ -16,6 +16,10 @@
 #define NGX_HTTP_ASYNC_MODEL_FRAMES  16
 
 
+/* of a name within names in an error */
+#define NGX_HTTP_ASYNC_MODEL_PLACE_LEN  48
+
+
 /* an object or a list of them that is open, and where it goes on */
 
 typedef struct {
@@ -215,7 +219,7 @@ ngx_http_async_model_place(ngx_http_async_model_out_t *o,
     ngx_http_async_model_frame_t  *f;
 
     start = error + 1;
-    last = error + NGX_HTTP_ASYNC_MODEL_ERROR_LEN / 2;
+    last = start + NGX_HTTP_ASYNC_MODEL_PLACE_LEN;
     p = start;
 
     for (f = &o->frames[1]; f <= &o->frames[o->depth]; f++) {
@@ -241,7 +245,7 @@ ngx_http_async_model_place(ngx_http_async_model_out_t *o,
         p = ngx_slprintf(p, last, "[%i]", o->item);
     }
 
-    /* a circle is long */
+    /* a circle is long, and the reason shall be seen */
 
     if (p == last) {
         p = ngx_cpymem(last - 3, "...", 3);
