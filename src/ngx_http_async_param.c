@@ -8,7 +8,7 @@
  */
 
 #include <ngx_http_async_param.h>
-#include <ngx_http_async_schema.h>
+#include <ngx_http_async_take.h>
 #include <ngx_http_async_value.h>
 
 
@@ -40,6 +40,7 @@ static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
     u_char *end);
 static ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to,
     u_char *p, u_char *end);
+static ngx_int_t ngx_http_async_record(async_req_t *req, json_t *error);
 static ngx_uint_t ngx_http_async_rank(json_t *error);
 
 
@@ -586,40 +587,83 @@ async_rc_t
 ngx_http_async_invalid_input(async_req_t *req, ngx_str_t *type,
     ngx_str_t *msg, json_t *loc, json_t *input, json_t *ctx)
 {
-    json_t      *error, **errors, *moved;
-    ngx_uint_t   i;
+    json_t  *error;
 
     error = json_pack("{s:s%, s:o, s:s%, s:o, s:o*}",
                       "type", type->data, type->len, "loc", loc,
                       "msg", msg->data, msg->len, "input", input, "ctx", ctx);
 
+    if (error == NULL || ngx_http_async_record(req, error) != NGX_OK) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+
+    return ngx_async_set_error(&req->task, ASYNC_INVALID, "%V", msg);
+}
+
+
+async_rc_t
+ngx_http_async_invalid(async_req_t *req, json_t *errors)
+{
+    size_t       i;
+    ngx_int_t    rc;
+    const char  *msg;
+
+    rc = NGX_OK;
+
+    for (i = 0; i < json_array_size(errors) && rc == NGX_OK; i++) {
+        rc = ngx_http_async_record(req, json_incref(json_array_get(errors,
+                                                                   i)));
+    }
+
+    msg = json_string_value(json_object_get(json_array_get(errors, 0), "msg"));
+
+    if (rc == NGX_OK) {
+        (void) ngx_async_set_error(&req->task, ASYNC_INVALID, "%s",
+                                   msg ? msg : "the input is not valid");
+    }
+
+    json_decref(errors);
+
+    return (rc == NGX_OK) ? ASYNC_INVALID
+                          : ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                                "no memory");
+}
+
+
+/*
+ * Steals the error, also if it fails.  The order is path, query, header,
+ * cookie, body; within each as they came.
+ */
+
+static ngx_int_t
+ngx_http_async_record(async_req_t *req, json_t *error)
+{
+    json_t      **errors;
+    ngx_uint_t    i;
+
     if (req->errors == NULL) {
         req->errors = ngx_array_create(req->pool, 4, sizeof(json_t *));
     }
 
-    if (error == NULL || req->errors == NULL
-        || ngx_array_push(req->errors) == NULL)
-    {
+    if (req->errors == NULL || ngx_array_push(req->errors) == NULL) {
         json_decref(error);
-        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+        return NGX_ERROR;
     }
-
-    /* path, query, header, cookie, body; within each as they came */
 
     errors = req->errors->elts;
-    i = req->errors->nelts - 1;
-    errors[i] = error;
 
-    while (i && ngx_http_async_rank(errors[i - 1])
-                > ngx_http_async_rank(error))
-    {
-        moved = errors[i - 1];
-        errors[i - 1] = error;
-        errors[i] = moved;
-        i--;
+    for (i = req->errors->nelts - 1; i; i--) {
+
+        if (ngx_http_async_rank(errors[i - 1]) <= ngx_http_async_rank(error)) {
+            break;
+        }
+
+        errors[i] = errors[i - 1];
     }
 
-    return ngx_async_set_error(&req->task, ASYNC_INVALID, "%V", msg);
+    errors[i] = error;
+
+    return NGX_OK;
 }
 
 

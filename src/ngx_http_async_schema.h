@@ -172,7 +172,10 @@ ngx_int_t ngx_http_async_schema_float(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, double value,
     void *to, ngx_http_async_input_pt input, void *data);
 
-/* The same for the number of a list's items. */
+/*
+ * The same for the number of a list's items.  For pydantic, too many are an
+ * error before the items are read, too few once all of them are valid.
+ */
 ngx_int_t ngx_http_async_schema_count(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, size_t n,
     ngx_http_async_input_pt input, void *data);

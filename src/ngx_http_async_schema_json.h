@@ -16,8 +16,8 @@
 
 
 /*
- * So many bytes of values at fault are shown, and twice the text, for each field
- * that is missing shows all of its object; behind it they are null.
+ * So many bytes of values at fault are shown, and twice the text, since each
+ * field that is missing shows all of its object; behind it they are null.
  */
 #define NGX_HTTP_ASYNC_SCHEMA_SHOWN  1048576
 
@@ -38,8 +38,8 @@ typedef struct {
 
 
 /*
- * As ngx_http_async_schema_json(), but text that is no JSON is for the caller to
- * report: NGX_ABORT, and nothing has been recorded.
+ * As ngx_http_async_schema_json(), but text that is no JSON is for the caller
+ * to report: NGX_ABORT, and nothing has been recorded.
  */
 ngx_int_t ngx_http_async_schema_json_body(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_t *schema,

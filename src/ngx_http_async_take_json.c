@@ -2,8 +2,8 @@
 /*
  * Copyright (C) the nginx-async authors
  *
- * Structs from the JSON of a body, and of any text: the calls by which a handler
- * has them.  What is wrong with a body as a whole, await_json() says.
+ * Structs from the JSON of a body, and of any text: the calls by which handlers
+ * have them.  What is wrong with a body as a whole, await_json() says.
  */
 
 #include <ngx_http_async_body.h>

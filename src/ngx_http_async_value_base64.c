@@ -9,7 +9,12 @@
 #include <ngx_http_async_value_base64.h>
 
 
-static ngx_int_t ngx_http_async_base64_digit(u_char c, u_char *alphabet);
+static ngx_int_t ngx_http_async_base64_decode(ngx_str_t *text,
+    ngx_str_t *value, const u_char *last_two,
+    ngx_http_async_value_error_t *error);
+static ngx_int_t ngx_http_async_base64_digit(u_char c, const u_char *last_two);
+static ngx_int_t ngx_http_async_base64_symbol(ngx_str_t *text, size_t i,
+    ngx_http_async_value_error_t *error);
 static ngx_int_t ngx_http_async_base64_fail(
     ngx_http_async_value_error_t *error, const char *fmt, ...);
 
@@ -18,30 +23,61 @@ ngx_int_t
 ngx_http_async_value_base64(ngx_str_t *text, ngx_str_t *value,
     ngx_http_async_value_error_t *error)
 {
-    u_char      *d, alphabet;
-    size_t       i, len, bits;
+    ngx_int_t  rc;
+
+    rc = ngx_http_async_base64_decode(text, value, (u_char *) "-_", error);
+
+    if (rc == NGX_AGAIN) {
+        rc = ngx_http_async_base64_decode(text, value, (u_char *) "+/", error);
+    }
+
+    return rc;
+}
+
+
+/* NGX_AGAIN: a symbol is of the other alphabet */
+
+static ngx_int_t
+ngx_http_async_base64_decode(ngx_str_t *text, ngx_str_t *value,
+    const u_char *last_two, ngx_http_async_value_error_t *error)
+{
+    u_char      *d;
+    size_t       i, n, tail, bits;
     uint32_t     word;
     ngx_int_t    digit;
 
-    len = text->len;
+    d = value->data;
+    n = text->len;
 
-    for (i = 0; i < 2 && len && text->data[len - 1] == '='; i++) {
-        len--;
+    /* "=" may stand in the last four, from the third on */
+
+    tail = n ? (n - 1) / 4 * 4 : 0;
+
+    if (n % 4 == 1 && text->data[n - 1] != '='
+        && ngx_http_async_base64_digit(text->data[n - 1], last_two)
+           == NGX_ERROR)
+    {
+        return ngx_http_async_base64_symbol(text, n - 1, error);
     }
 
-    d = value->data;
-    alphabet = 0;
     word = 0;
     bits = 0;
 
-    for (i = 0; i < len; i++) {
+    for (i = 0; i < text->len; i++) {
 
-        digit = ngx_http_async_base64_digit(text->data[i], &alphabet);
+        if (text->data[i] == '=' && i >= tail + 2) {
+            n = ngx_min(n, i);
+            continue;
+        }
+
+        if (n < i) {
+            return ngx_http_async_base64_symbol(text, n, error);
+        }
+
+        digit = ngx_http_async_base64_digit(text->data[i], last_two);
 
         if (digit == NGX_ERROR) {
-            return ngx_http_async_base64_fail(error,
-                                              "Invalid symbol %d, offset %uz.",
-                                              (int) text->data[i], i);
+            return ngx_http_async_base64_symbol(text, i, error);
         }
 
         word = (word << 6 | digit) & 0xffff;
@@ -55,13 +91,13 @@ ngx_http_async_value_base64(ngx_str_t *text, ngx_str_t *value,
 
     if (bits == 6) {
         return ngx_http_async_base64_fail(error, "Invalid input length: %uz",
-                                          len);
+                                          n);
     }
 
     if (word & ((1 << bits) - 1)) {
         return ngx_http_async_base64_fail(error, "Invalid last symbol %d, "
                                           "offset %uz.",
-                                          (int) text->data[len - 1], len - 1);
+                                          (int) text->data[n - 1], n - 1);
     }
 
     value->len = d - value->data;
@@ -70,13 +106,9 @@ ngx_http_async_value_base64(ngx_str_t *text, ngx_str_t *value,
 }
 
 
-/* the first of "+", "/", "-" and "_" decides which alphabet it is */
-
 static ngx_int_t
-ngx_http_async_base64_digit(u_char c, u_char *alphabet)
+ngx_http_async_base64_digit(u_char c, const u_char *last_two)
 {
-    u_char  which;
-
     if (c >= 'A' && c <= 'Z') {
         return c - 'A';
     }
@@ -89,29 +121,23 @@ ngx_http_async_base64_digit(u_char c, u_char *alphabet)
         return c - '0' + 52;
     }
 
-    switch (c) {
-
-    case '+':
-    case '/':
-        which = '+';
-        break;
-
-    case '-':
-    case '_':
-        which = '-';
-        break;
-
-    default:
-        return NGX_ERROR;
+    if (c == last_two[0]) {
+        return 62;
     }
 
-    if (*alphabet && *alphabet != which) {
-        return NGX_ERROR;
-    }
+    return (c == last_two[1]) ? 63 : NGX_ERROR;
+}
 
-    *alphabet = which;
 
-    return (c == '+' || c == '-') ? 62 : 63;
+static ngx_int_t
+ngx_http_async_base64_symbol(ngx_str_t *text, size_t i,
+    ngx_http_async_value_error_t *error)
+{
+    (void) ngx_http_async_base64_fail(error, "Invalid symbol %d, offset %uz.",
+                                      (int) text->data[i], i);
+
+    return (text->data[i] == '+' || text->data[i] == '/') ? NGX_AGAIN
+                                                          : NGX_DECLINED;
 }
 
 

@@ -123,18 +123,18 @@ ngx_http_async_value_date(ngx_str_t *text,
                                         "datetime", why);
     }
 
-    if (t.year == 0) {
-        return ngx_http_async_time_fail(error, "date_parsing",
-                                        "Input should be a valid date in the "
-                                        "format YYYY-MM-DD",
-                                        ngx_http_async_time_year_0);
-    }
-
     if (t.us) {
         return ngx_http_async_time_fail(error, "date_from_datetime_inexact",
                                         "Datetimes provided to dates should "
                                         "have zero time - e.g. be exact dates",
                                         NULL);
+    }
+
+    if (t.year == 0) {
+        return ngx_http_async_time_fail(error, "date_parsing",
+                                        "Input should be a valid date in the "
+                                        "format YYYY-MM-DD",
+                                        ngx_http_async_time_year_0);
     }
 
     (void) ngx_sprintf(value, "%04i-%02i-%02i", t.year, t.month, t.day);
@@ -318,11 +318,7 @@ ngx_http_async_time_clock(u_char **pos, u_char *last, ngx_http_async_time_t *t)
         return NULL;
     }
 
-    if (last - p < 3) {
-        return ngx_http_async_time_short;
-    }
-
-    second = ngx_http_async_time_digits(p + 1, 2);
+    second = (last - p < 3) ? NGX_ERROR : ngx_http_async_time_digits(p + 1, 2);
 
     if (second == NGX_ERROR) {
         return "invalid character in second";
@@ -357,7 +353,7 @@ ngx_http_async_time_fraction(u_char **pos, u_char *last,
     p++;
 
     if (p == last || *p < '0' || *p > '9') {
-        return "second fraction value is missing digits";
+        return "second fraction digits missing after `.`";
     }
 
     for (unit = 100000; p < last && *p >= '0' && *p <= '9'; p++) {
@@ -399,11 +395,7 @@ ngx_http_async_time_zone(u_char *p, u_char *last, ngx_http_async_time_t *t)
         return "invalid timezone sign";
     }
 
-    if (last - p < 2) {
-        return ngx_http_async_time_short;
-    }
-
-    hour = ngx_http_async_time_digits(p, 2);
+    hour = (last - p < 2) ? NGX_ERROR : ngx_http_async_time_digits(p, 2);
 
     if (hour == NGX_ERROR) {
         return "invalid timezone hour";
@@ -412,11 +404,7 @@ ngx_http_async_time_zone(u_char *p, u_char *last, ngx_http_async_time_t *t)
     p += 2;
     p += (p < last && *p == ':');
 
-    if (last - p < 2) {
-        return ngx_http_async_time_short;
-    }
-
-    minute = ngx_http_async_time_digits(p, 2);
+    minute = (last - p < 2) ? NGX_ERROR : ngx_http_async_time_digits(p, 2);
 
     if (minute == NGX_ERROR) {
         return "invalid timezone minute";
@@ -478,27 +466,25 @@ ngx_http_async_time_number(ngx_str_t *text, double *number)
 static const char *
 ngx_http_async_time_unix(double number, int64_t *us)
 {
-    double   whole;
-    int64_t  seconds;
+    double   whole, unit;
 
-    if (number > NGX_HTTP_ASYNC_TIME_WATERSHED
-        || number < -NGX_HTTP_ASYNC_TIME_WATERSHED)
-    {
-        number /= 1000;
-    }
+    /* how many microseconds a one is */
 
-    if (number < (double) NGX_HTTP_ASYNC_TIME_FIRST) {
+    unit = (number > NGX_HTTP_ASYNC_TIME_WATERSHED
+            || number < -NGX_HTTP_ASYNC_TIME_WATERSHED) ? 1e3 : 1e6;
+
+    if (number < NGX_HTTP_ASYNC_TIME_FIRST * (1e6 / unit)) {
         return "dates before 0000 are not supported as unix timestamps";
     }
 
-    if (number >= (double) NGX_HTTP_ASYNC_TIME_LAST + 1) {
+    if (number >= (NGX_HTTP_ASYNC_TIME_LAST + 1) * (1e6 / unit)) {
         return "dates after 9999 are not supported as unix timestamps";
     }
 
     whole = floor(number);
-    seconds = (int64_t) whole;
 
-    *us = seconds * 1000000 + (int64_t) rint((number - whole) * 1000000);
+    *us = (int64_t) whole * (int64_t) unit
+          + (int64_t) rint((number - whole) * unit);
 
     return NULL;
 }
@@ -520,9 +506,9 @@ ngx_http_async_time_split(int64_t us, ngx_http_async_time_t *t)
 
     days = (us - t->us) / day_us + NGX_HTTP_ASYNC_TIME_EPOCH;
 
-    /* within a year, by their mean length */
+    /* by the mean length of a year, and at most one more */
 
-    t->year = (days >= 0) ? days * 400 / 146097 + 1 : 0;
+    t->year = (days >= 0) ? days * 400 / 146097 + 2 : 0;
 
     while (t->year > 0 && ngx_http_async_time_days(t->year) > days) {
         t->year--;
