@@ -39,7 +39,6 @@ static ngx_uint_t ngx_http_async_take_json_is_null(ngx_str_t *text);
 static async_rc_t ngx_http_async_into_wrong(async_t *co,
     ngx_http_async_take_json_t *take);
 static void ngx_http_async_into_load(void *data);
-static void ngx_http_async_into_words(json_t *error, u_char *p, u_char *last);
 
 
 async_rc_t
@@ -276,8 +275,8 @@ ngx_http_async_into_wrong(async_t *co, ngx_http_async_take_json_t *take)
     switch (take->rc) {
 
     case NGX_DECLINED:
-        ngx_http_async_into_words(json_array_get(take->reading.errors, 0),
-                                  words, words + sizeof(words) - 1);
+        ngx_http_async_reading_words(&take->reading, words,
+                                     words + sizeof(words));
 
         return ngx_async_set_error(co, ASYNC_INVALID, "async_into(): %s",
                                    words);
@@ -312,33 +311,4 @@ ngx_http_async_into_load(void *data)
                                         &value, &load->error);
 
     json_decref(value);
-}
-
-
-/* "items.0.price": Input should be a valid number */
-
-static void
-ngx_http_async_into_words(json_t *error, u_char *p, u_char *last)
-{
-    size_t       i;
-    json_t      *loc, *part;
-    const char  *msg;
-
-    loc = json_object_get(error, "loc");
-    msg = json_string_value(json_object_get(error, "msg"));
-
-    for (i = 1; i < json_array_size(loc); i++) {
-        part = json_array_get(loc, i);
-
-        p = ngx_slprintf(p, last, (i == 1) ? "\"" : ".");
-
-        p = json_is_string(part)
-            ? ngx_slprintf(p, last, "%s", json_string_value(part))
-            : ngx_slprintf(p, last, "%L",
-                           (int64_t) json_integer_value(part));
-    }
-
-    p = ngx_slprintf(p, last, "%s%s", (i > 1) ? "\": " : "", msg ? msg : "");
-
-    *p = '\0';
 }
