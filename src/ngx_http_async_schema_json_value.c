@@ -451,13 +451,20 @@ ngx_http_async_schema_json_choice(ngx_http_async_schema_json_value_t *v,
     ngx_int_t  rc;
     ngx_str_t  text;
 
-    rc = (c == '"') ? ngx_http_async_schema_json_string(v, &text)
-                    : ngx_http_async_json_skip(&v->at.r->in);
+    if (c == '"') {
+        rc = ngx_http_async_schema_json_string(v, &text);
+
+    } else {
+        /* no choice has a zero byte */
+        text.data = (u_char *) "";
+        text.len = 1;
+
+        rc = ngx_http_async_json_skip(&v->at.r->in);
+    }
 
     return (rc == NGX_OK)
-           ? ngx_http_async_schema_index(v->reading, v->loc, v->f,
-                                         (c == '"') ? &text : NULL, v->to,
-                                         ngx_http_async_schema_json_show,
+           ? ngx_http_async_schema_index(v->reading, v->loc, v->f, &text,
+                                         v->to, ngx_http_async_schema_json_show,
                                          &v->at)
            : rc;
 }

@@ -35,6 +35,10 @@ my $libpq = `pkg-config --cflags --libs libpq 2>/dev/null` || '-lpq';
 my @json = ('value', map { "json_$_" } qw/ load write double encode /);
 my @pg = map { "pg_$_" } qw/ type value write tree /;
 
+my @schema = (map({ "value$_" } '', qw/ _uuid _time _base64 /),
+    map({ "json_$_" } qw/ load read write double encode /), 'model', 'schema',
+    map { "schema_$_" } qw/ check text json json_value json_wrong /);
+
 my @programs = (
     [near => ['near']],
     [beneath => []],
@@ -44,6 +48,7 @@ my @programs = (
     [inflate => ['inflate'], '-lz'],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
+    [schema_json => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
     [pg_params => [qw/ near pg_statement pg_literal pg_params value /,
         map({ "json_$_" } qw/ write double encode /)],
         $libpq =~ /(-I\S+)/g, '-ljansson'],
