@@ -37,8 +37,6 @@ static ngx_int_t ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text,
 static ngx_array_t *ngx_http_async_query(async_req_t *req);
 static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
     u_char *end);
-static ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to,
-    u_char *p, u_char *end);
 static json_t *ngx_http_async_json_text(ngx_pool_t *pool,
     ngx_str_t *text);
 static ngx_int_t ngx_http_async_utf8(ngx_pool_t *pool, ngx_str_t *text,
@@ -545,7 +543,7 @@ ngx_http_async_query_add(async_req_t *req, u_char *p, u_char *end)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
 {
     u_char     *d;
