@@ -125,7 +125,7 @@ ngx_http_async_multipart_next(ngx_http_async_multipart_t *mp,
 {
     ngx_http_async_multipart_event_e  event;
 
-    while (piece->len) {
+    while (piece->len || mp->matched == mp->len) {
 
         switch (mp->state) {
 
