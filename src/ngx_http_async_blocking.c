@@ -12,6 +12,7 @@
 #include <ngx_http_async_blocking.h>
 #include <ngx_http_async_background.h>
 #include <ngx_http_async_body.h>
+#include <ngx_http_async_form.h>
 
 
 /* nginx makes larger pools in pieces of this size, too */
@@ -52,7 +53,7 @@ ngx_http_async_blocking(async_req_t *req)
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
-    if (ngx_http_async_blocking_has_body(req->r)) {
+    if (req->form == NULL && ngx_http_async_blocking_has_body(req->r)) {
 
         rc = ngx_async_enter(&req->task, "the body",
                              req->fn->exported->site);
@@ -67,7 +68,7 @@ ngx_http_async_blocking(async_req_t *req)
             return rc;
         }
 
-    } else {
+    } else if (req->form == NULL) {
         req->body.data = "";
         req->body.len = 0;
         req->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
@@ -159,7 +160,16 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
     own->out.fd = NGX_INVALID_FILE;
 
     own->body = req->body;
-    own->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
+    own->body_state = req->body_state;
+
+    if (req->form) {
+        if (ngx_http_async_form_hold(req->form, b->pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        own->form = req->form;
+        own->form_state = req->form_state;
+    }
 
     if (ngx_http_async_blocking_str(b->pool, &b->in.method, &r->method_name)
         != NGX_OK

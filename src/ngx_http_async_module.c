@@ -74,6 +74,11 @@ static ngx_conf_num_bounds_t  ngx_http_async_nice_bounds = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_async_parts_bounds = {
+    ngx_conf_check_num_bounds, 1, 1000000
+};
+
+
 static ngx_command_t  ngx_http_async_commands[] = {
 
     { ngx_string("async_app"),
@@ -188,6 +193,27 @@ static ngx_command_t  ngx_http_async_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("async_form_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_memory),
+      NULL },
+
+    { ngx_string("async_form_max_text"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_max_text),
+      NULL },
+
+    { ngx_string("async_form_max_parts"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_max_parts),
+      &ngx_http_async_parts_bounds },
 
       ngx_null_command
 };
@@ -379,6 +405,9 @@ ngx_http_async_create_loc_conf(ngx_conf_t *cf)
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
     conf->intercept_errors = NGX_CONF_UNSET;
+    conf->form_memory = NGX_CONF_UNSET_SIZE;
+    conf->form_max_text = NGX_CONF_UNSET_SIZE;
+    conf->form_max_parts = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -396,6 +425,11 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->ignore_client_abort, prev->ignore_client_abort,
                          0);
     ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+    ngx_conf_merge_size_value(conf->form_memory, prev->form_memory, 64 * 1024);
+    ngx_conf_merge_size_value(conf->form_max_text, prev->form_max_text,
+                              1024 * 1024);
+    ngx_conf_merge_uint_value(conf->form_max_parts, prev->form_max_parts,
+                              1000);
 
     if (conf->thread_pool == NULL) {
         conf->thread_pool = prev->thread_pool;

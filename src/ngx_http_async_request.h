@@ -58,6 +58,9 @@ typedef struct {
     ngx_flag_t                  ignore_client_abort;
     ngx_flag_t                  intercept_errors;
     ngx_async_thread_pool_t    *thread_pool;
+    size_t                      form_memory;
+    size_t                      form_max_text;
+    ngx_uint_t                  form_max_parts;
 
     /* of this location alone */
     ngx_http_async_route_tree_t  *routes;     /* of ngx_http_async_ref_t */
@@ -73,6 +76,14 @@ typedef enum {
     NGX_HTTP_ASYNC_BODY_READ,
     NGX_HTTP_ASYNC_BODY_WHOLE                 /* in one piece, in "body" */
 } ngx_http_async_body_e;
+
+
+typedef enum {
+    NGX_HTTP_ASYNC_FORM_UNREAD = 0,
+    NGX_HTTP_ASYNC_FORM_READING,
+    NGX_HTTP_ASYNC_FORM_READ,
+    NGX_HTTP_ASYNC_FORM_FAILED
+} ngx_http_async_form_e;
 
 
 /*
@@ -150,6 +161,10 @@ struct async_req_s {
     json_t                     *json;
     async_rc_t                  json_rc;      /* of the first await_json() */
     ngx_int_t                   nginx_rc;     /* the answer of nginx to it */
+
+    /* ngx_http_async_form.c */
+    ngx_http_async_form_e       form_state;
+    async_form_t               *form;
 
     ngx_http_async_out_t        out;
 

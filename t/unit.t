@@ -42,6 +42,7 @@ my @programs = (
     [value => [map { "value$_" } '', qw/ _uuid _time _base64 /], '-lm'],
     [url => ['url', 'url_join']],
     [inflate => ['inflate'], '-lz'],
+    [multipart => ['multipart']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
     [pg_params => [qw/ near pg_statement pg_literal pg_params value /,
