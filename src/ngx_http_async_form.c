@@ -101,6 +101,8 @@ await_form_at(async_t *co, const char *site, async_req_t *req,
 
     *form = NULL;
 
+    req = ngx_http_async_origin(req);
+
     rc = ngx_async_enter(co, "await_form", site);
     if (rc != ASYNC_OK) {
         return rc;
@@ -124,6 +126,8 @@ async_form(async_req_t *req, async_form_t **form)
     ngx_http_async_check(req);
 
     *form = NULL;
+
+    req = ngx_http_async_reader(req);
 
     if (req->form_state == NGX_HTTP_ASYNC_FORM_UNREAD
         && req->body_state != NGX_HTTP_ASYNC_BODY_WHOLE)

@@ -50,6 +50,8 @@ await_json_into_at(async_t *co, const char *site, async_req_t *req,
 
     ngx_http_async_take_clear(model, value, size);
 
+    req = ngx_http_async_origin(req);
+
     rc = ngx_async_enter(co, "await_json_into", site);
     if (rc != ASYNC_OK) {
         return rc;
@@ -79,6 +81,8 @@ async_json_into_(async_req_t *req, const async_model_t *model, void *value,
     ngx_http_async_check(req);
 
     ngx_http_async_take_clear(model, value, size);
+
+    req = ngx_http_async_reader(req);
 
     rc = ngx_http_async_take_check(&req->task, "async_json_into", model, size);
     if (rc != ASYNC_OK) {

@@ -31,6 +31,8 @@ await_body_read_at(async_t *co, const char *site, async_req_t *req, void *buf,
 
     *n = 0;
 
+    req = ngx_http_async_origin(req);
+
     rc = ngx_async_enter(co, "await_body_read", site);
 
     if (rc != ASYNC_OK) {
