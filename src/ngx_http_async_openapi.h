@@ -20,7 +20,7 @@
 
 typedef struct {
     ngx_str_t                   text;
-    ngx_str_t                   etag;         /* no data: it has not been made */
+    ngx_str_t                   etag;         /* no data: not made yet */
     ngx_str_t                   coding;       /* no data: none */
 } ngx_http_async_doc_t;
 
