@@ -1429,8 +1429,9 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
  * What a member is, the compiler finds out; one that is none of these does not
  * compile:
  *
- *     integers of 8 to 64 bits  int8_t to uint64_t, int, size_t and so on, but
- *                               char; a value that does not fit is an error
+ *     integers of 8 to 64 bits  int8_t to uint64_t, int, size_t and so on, an
+ *                               enum, but char; a value that does not fit is
+ *                               an error
  *     bool, float, double
  *     const char *              text, zero-terminated
  *     async_str_t               text with its length, or bytes
@@ -3173,9 +3174,16 @@ enum {
 
 extern "C++" {
 
-template <typename T> struct async_number_ {
+template <typename T> struct async_number_;
+
+template <typename T, bool is_enum> struct async_enum_ {
     static_assert(sizeof(T) == 0, "a model knows no members of this type");
 };
+
+template <typename T> struct async_enum_<T, true>
+    : async_number_<__underlying_type(T)> { };
+
+template <typename T> struct async_number_ : async_enum_<T, __is_enum(T)> { };
 
 #define ASYNC_NUMBER_(type, kind)                                            \
     template <> struct async_number_<type> {                                 \

@@ -38,7 +38,6 @@ static void ngx_http_async_body_stop(void *data);
 static void ngx_http_async_body_give_up(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_body_join(ngx_async_task_t *t,
     async_req_t *req, ngx_pool_t *pool);
-static async_rc_t ngx_http_async_body_value(async_req_t *req, json_t **value);
 static async_rc_t ngx_http_async_body_pread(ngx_async_task_t *t,
     async_req_t *req, ngx_buf_t *b, u_char *p);
 static void ngx_http_async_pread_run(void *data);
@@ -473,7 +472,7 @@ async_body_json(async_req_t *req, json_t **value)
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_body_value(async_req_t *req, json_t **value)
 {
     if (req->json_rc != ASYNC_OK) {
@@ -493,6 +492,21 @@ ngx_http_async_body_value(async_req_t *req, json_t **value)
     *value = req->json;
 
     return ASYNC_OK;
+}
+
+
+async_rc_t
+ngx_http_async_body_is_json(async_req_t *req)
+{
+    json_t  *value;
+
+    if (req->json_rc == ASYNC_OK && req->body.len
+        && ngx_http_async_is_json(req))
+    {
+        return ASYNC_OK;
+    }
+
+    return ngx_http_async_body_value(req, &value);
 }
 
 

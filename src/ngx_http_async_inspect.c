@@ -8,7 +8,7 @@
  */
 
 #include <ngx_http_async_inspect.h>
-#include <ngx_http_async_model.h>
+#include <ngx_http_async_schema.h>
 #include <dlfcn.h>
 #include <poll.h>
 #include <grp.h>
@@ -26,6 +26,10 @@ static ngx_int_t ngx_http_async_inspect_child(ngx_conf_t *cf,
     ngx_http_async_app_t *app, ngx_str_t *told);
 static ngx_int_t ngx_http_async_inspect_read(int fd, ngx_str_t *told);
 static void ngx_http_async_inspect_main(ngx_cycle_t *cycle, int app, int out);
+static ngx_int_t ngx_http_async_inspect_models(const async_app_t *app,
+    ngx_log_t *log, u_char *error);
+static ngx_int_t ngx_http_async_inspect_declared(
+    const async_export_t *exported, u_char *error);
 static const char *ngx_http_async_inspect_user(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_async_inspect_told(ngx_conf_t *cf,
     ngx_http_async_app_t *app, ngx_str_t *told);
@@ -216,7 +220,6 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
     char                          why[NGX_HTTP_ASYNC_WHY_LEN];
     const char                   *wrong;
     const async_app_t            *app;
-    const async_model_t *const   *model;
     const async_export_t *const  *exported;
     u_char                        error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
 
@@ -246,15 +249,81 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
         return;
     }
 
-    for (model = app->models; model < app->models_end; model++) {
-
-        if (ngx_http_async_model_check(*model, error) != NGX_OK) {
-            dprintf(out, "!%s\n", error);
-            return;
-        }
+    if (ngx_http_async_inspect_models(app, cycle->log, error) != NGX_OK) {
+        dprintf(out, "!%s\n", error);
+        return;
     }
 
     dprintf(out, ".\n");
+}
+
+
+static ngx_int_t
+ngx_http_async_inspect_models(const async_app_t *app, ngx_log_t *log,
+    u_char *error)
+{
+    ngx_int_t                     rc;
+    ngx_pool_t                   *pool;
+    const async_model_t *const   *model;
+    const async_export_t *const  *exported;
+
+    for (model = app->models; model < app->models_end; model++) {
+        if (ngx_http_async_model_check(*model, error) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+    }
+
+    ngx_sprintf(error, "no memory%Z");
+
+    /* goes with the process */
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (model = app->models; model < app->models_end; model++) {
+
+        rc = ngx_http_async_schema_make(*model, pool, error);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    for (exported = app->exports; exported < app->exports_end; exported++) {
+        if (ngx_http_async_inspect_declared(*exported, error) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_inspect_declared(const async_export_t *exported, u_char *error)
+{
+    const async_attribute_t  *a;
+
+    if (exported->size < offsetof(async_export_t, attributes) + sizeof(a)
+        || exported->attributes == NULL)
+    {
+        return NGX_OK;
+    }
+
+    for (a = exported->attributes; a->kind != ASYNC_ATTRIBUTE_NONE; a++) {
+
+        if ((a->kind == ASYNC_ATTRIBUTE_PARAMS
+             || a->kind == ASYNC_ATTRIBUTE_BODY
+             || a->kind == ASYNC_ATTRIBUTE_FORM)
+            && ngx_http_async_schema_fits(a->data, a->kind, error) != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

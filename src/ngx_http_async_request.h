@@ -184,6 +184,13 @@ async_req_t *ngx_http_async_req_of(ngx_async_task_t *t);
 /* Lets the client's going be seen: after whoever has set read handlers. */
 void ngx_http_async_watch_client(async_req_t *req);
 
+/*
+ * ngx_http_async_input.c: the values of all header fields of a name; how many.
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_async_header_list(async_req_t *req, const char *name,
+    const async_str_t **values);
+
 /* Aborts with the name of the public call in a wrong thread. */
 
 #if (NGX_ASYNC_DEBUG)
