@@ -493,6 +493,9 @@ ngx_http_async_openapi_value(ngx_http_async_openapi_doc_t *doc,
     case ASYNC_MEMBER_UPLOAD:
         schema = json_object();
         ngx_http_async_openapi_set(doc, schema, "type", json_string("string"));
+        /* of 3.0, which Swagger UI still looks for in lists */
+        ngx_http_async_openapi_set(doc, schema, "format",
+                                   json_string("binary"));
         ngx_http_async_openapi_set(doc, schema, "contentMediaType",
                                    json_string("application/octet-stream"));
         return schema;

@@ -52,6 +52,10 @@ typedef struct {
 } item_params_t;
 
 typedef struct {
+    int64_t       limit;
+} limit_params_t;
+
+typedef struct {
     const char   *message;
 } failure_t;
 
@@ -124,6 +128,10 @@ ASYNC_MODEL(PageParams, page_params_t,
     ASYNC_FIELD(page_params_t, offset, ASYNC_DEFAULT("0"))
 );
 
+ASYNC_MODEL(LimitParams, limit_params_t,
+    ASYNC_FIELD(limit_params_t, limit, ASYNC_DEFAULT("5"))
+);
+
 ASYNC_MODEL(Failure, failure_t,
     ASYNC_FIELD(failure_t, message)
 );
@@ -138,6 +146,33 @@ ASYNC_MODEL(Login, login_t,
     ASYNC_FIELD(login_t, user),
     ASYNC_FIELD(login_t, password)
 );
+
+
+ASYNC_DEPENDENCY(page, void, ASYNC_PARAMS(PageParams), ASYNC_TAG("unseen"))
+{
+    return ASYNC_OK;
+}
+
+
+ASYNC_DEPENDENCY(token, void, ASYNC_SECURITY_BEARER("token"),
+                 ASYNC_SECURITY_KEY("key", ASYNC_IN_HEADER, "x-key"),
+                 ASYNC_RESPONSE(401, Failure))
+{
+    return ASYNC_OK;
+}
+
+
+BLOCKING_DEPENDENCY(admin, void, ASYNC_DEPENDS(token, page),
+                    ASYNC_SECURITY_BASIC("admin"), ASYNC_RESPONSE(403, Failure))
+{
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(read_me, ASYNC_DEPENDS(admin, token), ASYNC_PARAMS(LimitParams))
+{
+    return async_text(req, 200, "me");
+}
 
 
 ASYNC_HANDLER(read_root)
