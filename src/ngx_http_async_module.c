@@ -10,9 +10,11 @@
 #include <ngx_http_async_blocking.h>
 #include <ngx_http_async_client.h>
 #include <ngx_http_async_depends.h>
+#include <ngx_http_async_docs.h>
 #include <ngx_http_async_every.h>
 #include <ngx_http_async_file.h>
 #include <ngx_http_async_lifecycle.h>
+#include <ngx_http_async_openapi.h>
 #include <ngx_http_async_process.h>
 #include <ngx_http_async_request.h>
 #include <ngx_http_async_response.h>
@@ -44,6 +46,8 @@ static char *ngx_http_async_merge_params(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
 static char *ngx_http_async_merge_content(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
+static char *ngx_http_async_merge_docs(ngx_conf_t *cf,
+    ngx_http_async_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
 static char *ngx_http_async_param(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -107,6 +111,20 @@ static ngx_command_t  ngx_http_async_commands[] = {
     { ngx_string("async_depends"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_async_depends_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_openapi"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
+      ngx_http_async_openapi,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_docs"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_http_async_docs,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -235,7 +253,7 @@ static ngx_http_module_t  ngx_http_async_module_ctx = {
     ngx_http_async_create_main_conf,       /* create main configuration */
     ngx_http_async_init_main_conf,         /* init main configuration */
 
-    NULL,                                  /* create server configuration */
+    ngx_http_async_route_create_conf,      /* create server configuration */
     NULL,                                  /* merge server configuration */
 
     ngx_http_async_create_loc_conf,        /* create location configuration */
@@ -476,6 +494,12 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
         conf->routes = prev->routes;
         conf->handler = prev->handler;
         conf->first = prev->first;
+        conf->openapi = prev->openapi;
+        conf->docs = prev->docs;
+    }
+
+    if (conf->openapi || conf->docs) {
+        return ngx_http_async_merge_docs(cf, conf, clcf);
     }
 
     if (conf->routes == NULL && conf->handler == NULL) {
@@ -499,6 +523,32 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
     }
 
     return conf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_async_merge_docs(ngx_conf_t *cf, ngx_http_async_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_http_handler_pt  handler;
+
+    handler = conf->openapi ? ngx_http_async_openapi_handler
+                            : ngx_http_async_docs_handler;
+
+    if (clcf->handler && clcf->handler != handler) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" stands beside another directive that answers "
+                      "the requests of location \"%V\" in %s:%ui",
+                      conf->openapi ? "async_openapi" : "async_docs",
+                      &clcf->name,
+                      conf->openapi ? conf->openapi->file : conf->docs->file,
+                      conf->openapi ? conf->openapi->line : conf->docs->line);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->handler = handler;
+
+    return NGX_CONF_OK;
 }
 
 

@@ -26,6 +26,9 @@ typedef struct ngx_http_async_stream_s  ngx_http_async_stream_t;
 typedef struct ngx_http_async_background_s  ngx_http_async_background_t;
 typedef struct ngx_http_async_given_s  ngx_http_async_given_t;
 
+typedef struct ngx_http_async_openapi_conf_s  ngx_http_async_openapi_conf_t;
+typedef struct ngx_http_async_docs_conf_s  ngx_http_async_docs_conf_t;
+
 typedef async_rc_t (*ngx_http_async_run_pt)(async_req_t *req);
 typedef ngx_int_t (*ngx_http_async_finish_pt)(async_req_t *req);
 
@@ -77,6 +80,8 @@ typedef struct ngx_http_async_loc_conf_s {
     ngx_http_async_route_tree_t  *routes;     /* of ngx_http_async_ref_t */
     ngx_http_async_ref_t       *handler;
     ngx_http_async_ref_t       *first;        /* named here, for messages */
+    ngx_http_async_openapi_conf_t  *openapi;
+    ngx_http_async_docs_conf_t  *docs;
 } ngx_http_async_loc_conf_t;
 
 

@@ -291,6 +291,32 @@ ngx_http_async_send_error(ngx_http_request_t *r,
 
 
 ngx_int_t
+ngx_http_async_send_text(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_str_t *type, ngx_str_t *text,
+    ngx_keyval_t *headers)
+{
+    ngx_http_async_out_t  out;
+
+    ngx_memzero(&out, sizeof(ngx_http_async_out_t));
+
+    out.fd = NGX_INVALID_FILE;
+    out.status = NGX_HTTP_OK;
+    out.type = *type;
+    out.body = *text;
+
+    for ( /* void */ ; headers->key.len; headers++) {
+        if (ngx_http_async_push(r, &out, &headers->key, &headers->value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_async_send(r, conf, &out);
+}
+
+
+ngx_int_t
 ngx_http_async_send_redirect(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_str_t *location)
 {

@@ -23,6 +23,14 @@ ngx_int_t ngx_http_async_finish(async_req_t *req);
 ngx_int_t ngx_http_async_send_error(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_keyval_t *header);
 
+/*
+ * Sends a text that outlives the request, without a handler, with status 200
+ * and header fields up to one without a name.
+ */
+ngx_int_t ngx_http_async_send_text(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_str_t *type, ngx_str_t *text,
+    ngx_keyval_t *headers);
+
 /* Sends a redirect without a body. */
 ngx_int_t ngx_http_async_send_redirect(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_str_t *location);
