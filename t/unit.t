@@ -50,6 +50,7 @@ my @programs = (
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
     [schema_json => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
+    [schema => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
     [pg_params => [qw/ near pg_statement pg_literal pg_params value /,
         map({ "json_$_" } qw/ write double encode /)],
         $libpq =~ /(-I\S+)/g, '-ljansson'],

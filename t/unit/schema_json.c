@@ -176,6 +176,7 @@ static int take_time(int n, ngx_uint_t tree);
 int
 main(int argc, char *argv[])
 {
+    int          rc;
     ngx_pool_t  *pool;
 
     pool = ngx_create_pool(0, NULL);
@@ -185,21 +186,23 @@ main(int argc, char *argv[])
     made(&body_model, pool);
 
     if (argc > 1 && strcmp(argv[1], "read") == 0) {
-        return read_lines();
-    }
+        rc = read_lines();
 
-    if (argc > 2 && strcmp(argv[1], "time") == 0) {
-        return take_time(atoi(argv[2]), argc > 3);
-    }
+    } else if (argc > 2 && strcmp(argv[1], "time") == 0) {
+        rc = take_time(atoi(argv[2]), argc > 3);
 
-    syntax();
-    untouched();
-    bounds();
-    no_memory();
+    } else {
+        syntax();
+        untouched();
+        bounds();
+        no_memory();
+
+        rc = ngx_stub_done();
+    }
 
     ngx_destroy_pool(pool);
 
-    return ngx_stub_done();
+    return rc;
 }
 
 
