@@ -1626,8 +1626,14 @@ struct async_model_s {
  * Structs as JSON, straight into the response: the fields of the model in their
  * order, nothing else.  So a model with less fields of the same struct keeps
  * the others back.  NULL for "value" is null; so is an optional field that is
- * NULL.  Otherwise as async_json(): a text that is NULL and not optional, NaN,
- * infinity, and a choice that is none are errors.
+ * NULL.  NULL for "values" is an empty list, with n of zero.  Otherwise as
+ * async_json().
+ *
+ * Do not suspend.  ASYNC_ERROR, of which async_error() names the place: what is
+ * NULL and not optional, text that is not UTF-8, NaN, infinity, a number or a
+ * text that is none of its choices, a time not within the years from 1 to 9999,
+ * an upload, and more than 1,000 levels, that is circles, too.  What else the
+ * model says of a field is not looked at.
  */
 #define async_respond(req, status, model, value)                             \
     async_respond_(req, status, model, value, ASYNC_SIZEOF_(value))
@@ -1636,12 +1642,14 @@ struct async_model_s {
 
 /*
  * Of a JSON value that has been made otherwise (an object, or an array of
- * them), the fields of the model: those that are there, as they are.  Steals.
+ * them), the fields of the model: those that are there, in its order, and as
+ * they are; within ASYNC_OBJECT() and ASYNC_OBJECTS() the same.  Steals, also
+ * on failure.  ASYNC_ERROR for other values, but null.
  */
 ASYNC_ANY async_rc_t async_respond_json(async_req_t *req, int status,
     const async_model_t *model, json_t *value);
 
-/* The text of async_respond(); memory of the task. */
+/* The text of async_respond(), or absent; memory of the task. */
 #define async_encode(co, model, value, text)                                 \
     async_encode_(co, model, value, ASYNC_SIZEOF_(value), text)
 
@@ -1931,7 +1939,15 @@ ASYNC_LOOP async_rc_t async_pg_value_json(async_t *co,
  *     json_t *               json and jsonb, as long as the result
  *     ASYNC_FIELD_TIME       as async_pg_time()
  *     ASYNC_FIELD_BYTES      bytea, decoded; memory of the task
+ *     ASYNC_FIELD_UUID,      uuid, date, or text that is one, in its one form;
+ *     ASYNC_FIELD_DATE       as long as the result
+ *     integers with choices  text, an enum too, that is the name of one
  *     lists                  arrays of these types, of one dimension
+ *     ASYNC_OBJECT(),        json and jsonb, read and checked as a body is;
+ *     ASYNC_OBJECTS()        memory of the task
+ *
+ * Bounds, lengths, patterns, the choices of text and "check" are not looked at,
+ * but within JSON.
  *
  * *notes is an array of n, memory of the task, see async_task_alloc(), which
  * outlives the result but for the text and JSON above; NULL if n is zero.  Of

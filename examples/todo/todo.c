@@ -2,8 +2,8 @@
  * Things to do, in PostgreSQL: what FastAPI's users know as models,
  * dependencies and the docs page.
  *
- * A model describes a struct; what a handler declares by it is read, checked and
- * documented.  So there is no code here for what a client may do wrong: the
+ * A model describes a struct; what a handler declares by it is read, checked
+ * and documented.  So there is no code here for what a client may do wrong: the
  * answer is a 422 with every error, and the handler does not run.
  */
 
