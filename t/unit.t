@@ -46,6 +46,7 @@ my @programs = (
     [value => [map { "value$_" } '', qw/ _uuid _time _base64 /], '-lm'],
     [url => ['url', 'url_join']],
     [inflate => ['inflate'], '-lz'],
+    [multipart => ['multipart']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
     [schema_json => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
@@ -61,8 +62,9 @@ my @programs = (
     [pg_write => [@json, @pg], '-ljansson', '-lpq'],
     [pg_rows => ['near', @json, @pg, 'pg_rows', 'pg_cell'], '-ljansson',
         '-lpq'],
-    [pg_model => ['near', @json, @pg,
-        qw/ pg_cell pg_lent pg_model model /], '-ljansson', '-lpq'],
+    [pg_model => ['near', @schema, @pg, qw/ pg_cell pg_lent pg_model /],
+        '-ljansson', '-lpq', '-lpcre2-8', '-lm'],
+    [model_write => [@json, 'model', 'model_write'], '-ljansson', '-lm'],
 );
 
 chomp(my $pkg_config = `pkg-config --cflags libpq 2>/dev/null` // '');
