@@ -21,17 +21,16 @@ my $n = NginxAsync->new(conf => { http => <<'EOF_CONF', server => <<'EOF_CONF2' 
     async_app $TEST_NGINX_APPS/form.so;
     async_param store store;
     client_body_buffer_size 16k;
-    client_max_body_size 0;
 EOF_CONF
-    location = /form   { async_handler form:form; }
-    location = /hello  { async_handler form:form_hello; }
-    location = /hold   { async_handler form:form_hold; async_timeout 1h; }
-    location = /save   { async_handler form:form_save; }
-    location = /within { async_handler form:form_within; }
-    location = /thread { async_handler form:form_thread; }
-    location = /short  { async_handler form:form; client_body_timeout 300ms; }
-    location = /late   { async_handler form:form; async_timeout 300ms; }
-    location = /lost   { async_handler form:form; client_body_temp_path lost; }
+    location = /form   { client_max_body_size 0; async_handler form:form; }
+    location = /hello  { client_max_body_size 0; async_handler form:form_hello; }
+    location = /hold   { client_max_body_size 0; async_handler form:form_hold; async_timeout 1h; }
+    location = /save   { client_max_body_size 0; async_handler form:form_save; }
+    location = /within { client_max_body_size 0; async_handler form:form_within; }
+    location = /thread { client_max_body_size 0; async_handler form:form_thread; }
+    location = /short  { client_max_body_size 0; async_handler form:form_twice; client_body_timeout 300ms; }
+    location = /late   { client_max_body_size 0; async_handler form:form; async_timeout 300ms; }
+    location = /lost   { client_max_body_size 0; async_handler form:form; client_body_temp_path lost; }
 EOF_CONF2
 
 mkdir $n->root . '/store';
@@ -120,8 +119,8 @@ sub none_left {
 {
     my $since = $n->mark;
     my $c = begin('/short', 500_000, 300_000);
-    ok !defined $c->read_until(qr/200 OK/), 'client_body_timeout';
-    like_log $n, $since, qr/client timed out|408/, '... is one';
+    ok says($n, qr/form -1: nginx refused the body with 408/, $since), 'client_body_timeout';
+    ok !defined $c->read_until(qr/200 OK/), '... ends the connection';
     is begin('/late', 500_000, 300_000)->response->status, 504, 'async_timeout';
     none_left('... after both');
 }
