@@ -519,11 +519,15 @@ ngx_http_async_multipart_disposition(ngx_http_async_multipart_t *mp,
     static const char  nameless[] =
             "The Content-Disposition header field \"name\" must be provided.";
 
-    end = value->data + value->len;
-    p = value->data ? ngx_strlchr(value->data, end, ';') : NULL;
+    p = NULL;
+    end = NULL;
+    kind = *value;
 
-    kind.data = value->data;
-    kind.len = p ? (size_t) (p - value->data) : value->len;
+    if (value->data) {
+        end = value->data + value->len;
+        p = ngx_strlchr(value->data, end, ';');
+        kind.len = p ? (size_t) (p - value->data) : value->len;
+    }
 
     ngx_http_async_multipart_trim(&kind);
 
@@ -570,7 +574,10 @@ ngx_http_async_multipart_disposition(ngx_http_async_multipart_t *mp,
     }
 
     ngx_http_async_multipart_unescape(&mp->name);
-    ngx_http_async_multipart_unescape(&mp->filename);
+
+    if (mp->filename.data) {
+        ngx_http_async_multipart_unescape(&mp->filename);
+    }
 
     if (extended.data
         && ngx_http_async_multipart_extended(&extended) == NGX_OK)
@@ -578,7 +585,9 @@ ngx_http_async_multipart_disposition(ngx_http_async_multipart_t *mp,
         mp->filename = extended;
     }
 
-    ngx_http_async_multipart_basename(&mp->filename);
+    if (mp->filename.data) {
+        ngx_http_async_multipart_basename(&mp->filename);
+    }
 
     return NGX_OK;
 }
