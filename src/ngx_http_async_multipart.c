@@ -39,6 +39,8 @@ static ngx_int_t ngx_http_async_multipart_header(
     ngx_str_t *disposition);
 static ngx_int_t ngx_http_async_multipart_disposition(
     ngx_http_async_multipart_t *mp, ngx_str_t *value);
+static ngx_int_t ngx_http_async_multipart_kind(ngx_str_t *value,
+    ngx_str_t *params);
 static ngx_int_t ngx_http_async_multipart_param(ngx_str_t *text,
     ngx_http_async_multipart_param_t *param);
 static ngx_int_t ngx_http_async_multipart_quoted(ngx_str_t *text,
@@ -511,29 +513,17 @@ static ngx_int_t
 ngx_http_async_multipart_disposition(ngx_http_async_multipart_t *mp,
     ngx_str_t *value)
 {
-    u_char                            *p, *end;
     ngx_int_t                          rc;
-    ngx_str_t                          kind, text, extended, *found;
+    ngx_str_t                          text, extended, *found;
     ngx_http_async_multipart_param_t   param;
 
     static const char  nameless[] =
             "The Content-Disposition header field \"name\" must be provided.";
 
-    end = value->data + value->len;
-    p = value->data ? ngx_strlchr(value->data, end, ';') : NULL;
-
-    kind.data = value->data;
-    kind.len = p ? (size_t) (p - value->data) : value->len;
-
-    ngx_http_async_multipart_trim(&kind);
-
-    if (!ngx_http_async_multipart_is(&kind, "form-data")) {
+    if (ngx_http_async_multipart_kind(value, &text) != NGX_OK) {
         mp->detail = nameless;
         return ngx_http_async_multipart_fail(mp, "a part is no form-data");
     }
-
-    text.data = p;
-    text.len = p ? end - p : 0;
 
     ngx_str_null(&extended);
 
@@ -570,7 +560,10 @@ ngx_http_async_multipart_disposition(ngx_http_async_multipart_t *mp,
     }
 
     ngx_http_async_multipart_unescape(&mp->name);
-    ngx_http_async_multipart_unescape(&mp->filename);
+
+    if (mp->filename.data) {
+        ngx_http_async_multipart_unescape(&mp->filename);
+    }
 
     if (extended.data
         && ngx_http_async_multipart_extended(&extended) == NGX_OK)
@@ -578,9 +571,37 @@ ngx_http_async_multipart_disposition(ngx_http_async_multipart_t *mp,
         mp->filename = extended;
     }
 
-    ngx_http_async_multipart_basename(&mp->filename);
+    if (mp->filename.data) {
+        ngx_http_async_multipart_basename(&mp->filename);
+    }
 
     return NGX_OK;
+}
+
+
+/* NGX_OK: it begins with "form-data"; the parameters are behind that. */
+
+static ngx_int_t
+ngx_http_async_multipart_kind(ngx_str_t *value, ngx_str_t *params)
+{
+    u_char     *p;
+    ngx_str_t   kind;
+
+    ngx_str_null(params);
+
+    kind = *value;
+    p = kind.len ? ngx_strlchr(kind.data, kind.data + kind.len, ';') : NULL;
+
+    if (p) {
+        kind.len = p - value->data;
+        params->data = p;
+        params->len = value->len - kind.len;
+    }
+
+    ngx_http_async_multipart_trim(&kind);
+
+    return ngx_http_async_multipart_is(&kind, "form-data") ? NGX_OK
+                                                           : NGX_DECLINED;
 }
 
 
