@@ -16,6 +16,7 @@ NginxAsync::Browser - a headless Chromium, driven by WebDriver
     is $browser->text('.status'), '200 OK';
     $browser->wait_text('.status', qr/200/);
     $browser->script('return document.title');
+    $browser->view(width => 360, height => 740, dark => 0);
     $browser->screenshot('/tmp/page.png');
 
     is_deeply [$browser->complaints], [];       # of the console, since the last
@@ -85,6 +86,16 @@ sub new {
     } } });
 
     $self->{session} = "/session/$value->{sessionId}";
+
+    return $self->view;
+}
+
+
+# Options: width, height, dark, as of new().
+sub view {
+    my ($self, %o) = @_;
+
+    %$self = (%$self, %o);
 
     $self->command('Emulation.setDeviceMetricsOverride', {
         width => $self->{width} + 0, height => $self->{height} + 0, deviceScaleFactor => 1,
