@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from . import count, machine, pgbench
-from .contender import HERE, WORK, Server, backend, get
+from .contender import BODY, HERE, WORK, Server, asked, backend, get
 
 CLIENTS = os.path.join(WORK, "client")
 
@@ -51,6 +51,10 @@ WORKLOADS = {
              "callgrind over %s requests", 512, 64),
     "w8pi": ("count", "instructions of 20 queries in a pipeline, by "
              "callgrind over %s requests", 512, 64),
+    "wj": ("wrk", "1 kB of JSON read and written again, %s connections",
+           64, 64),
+    "wji": ("count", "instructions of that, by callgrind over %s requests",
+            2048, 256),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
@@ -88,6 +92,8 @@ EXPECTED = {
     "w3b": {"message": "done"},
     "w3n": {"message": "Hello, World!"},
     "w4": {"sum": 1000},
+    "wj": json.loads(asked("POST /")[2]),
+    "wji": json.loads(asked("POST /")[2]),
 }
 
 
@@ -151,10 +157,13 @@ def rate(answer, window):
 
 
 def start_wrk(server, path, connections, seconds):
+    _, uri, sent = asked(path)
+
     return client("wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds,
                   "--timeout", "10s",
                   "-s", os.path.join(HERE, "client", "report.lua"),
-                  "http://127.0.0.1:%d%s" % (server.port, path))
+                  "http://127.0.0.1:%d%s" % (server.port, uri),
+                  *(["--", BODY] if sent else []))
 
 
 def wrk(server, path, connections, seconds):
