@@ -52,7 +52,10 @@ ngx_http_async_blocking(async_req_t *req)
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
-    if (ngx_http_async_blocking_has_body(req->r)) {
+    if (req->early && req->r->request_body == NULL) {
+        /* who is not let in is not to be waited for, nor taken in */
+
+    } else if (ngx_http_async_blocking_has_body(req->r)) {
 
         rc = ngx_async_enter(&req->task, "the body",
                              req->fn->exported->site);
@@ -159,7 +162,8 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
     own->out.fd = NGX_INVALID_FILE;
 
     own->body = req->body;
-    own->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
+    own->body_state = req->body_state;
+    own->early = req->early;
 
     if (ngx_http_async_blocking_str(b->pool, &b->in.method, &r->method_name)
         != NGX_OK

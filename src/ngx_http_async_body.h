@@ -19,5 +19,8 @@
 async_rc_t ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
     ngx_pool_t *pool);
 
+/* It was asked for, and has not been read to its end. */
+ngx_uint_t ngx_http_async_body_is_partial(ngx_http_request_t *r);
+
 
 #endif /* _NGX_HTTP_ASYNC_BODY_H_INCLUDED_ */

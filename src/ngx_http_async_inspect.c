@@ -62,6 +62,15 @@ ngx_http_async_kind_name(ngx_int_t kind)
     case ASYNC_KIND_PROCESS:
         return "process";
 
+    case ASYNC_KIND_DEPENDENCY:
+        return "dependency";
+
+    case ASYNC_KIND_BLOCKING_DEPENDENCY:
+        return "blocking dependency";
+
+    case NGX_HTTP_ASYNC_KIND_GUARD:
+        return "handler or dependency";
+
     default:
         return "function of a kind that this module does not know";
     }

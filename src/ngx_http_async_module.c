@@ -6,6 +6,7 @@
  * goes through is ngx_http_async_content_handler(), below.
  */
 
+#include <ngx_http_async_access.h>
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_blocking.h>
 #include <ngx_http_async_client.h>
@@ -29,6 +30,7 @@
 
 
 static ngx_int_t ngx_http_async_content_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_async_access_handler(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_call_handler(async_req_t *req);
 static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
 static ngx_int_t ngx_http_async_header_filter(ngx_http_request_t *r);
@@ -42,6 +44,8 @@ static char *ngx_http_async_merge_params(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
 static char *ngx_http_async_merge_content(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
+static char *ngx_http_async_merge_pool(ngx_conf_t *cf,
+    ngx_http_async_loc_conf_t *conf);
 static char *ngx_http_async_param(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -93,6 +97,13 @@ static ngx_command_t  ngx_http_async_commands[] = {
     { ngx_string("async_handler"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_async_route_all,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_access"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_async_access_names,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -277,6 +288,13 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 }
 
 
+static ngx_int_t
+ngx_http_async_access_handler(ngx_http_request_t *r)
+{
+    return ngx_http_async_access(r, ngx_http_async_call_handler);
+}
+
+
 /* On the coroutine */
 
 static async_rc_t
@@ -289,7 +307,8 @@ ngx_http_async_call_handler(async_req_t *req)
         return rc;
     }
 
-    rc = (req->fn->kind == ASYNC_KIND_BLOCKING)
+    rc = (req->fn->kind == ASYNC_KIND_BLOCKING
+          || req->fn->kind == ASYNC_KIND_BLOCKING_DEPENDENCY)
              ? ngx_http_async_blocking(req)
              : ngx_async_call(&req->task, ngx_http_async_call_exported, req);
 
@@ -401,6 +420,8 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->thread_pool = prev->thread_pool;
     }
 
+    ngx_http_async_access_merge(prev, conf);
+
     rv = ngx_http_async_merge_params(cf, prev, conf);
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -426,7 +447,7 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
     }
 
     if (conf->routes == NULL && conf->handler == NULL) {
-        return NGX_CONF_OK;
+        return ngx_http_async_merge_pool(cf, conf);
     }
 
     if (clcf->handler) {
@@ -440,12 +461,26 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
 
     clcf->handler = ngx_http_async_content_handler;
 
-    if (conf->thread_pool == NULL) {
-        /* "default" comes into being when it is first named */
+    return ngx_http_async_merge_pool(cf, conf);
+}
+
+
+/* "default" comes into being when it is first named */
+
+static char *
+ngx_http_async_merge_pool(ngx_conf_t *cf, ngx_http_async_loc_conf_t *conf)
+{
+    if (conf->thread_pool == NULL
+        && (conf->routes || conf->handler || conf->access || conf->sets))
+    {
         conf->thread_pool = ngx_async_thread_pool_add(cf, NULL);
+
+        if (conf->thread_pool == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
-    return conf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 
@@ -616,6 +651,8 @@ ngx_http_async_init(ngx_conf_t *cf)
     if (mcf->apps.nelts) {
         ngx_http_next_header_filter = ngx_http_top_header_filter;
         ngx_http_top_header_filter = ngx_http_async_header_filter;
+
+        return ngx_http_async_access_init(cf, ngx_http_async_access_handler);
     }
 
     return NGX_OK;

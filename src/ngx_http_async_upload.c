@@ -42,8 +42,10 @@ await_body_read_at(async_t *co, const char *site, async_req_t *req, void *buf,
                                    "into");
     }
 
+    /* in an earlier phase it stays for whoever serves the request */
+
     if (req->body_state == NGX_HTTP_ASYNC_BODY_UNREAD && req->r == req->r->main
-        && req->r->request_body == NULL)
+        && req->r->request_body == NULL && !req->early)
     {
         req->body_state = NGX_HTTP_ASYNC_BODY_PIECES;
 
