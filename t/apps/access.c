@@ -142,6 +142,40 @@ ASYNC_HANDLER(waiting_guard)
 }
 
 
+/* until the file "async_param gate" is there */
+
+ASYNC_HANDLER(gate_guard)
+{
+    async_rc_t  rc;
+
+    mark(req, "guard", "begins");
+
+    do {
+        rc = await_sleep(co, 5);
+    } while (rc == ASYNC_OK && access(async_param(req, "gate").data, F_OK));
+
+    mark(req, "guard", name_of(rc));
+
+    return (rc == ASYNC_OK) ? decide(req) : rc;
+}
+
+
+BLOCKING_HANDLER(gate_thread)
+{
+    mark(req, "thread", "begins");
+
+    while (!async_cancelled(req)
+           && access(async_param(req, "gate").data, F_OK))
+    {
+        usleep(5000);
+    }
+
+    mark(req, "thread", async_cancelled(req) ? "cancelled" : "ok");
+
+    return ASYNC_OK;
+}
+
+
 BLOCKING_HANDLER(blocking_guard)
 {
     async_str_t  body;
@@ -365,6 +399,7 @@ ASYNC_HANDLER(echo)
     size_t        i, size;
     async_str_t   name, value, body;
 
+    mark(req, "echo", "begins");
     ASYNC_TRY(await_body(co, req, &body));
 
     size = 65536 + body.len;
