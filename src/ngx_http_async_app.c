@@ -8,6 +8,7 @@
 
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_inspect.h>
+#include <ngx_http_async_schema.h>
 #include <ngx_async_near.h>
 #include <sys/mman.h>
 
@@ -27,6 +28,8 @@ static void ngx_http_async_app_unknown(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf, ngx_http_async_ref_t *ref);
 static void ngx_http_async_app_ambiguous(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf, ngx_http_async_ref_t *ref);
+static ngx_int_t ngx_http_async_app_models(ngx_http_async_app_t *app,
+    const async_app_t *loaded, ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_async_app_bind(ngx_http_async_app_t *app,
     const async_app_t *loaded, ngx_log_t *log);
 
@@ -534,11 +537,42 @@ ngx_http_async_app_load(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
             continue;
         }
 
-        if (ngx_http_async_app_bind(&app[i], loaded, cycle->log) == NGX_OK) {
+        if (ngx_http_async_app_models(&app[i], loaded, cycle) == NGX_OK
+            && ngx_http_async_app_bind(&app[i], loaded, cycle->log) == NGX_OK)
+        {
             ngx_log_debug1(NGX_LOG_DEBUG_CORE, cycle->log, 0,
                            "async app \"%V\" loaded", &app[i].path);
         }
     }
+}
+
+
+/* They have been found to be right when the app was inspected. */
+
+static ngx_int_t
+ngx_http_async_app_models(ngx_http_async_app_t *app, const async_app_t *loaded,
+    ngx_cycle_t *cycle)
+{
+    const async_model_t *const  *model;
+    u_char                       error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
+
+    if (loaded->size < sizeof(async_app_t)) {
+        return NGX_OK;
+    }
+
+    ngx_sprintf(error, "no memory%Z");
+
+    for (model = loaded->models; model < loaded->models_end; model++) {
+
+        if (ngx_http_async_schema_make(*model, cycle->pool, error) != NGX_OK) {
+            ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                          "async app \"%V\" could not be loaded, its handlers "
+                          "answer 503: %s", &app->path, error);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -102,6 +102,47 @@ async_header(async_req_t *req, const char *name)
 }
 
 
+ngx_int_t
+ngx_http_async_header_list(async_req_t *req, const char *name,
+    const async_str_t **values)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    async_str_t      *value;
+    ngx_array_t       list;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    if (ngx_array_init(&list, req->pool, 2, sizeof(async_str_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    len = ngx_strlen(name);
+    part = ngx_http_async_headers_part(req);
+    i = 0;
+
+    while ((h = ngx_http_async_next_header(&part, &i)) != NULL) {
+
+        if (h->key.len != len
+            || ngx_strncasecmp(h->key.data, (u_char *) name, len) != 0)
+        {
+            continue;
+        }
+
+        value = ngx_array_push(&list);
+        if (value == NULL) {
+            return NGX_ERROR;
+        }
+
+        *value = ngx_http_async_str(req, &h->value);
+    }
+
+    *values = list.elts;
+
+    return list.nelts;
+}
+
+
 int
 async_header_at(async_req_t *req, size_t i, async_str_t *name,
     async_str_t *value)

@@ -8,6 +8,7 @@
  */
 
 #include <ngx_http_async_param.h>
+#include <ngx_http_async_take.h>
 #include <ngx_http_async_value.h>
 
 
@@ -37,13 +38,7 @@ static ngx_int_t ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text,
 static ngx_array_t *ngx_http_async_query(async_req_t *req);
 static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
     u_char *end);
-static ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to,
-    u_char *p, u_char *end);
-static json_t *ngx_http_async_json_text(ngx_pool_t *pool,
-    ngx_str_t *text);
-static ngx_int_t ngx_http_async_utf8(ngx_pool_t *pool, ngx_str_t *text,
-    ngx_str_t *valid);
-static size_t ngx_http_async_utf8_start(u_char *p, u_char *end);
+static ngx_int_t ngx_http_async_record(async_req_t *req, json_t *error);
 static ngx_uint_t ngx_http_async_rank(json_t *error);
 
 
@@ -368,7 +363,7 @@ ngx_http_async_typed(async_req_t *req, const char *source, const char *name,
         ctx = json_pack("{s:s%}", "error", error.ctx.data, error.ctx.len);
     }
 
-    input = ngx_http_async_json_text(req->pool, &text);
+    input = ngx_http_async_schema_input(req->pool, &text);
 
     return ngx_http_async_invalid_input(req, &error.type, &error.msg, loc,
                                         input, ctx);
@@ -390,7 +385,7 @@ ngx_http_async_parse_str(async_req_t *req, ngx_str_t *text, void *value,
         return NGX_OK;
     }
 
-    if (ngx_http_async_utf8(req->pool, text, &valid) != NGX_OK) {
+    if (ngx_http_async_schema_utf8(req->pool, text, &valid) != NGX_OK) {
         valid = *text;
     }
 
@@ -545,7 +540,7 @@ ngx_http_async_query_add(async_req_t *req, u_char *p, u_char *end)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
 {
     u_char     *d;
@@ -590,40 +585,83 @@ async_rc_t
 ngx_http_async_invalid_input(async_req_t *req, ngx_str_t *type,
     ngx_str_t *msg, json_t *loc, json_t *input, json_t *ctx)
 {
-    json_t      *error, **errors, *moved;
-    ngx_uint_t   i;
+    json_t  *error;
 
     error = json_pack("{s:s%, s:o, s:s%, s:o, s:o*}",
                       "type", type->data, type->len, "loc", loc,
                       "msg", msg->data, msg->len, "input", input, "ctx", ctx);
 
+    if (error == NULL || ngx_http_async_record(req, error) != NGX_OK) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+
+    return ngx_async_set_error(&req->task, ASYNC_INVALID, "%V", msg);
+}
+
+
+async_rc_t
+ngx_http_async_invalid(async_req_t *req, json_t *errors)
+{
+    size_t       i;
+    ngx_int_t    rc;
+    const char  *msg;
+
+    rc = NGX_OK;
+
+    for (i = 0; i < json_array_size(errors) && rc == NGX_OK; i++) {
+        rc = ngx_http_async_record(req, json_incref(json_array_get(errors,
+                                                                   i)));
+    }
+
+    msg = json_string_value(json_object_get(json_array_get(errors, 0), "msg"));
+
+    if (rc == NGX_OK) {
+        (void) ngx_async_set_error(&req->task, ASYNC_INVALID, "%s",
+                                   msg ? msg : "the input is not valid");
+    }
+
+    json_decref(errors);
+
+    return (rc == NGX_OK) ? ASYNC_INVALID
+                          : ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                                "no memory");
+}
+
+
+/*
+ * Steals the error, also if it fails.  The order is path, query, header,
+ * cookie, body; within each as they came.
+ */
+
+static ngx_int_t
+ngx_http_async_record(async_req_t *req, json_t *error)
+{
+    json_t      **errors;
+    ngx_uint_t    i;
+
     if (req->errors == NULL) {
         req->errors = ngx_array_create(req->pool, 4, sizeof(json_t *));
     }
 
-    if (error == NULL || req->errors == NULL
-        || ngx_array_push(req->errors) == NULL)
-    {
+    if (req->errors == NULL || ngx_array_push(req->errors) == NULL) {
         json_decref(error);
-        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+        return NGX_ERROR;
     }
-
-    /* path, query, header, cookie, body; within each as they came */
 
     errors = req->errors->elts;
-    i = req->errors->nelts - 1;
-    errors[i] = error;
 
-    while (i && ngx_http_async_rank(errors[i - 1])
-                > ngx_http_async_rank(error))
-    {
-        moved = errors[i - 1];
-        errors[i - 1] = error;
-        errors[i] = moved;
-        i--;
+    for (i = req->errors->nelts - 1; i; i--) {
+
+        if (ngx_http_async_rank(errors[i - 1]) <= ngx_http_async_rank(error)) {
+            break;
+        }
+
+        errors[i] = errors[i - 1];
     }
 
-    return ngx_async_set_error(&req->task, ASYNC_INVALID, "%V", msg);
+    errors[i] = error;
+
+    return NGX_OK;
 }
 
 
@@ -641,94 +679,4 @@ ngx_http_async_rank(json_t *error)
     }
 
     return i;
-}
-
-
-static json_t *
-ngx_http_async_json_text(ngx_pool_t *pool, ngx_str_t *text)
-{
-    json_t     *value;
-    ngx_str_t   valid;
-
-    value = NULL;
-
-    if (ngx_http_async_utf8(pool, text, &valid) == NGX_OK) {
-        value = json_stringn((char *) valid.data, valid.len);
-    }
-
-    return value ? value : json_null();
-}
-
-
-/*
- * The text itself if it is UTF-8.  Otherwise a copy as Python decodes it with
- * errors="replace": the longest start of a character, or else one byte,
- * becomes U+FFFD (Unicode 15, 3.9, "maximal subparts").
- */
-
-static ngx_int_t
-ngx_http_async_utf8(ngx_pool_t *pool, ngx_str_t *text, ngx_str_t *valid)
-{
-    size_t   len;
-    u_char  *p, *end, *dst;
-
-    p = text->data;
-    end = p + text->len;
-
-    while (p < end && (len = ngx_http_async_value_utf8(p, end)) != 0) {
-        p += len;
-    }
-
-    if (p == end) {
-        *valid = *text;
-        return NGX_OK;
-    }
-
-    dst = ngx_pnalloc(pool, text->len * 3 + 1);
-    if (dst == NULL) {
-        return NGX_ERROR;
-    }
-
-    valid->data = dst;
-
-    for (p = text->data; p < end; p += len) {
-        len = ngx_http_async_value_utf8(p, end);
-
-        if (len) {
-            dst = ngx_cpymem(dst, p, len);
-            continue;
-        }
-
-        len = ngx_http_async_utf8_start(p, end);
-        dst = ngx_cpymem(dst, "\xef\xbf\xbd", 3);
-    }
-
-    *dst = '\0';
-    valid->len = dst - valid->data;
-
-    return NGX_OK;
-}
-
-
-/* the length of what begins a character at p, but does not end it; least 1 */
-
-static size_t
-ngx_http_async_utf8_start(u_char *p, u_char *end)
-{
-    size_t  len;
-    u_char  whole[4];
-
-    /* with the bytes that are missing it would be one */
-
-    for (len = ngx_min(end - p, 3); len > 1; len--) {
-
-        ngx_memset(whole, 0x80, sizeof(whole));
-        ngx_memcpy(whole, p, len);
-
-        if (ngx_http_async_value_utf8(whole, whole + sizeof(whole)) > len) {
-            break;
-        }
-    }
-
-    return len;
 }

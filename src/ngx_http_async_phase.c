@@ -7,7 +7,6 @@
  */
 
 #include <ngx_http_async_phase.h>
-#include <ngx_http_async_background.h>
 #include <ngx_http_async_body.h>
 #include <ngx_http_async_response.h>
 #include <ngx_async_quit.h>
@@ -28,7 +27,7 @@ static void ngx_http_async_phase_refuses(ngx_http_request_t *r);
 
 
 ngx_int_t
-ngx_http_async_phase(ngx_http_request_t *r, ngx_http_async_fn_t *fn,
+ngx_http_async_phase(ngx_http_request_t *r, ngx_http_async_ref_t *ref,
     ngx_http_async_run_pt run, ngx_http_async_finish_pt finish)
 {
     ngx_int_t                   rc;
@@ -42,8 +41,8 @@ ngx_http_async_phase(ngx_http_request_t *r, ngx_http_async_fn_t *fn,
         /* shutdown functions run, or have */
         r->keepalive = 0;
 
-    } else if (fn->exported) {
-        req = ngx_http_async_create(r, conf, fn, run, finish);
+    } else if (ref->fn->exported) {
+        req = ngx_http_async_create(r, conf, ref->fn, run, finish);
     }
 
     if (req == NULL) {
@@ -51,11 +50,16 @@ ngx_http_async_phase(ngx_http_request_t *r, ngx_http_async_fn_t *fn,
         rc = ngx_http_async_send_error(r, conf, NGX_HTTP_SERVICE_UNAVAILABLE,
                                        NULL);
 
-    } else if (ngx_http_async_start_early(req, &rc) == NGX_AGAIN) {
-        return NGX_AGAIN;
+    } else {
+        req->plan = ref->plan;
 
-    } else if (rc == NGX_DECLINED) {
-        return NGX_OK;
+        if (ngx_http_async_start_early(req, &rc) == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (rc == NGX_DECLINED) {
+            return NGX_OK;
+        }
     }
 
     ngx_http_finalize_request(r, rc);
@@ -82,10 +86,6 @@ ngx_http_async_phase_finish(async_req_t *req)
         req->rc = ngx_async_set_error(&req->task, ASYNC_ERROR, "it lets a "
                                       "request pass whose body it has given "
                                       "up half read");
-    }
-
-    if (ngx_http_async_phase_passes(req) && req->background) {
-        req->rc = ngx_http_async_background_hold(req, ASYNC_OK);
     }
 
     if (ngx_http_async_phase_passes(req)

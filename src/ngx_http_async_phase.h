@@ -19,7 +19,8 @@
  * is called again when the request may go on; NGX_DONE: the request has been
  * answered, or will be.
  */
-ngx_int_t ngx_http_async_phase(ngx_http_request_t *r, ngx_http_async_fn_t *fn,
+ngx_int_t ngx_http_async_phase(ngx_http_request_t *r,
+    ngx_http_async_ref_t *ref,
     ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
 
 /*

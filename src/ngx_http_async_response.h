@@ -42,8 +42,15 @@ async_rc_t ngx_http_async_json_text(async_req_t *req, const char *call,
     int status, ngx_str_t *text);
 
 /*
- * ngx_http_async_reply.c: what is wrong with a field that an app sets, or NULL,
- * and the answer to that; value: or NULL.
+ * The same: what has been set on a copy of the request is set on it; the memory
+ * of "out" lives as long.  ASYNC_ERROR: no memory.
+ */
+async_rc_t ngx_http_async_merge_out(async_req_t *req,
+    ngx_http_async_out_t *out);
+
+/*
+ * The same: what is wrong with a field that an app sets, or NULL, and the answer
+ * to that; value: or NULL.
  */
 const char *ngx_http_async_field_wrong(const char *name, const char *value);
 async_rc_t ngx_http_async_field_refused(async_req_t *req, const char *wrong);

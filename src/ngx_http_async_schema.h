@@ -18,7 +18,25 @@
 typedef struct ngx_http_async_schema_s  ngx_http_async_schema_t;
 
 
-/* a field; what else its reading needs, ngx_http_async_schema.c adds */
+/* in the order in which pydantic looks at them */
+
+typedef enum {
+    NGX_HTTP_ASYNC_BOUND_LE = 0,
+    NGX_HTTP_ASYNC_BOUND_LT,
+    NGX_HTTP_ASYNC_BOUND_GE,
+    NGX_HTTP_ASYNC_BOUND_GT,
+    NGX_HTTP_ASYNC_BOUNDS
+} ngx_http_async_bound_e;
+
+
+typedef struct {
+    int64_t                     integer;      /* of an integer */
+    double                      number;       /* of the others */
+    ngx_str_t                   text;         /* for words; no data: none */
+} ngx_http_async_bound_t;
+
+
+/* a field: a copy of what the app has, and what its reading needs */
 
 typedef struct {
     const async_field_t        *field;
@@ -27,10 +45,19 @@ typedef struct {
     size_t                      size;         /* of the value, or an item */
     ngx_http_async_schema_t    *schema;       /* of an object */
 
+    ngx_http_async_bound_t      bounds[NGX_HTTP_ASYNC_BOUNDS];
+    void                       *pattern;      /* pcre2_code *; NULL: none */
+    ngx_str_t                  *choices;      /* NULL: any value */
+    ngx_uint_t                  nchoices;
+    ngx_str_t                   expected;     /* "'red' or 'blue'" */
+    void                       *value;        /* the default; NULL: read it */
+    async_check_pt              check;
+
     unsigned                    list:1;
     unsigned                    pointer:1;
     unsigned                    nullable:1;
     unsigned                    required:1;
+    unsigned                    bounded:1;    /* has a bound */
 } ngx_http_async_schema_field_t;
 
 
@@ -38,6 +65,7 @@ struct ngx_http_async_schema_s {
     const async_model_t            *model;
     ngx_http_async_schema_field_t  *fields;
     ngx_uint_t                      n;
+    ngx_http_async_schema_t        *next;     /* made by the same call */
 };
 
 
@@ -71,11 +99,21 @@ typedef struct {
 ngx_int_t ngx_http_async_schema_make(const async_model_t *model,
     ngx_pool_t *pool, u_char error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN]);
 
+/*
+ * Whether a handler may declare the model as that, ASYNC_ATTRIBUTE_PARAMS,
+ * _BODY or _FORM: NGX_OK, or NGX_DECLINED, and why not.
+ */
+ngx_int_t ngx_http_async_schema_fits(const async_model_t *model,
+    int attribute, u_char error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN]);
+
 
 /*
  * Records an error; input and ctx (or NULL) are stolen.  Returns NGX_DECLINED,
- * or NGX_ERROR without memory.
+ * or NGX_ERROR without memory.  Past NGX_HTTP_ASYNC_READING_ERRORS it counts as
+ * recorded: what a client sends must not become a response many times as large.
  */
+#define NGX_HTTP_ASYNC_READING_ERRORS  1000
+
 ngx_int_t ngx_http_async_reading_fail(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, const char *type, ngx_str_t *msg,
     json_t *input, json_t *ctx);
@@ -88,7 +126,20 @@ ngx_int_t ngx_http_async_reading_fail(ngx_http_async_reading_t *reading,
  * "to" is where the value is: of a pointer and of a list, what it points to.
  */
 
-/* One value (of a list, an item) of text, as a query has it; constrained. */
+/*
+ * Where the value of a field goes, in a struct: memory is made for a pointer,
+ * and for the n items of a list, which may be none.  NULL: no memory.
+ */
+void *ngx_http_async_schema_place(ngx_http_async_reading_t *reading,
+    ngx_http_async_schema_field_t *f, void *object);
+void *ngx_http_async_schema_items(ngx_http_async_reading_t *reading,
+    ngx_http_async_schema_field_t *f, void *object, size_t n);
+
+/*
+ * One value (of a list, an item) of text, as a query has it; constrained.  The
+ * text is zero-terminated and lives as long as what is made: it may become the
+ * value as it is.  Not of objects and uploads.
+ */
 ngx_int_t ngx_http_async_schema_text(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f,
     ngx_str_t *text, void *to);
@@ -103,7 +154,28 @@ ngx_int_t ngx_http_async_schema_constrain(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, void *to,
     ngx_http_async_input_pt input, void *data);
 
-/* The same for the number of a list's items. */
+/*
+ * An integer into a member that may be smaller, and has no choices;
+ * constrained, as above.
+ */
+ngx_int_t ngx_http_async_schema_int(ngx_http_async_reading_t *reading,
+    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, int64_t value,
+    void *to, ngx_http_async_input_pt input, void *data);
+
+/* A choice into an integer. */
+ngx_int_t ngx_http_async_schema_index(ngx_http_async_reading_t *reading,
+    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f,
+    ngx_str_t *text, void *to, ngx_http_async_input_pt input, void *data);
+
+/* The same as of integers, of a number that is finite. */
+ngx_int_t ngx_http_async_schema_float(ngx_http_async_reading_t *reading,
+    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, double value,
+    void *to, ngx_http_async_input_pt input, void *data);
+
+/*
+ * The same for the number of a list's items.  For pydantic, too many are an
+ * error before the items are read, too few once all of them are valid.
+ */
 ngx_int_t ngx_http_async_schema_count(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, size_t n,
     ngx_http_async_input_pt input, void *data);
@@ -115,6 +187,13 @@ ngx_int_t ngx_http_async_schema_count(ngx_http_async_reading_t *reading,
 ngx_int_t ngx_http_async_schema_absent(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, void *object,
     json_t *input);
+
+/* The text itself if it is UTF-8, or a copy with U+FFFD for what is none. */
+ngx_int_t ngx_http_async_schema_utf8(ngx_pool_t *pool, ngx_str_t *text,
+    ngx_str_t *valid);
+
+/* Text as the input of an error: a new string; null without memory. */
+json_t *ngx_http_async_schema_input(ngx_pool_t *pool, ngx_str_t *text);
 
 /* An object of JSON text into a struct. */
 ngx_int_t ngx_http_async_schema_json(ngx_http_async_reading_t *reading,

@@ -267,21 +267,32 @@ ngx_pfree(ngx_pool_t *pool, void *p)
 }
 
 
-/* %V %s %d %L %uz %ui %Z: what the files use */
+/* %V %s %d %i %02i %02xd %L %uz %ui %Z: what the files use */
 
 u_char *
 ngx_vslprintf(u_char *buf, u_char *last, const char *fmt, va_list args)
 {
+    int        width;
     char       text[32];
     size_t     len;
     ngx_str_t  s, *v;
 
     for ( /* void */ ; *fmt && buf < last; fmt++) {
 
+        width = 0;
+
+        if (fmt[0] == '%' && fmt[1] == '0') {
+            width = fmt[2] - '0';
+            fmt += 2;
+            text[0] = '%';
+
+        } else {
+            text[0] = *fmt;
+        }
+
         s.data = (u_char *) text;
 
-        if (*fmt != '%') {
-            text[0] = *fmt;
+        if (text[0] != '%') {
             s.len = 1;
 
         } else if (*++fmt == 'V') {
@@ -294,6 +305,14 @@ ngx_vslprintf(u_char *buf, u_char *last, const char *fmt, va_list args)
 
         } else if (*fmt == 'd') {
             s.len = sprintf(text, "%d", va_arg(args, int));
+
+        } else if (*fmt == 'i') {
+            s.len = sprintf(text, "%0*lld", width,
+                            (long long) va_arg(args, ngx_int_t));
+
+        } else if (*fmt == 'x' && fmt[1] == 'd') {
+            fmt++;
+            s.len = sprintf(text, "%0*x", width, va_arg(args, int));
 
         } else if (*fmt == 'L') {
             s.len = sprintf(text, "%lld", (long long) va_arg(args, int64_t));
