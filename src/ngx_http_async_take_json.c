@@ -29,10 +29,6 @@ typedef struct {
 } ngx_http_async_load_t;
 
 
-static void ngx_http_async_take_clear(const async_model_t *model, void *value,
-    size_t size);
-static async_rc_t ngx_http_async_take_check(ngx_async_task_t *t,
-    const char *call, const async_model_t *model, size_t size);
 static void ngx_http_async_take_json_read(void *data);
 static async_rc_t ngx_http_async_take_json_refused(async_req_t *req);
 static ngx_uint_t ngx_http_async_take_json_is_null(ngx_str_t *text);
@@ -95,9 +91,7 @@ async_json_into_(async_req_t *req, const async_model_t *model, void *value,
 }
 
 
-/* nothing, if the caller's struct is another one */
-
-static void
+void
 ngx_http_async_take_clear(const async_model_t *model, void *value, size_t size)
 {
     if (model && size == model->type_size) {
@@ -106,7 +100,7 @@ ngx_http_async_take_clear(const async_model_t *model, void *value, size_t size)
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_take_check(ngx_async_task_t *t, const char *call,
     const async_model_t *model, size_t size)
 {
