@@ -260,7 +260,7 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
 
 #define ASYNC_DEPENDENCY_(name, type, ...)                                   \
     static async_rc_t name(async_t *co, async_req_t *req);                   \
-    ASYNC_ATTRIBUTES_(name, __VA_ARGS__)                                     \
+    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
     ASYNC_EXPORT_(name, #name, ASYNC_KIND_DEPENDENCY, name, NULL, NULL,      \
                   NULL, NULL, async_attributes_of_##name)                    \
     ASYNC_USE_DEPENDENCY(name, type)                                         \
@@ -269,7 +269,7 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
 
 #define BLOCKING_DEPENDENCY_(name, type, ...)                                \
     static async_rc_t name(async_req_t *req);                                \
-    ASYNC_ATTRIBUTES_(name, __VA_ARGS__)                                     \
+    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
     ASYNC_EXPORT_(name, #name, ASYNC_KIND_BLOCKING_DEPENDENCY, NULL, name,   \
                   NULL, NULL, NULL, async_attributes_of_##name)              \
     ASYNC_USE_DEPENDENCY(name, type)                                         \
@@ -2839,7 +2839,8 @@ enum {
     ASYNC_ATTRIBUTE_HIDDEN = 12,
     ASYNC_ATTRIBUTE_BEARER = 13,
     ASYNC_ATTRIBUTE_BASIC = 14,
-    ASYNC_ATTRIBUTE_KEY = 15
+    ASYNC_ATTRIBUTE_KEY = 15,
+    ASYNC_ATTRIBUTE_TYPE = 16  /* of a dependency's value */
 };
 
 /* the number of ASYNC_ATTRIBUTE_DEPENDS */
@@ -2859,6 +2860,8 @@ struct async_attribute_s {
 };
 
 #define ASYNC_NO_MORE_  { ASYNC_ATTRIBUTE_NONE, 0, NULL, NULL, NULL }
+
+#define ASYNC_TYPE_(type)  { ASYNC_ATTRIBUTE_TYPE, 0, NULL, #type, NULL }
 
 #define ASYNC_ATTRIBUTES_(name, ...)                                         \
     static const async_attribute_t async_attributes_of_##name[] =            \

@@ -19,6 +19,7 @@
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
+#include <ngx_http_async_set.h>
 #include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
 #include <ngx_async_mail.h>
@@ -32,6 +33,7 @@
 
 
 static ngx_int_t ngx_http_async_content_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_async_set_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_async_access_handler(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_call_handler(async_req_t *req);
 static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
@@ -134,6 +136,13 @@ static ngx_command_t  ngx_http_async_commands[] = {
                         |NGX_CONF_TAKE5,
       ngx_http_async_every,
       NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_set"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_async_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
@@ -326,6 +335,13 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 
 
 static ngx_int_t
+ngx_http_async_set_handler(ngx_http_request_t *r)
+{
+    return ngx_http_async_set_all(r, ngx_http_async_call_handler);
+}
+
+
+static ngx_int_t
 ngx_http_async_access_handler(ngx_http_request_t *r)
 {
     return ngx_http_async_access(r, ngx_http_async_call_handler);
@@ -470,6 +486,11 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_async_access_merge(prev, conf);
 
     rv = ngx_http_async_depends_merge(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    rv = ngx_http_async_set_merge(cf, prev, conf);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
@@ -705,7 +726,13 @@ ngx_http_async_init(ngx_conf_t *cf)
         ngx_http_next_header_filter = ngx_http_top_header_filter;
         ngx_http_top_header_filter = ngx_http_async_header_filter;
 
-        return ngx_http_async_access_init(cf, ngx_http_async_access_handler);
+        if (ngx_http_async_access_init(cf, ngx_http_async_access_handler)
+            != NGX_OK
+            || ngx_http_async_set_init(cf, ngx_http_async_set_handler)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;

@@ -36,6 +36,7 @@ typedef struct {
     ngx_str_t                   name;         /* zero-terminated */
     ngx_http_async_app_t       *app;
     ngx_int_t                   kind;         /* ASYNC_KIND_… */
+    ngx_str_t                   type;         /* that a dependency gives */
     ngx_async_profile_t         profile;
     const async_export_t       *exported;
     ngx_array_t                *needs;        /* of routes: _depends_conf.c */

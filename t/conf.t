@@ -400,6 +400,43 @@ for my $both ("async_access guard;\nasync_access off;  # here", "async_access of
     refused "a guard and none: $both", qr/"async_access" directive .*"off"/, @guards, location => $both;
 }
 
+# ---- async_set
+
+my $texts = $n->build_app(<<'EOF_C', 'texts');
+#include <ngx_async.h>
+ASYNC_DEPENDENCY(user, const char)  { return ASYNC_OK; }
+BLOCKING_DEPENDENCY(slow_user, char)  { return ASYNC_OK; }
+ASYNC_DEPENDENCY(number, int)  { return ASYNC_OK; }
+ASYNC_HANDLER(hello)  { return async_text(req, 200, "hello"); }
+EOF_C
+
+my @texts = (http => "async_app $texts;");
+
+accepted 'variables in all blocks', http => "async_app $texts; async_set \$a user; async_set \$b slow_user;",
+    server => 'async_set $a off; location / { async_set $a texts:user; add_header X "$a$b"; }';
+
+accepted 'a variable that "set" has, too', @texts,
+    location => 'set $a ""; async_set $a user;';
+
+refused 'a misspelt dependency', qr/no app has a dependency "usr", did you mean "user"\?/,
+    @texts, location => 'async_set $a usr;  # here';
+
+refused 'a value that is no text',
+    qr/"async_set" takes a dependency of the type "const char", but "texts:number" gives "int"/,
+    @texts, location => 'async_set $a number;  # here';
+
+refused 'a handler for a variable', qr/"async_set" takes a dependency, but "texts:hello" is a handler/,
+    @texts, location => 'async_set $a hello;  # here';
+
+refused 'no variable', qr/"a" is no variable: it begins with "\$"/,
+    @texts, location => 'async_set a user;  # here';
+
+refused 'a variable twice', qr/"\$a" is set twice in the same block/,
+    @texts, location => "async_set \$a user;\nasync_set \$a slow_user;  # here";
+
+refused 'a variable of nginx', qr/the duplicate "host" variable/,
+    @texts, location => 'async_set $host user;  # here';
+
 # ---- places and names of directives
 
 for my $directive ('async_route GET / hello', 'async_handler hello') {
