@@ -49,8 +49,8 @@ async_rc_t ngx_http_async_merge_out(async_req_t *req,
     ngx_http_async_out_t *out);
 
 /*
- * The same: what is wrong with a field that an app sets, or NULL, and the answer
- * to that; value: or NULL.
+ * The same: what is wrong with a field that an app sets, or NULL, and the
+ * answer to that; value: or NULL.
  */
 const char *ngx_http_async_field_wrong(const char *name, const char *value);
 async_rc_t ngx_http_async_field_refused(async_req_t *req, const char *wrong);
