@@ -260,7 +260,7 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
 
 #define ASYNC_DEPENDENCY_(name, type, ...)                                   \
     static async_rc_t name(async_t *co, async_req_t *req);                   \
-    ASYNC_ATTRIBUTES_(name, __VA_ARGS__)                                     \
+    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
     ASYNC_EXPORT_(name, #name, ASYNC_KIND_DEPENDENCY, name, NULL, NULL,      \
                   NULL, NULL, async_attributes_of_##name)                    \
     ASYNC_USE_DEPENDENCY(name, type)                                         \
@@ -269,7 +269,7 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
 
 #define BLOCKING_DEPENDENCY_(name, type, ...)                                \
     static async_rc_t name(async_req_t *req);                                \
-    ASYNC_ATTRIBUTES_(name, __VA_ARGS__)                                     \
+    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
     ASYNC_EXPORT_(name, #name, ASYNC_KIND_BLOCKING_DEPENDENCY, NULL, name,   \
                   NULL, NULL, NULL, async_attributes_of_##name)              \
     ASYNC_USE_DEPENDENCY(name, type)                                         \
@@ -2702,11 +2702,13 @@ ASYNC_ANY int async_equal(async_str_t one, const char *two);
 
 /*
  * A header field of the request, for whoever serves it after a guard (directive
- * async_access): proxy_pass sends it on, variables and handlers see it.
- * Replaces those of the same name; NULL removes.  Copies.  ASYNC_ERROR as
- * async_set_header(), for Host, Content-Type, Authorization and so on not, and
- * in a subrequest, which shares the fields of its main request; and once the
- * request is served.
+ * async_access) or behind what gives a variable (async_set): proxy_pass sends it
+ * on, nginx's variables and the functions that run next see it; a blocking
+ * function sees what there was when it began.  Replaces those of the same name;
+ * NULL removes.  Copies.  ASYNC_ERROR, with nothing changed, as of
+ * async_set_header(), also for Host, Expect and TE, which nginx has acted upon;
+ * and in whatever else than such a function, and what that depends on, since the
+ * request is served by then, or shares the fields of its main request.
  */
 ASYNC_ANY async_rc_t async_set_request_header(async_req_t *req,
     const char *name, const char *value);
@@ -2858,7 +2860,8 @@ enum {
     ASYNC_ATTRIBUTE_HIDDEN = 12,
     ASYNC_ATTRIBUTE_BEARER = 13,
     ASYNC_ATTRIBUTE_BASIC = 14,
-    ASYNC_ATTRIBUTE_KEY = 15
+    ASYNC_ATTRIBUTE_KEY = 15,
+    ASYNC_ATTRIBUTE_TYPE = 16  /* of a dependency's value */
 };
 
 /* the number of ASYNC_ATTRIBUTE_DEPENDS */
@@ -2878,6 +2881,8 @@ struct async_attribute_s {
 };
 
 #define ASYNC_NO_MORE_  { ASYNC_ATTRIBUTE_NONE, 0, NULL, NULL, NULL }
+
+#define ASYNC_TYPE_(type)  { ASYNC_ATTRIBUTE_TYPE, 0, NULL, #type, NULL }
 
 #define ASYNC_ATTRIBUTES_(name, ...)                                         \
     static const async_attribute_t async_attributes_of_##name[] =            \

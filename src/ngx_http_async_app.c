@@ -20,6 +20,7 @@ static ngx_int_t ngx_http_async_app_fill(ngx_conf_t *cf, ngx_fd_t from,
     ngx_fd_t to, ngx_str_t *path);
 static ngx_int_t ngx_http_async_app_find(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf, ngx_http_async_ref_t *ref);
+static ngx_uint_t ngx_http_async_app_is_text(ngx_http_async_fn_t *fn);
 static ngx_uint_t ngx_http_async_app_fits(ngx_http_async_fn_t *fn,
     ngx_int_t kind);
 static ngx_uint_t ngx_http_async_app_match(ngx_http_async_fn_t *fn,
@@ -350,7 +351,38 @@ ngx_http_async_app_find(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
+    if (ref->kind == NGX_HTTP_ASYNC_KIND_TEXT
+        && !ngx_http_async_app_is_text(ref->fn))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" takes a dependency of the type \"const char\", "
+                      "but \"%V\" gives \"%V\" in %s:%ui", ref->directive,
+                      &ref->fn->name, &ref->fn->type, ref->file, ref->line);
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_async_app_is_text(ngx_http_async_fn_t *fn)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  types[] = {
+        ngx_string("const char"), ngx_string("char"), ngx_string("char const")
+    };
+
+    for (i = 0; i < 3; i++) {
+        if (fn->type.len == types[i].len
+            && ngx_memcmp(fn->type.data, types[i].data, types[i].len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -366,6 +398,13 @@ ngx_http_async_app_fits(ngx_http_async_fn_t *fn, ngx_int_t kind)
     case ASYNC_KIND_DEPENDENCY:
         return fn->kind == ASYNC_KIND_DEPENDENCY
                || fn->kind == ASYNC_KIND_BLOCKING_DEPENDENCY;
+
+    case NGX_HTTP_ASYNC_KIND_TEXT:
+        return ngx_http_async_app_fits(fn, ASYNC_KIND_DEPENDENCY);
+
+    case NGX_HTTP_ASYNC_KIND_GUARD:
+        return ngx_http_async_app_fits(fn, ASYNC_KIND_HANDLER)
+               || ngx_http_async_app_fits(fn, ASYNC_KIND_DEPENDENCY);
 
     default:
         return fn->kind == kind;

@@ -50,6 +50,13 @@ typedef struct {
 } ngx_http_async_main_conf_t;
 
 
+/* of references: a handler or a dependency, each of either kind */
+#define NGX_HTTP_ASYNC_KIND_GUARD  -1
+
+/* a dependency of either kind whose value is text */
+#define NGX_HTTP_ASYNC_KIND_TEXT   -2
+
+
 /* The directive async_app. */
 char *ngx_http_async_app(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 

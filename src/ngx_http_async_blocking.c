@@ -66,7 +66,11 @@ ngx_http_async_blocking(async_req_t *req)
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
-    rc = ngx_http_async_blocking_body(req, b->pool);
+    /* who is not let in yet is neither waited for nor taken in */
+
+    rc = (req->early && req->r->request_body == NULL
+          && ngx_http_async_blocking_has_body(req->r))
+             ? ASYNC_OK : ngx_http_async_blocking_body(req, b->pool);
 
     if (rc != ASYNC_OK) {
         ngx_http_async_blocking_drop(b);
@@ -224,6 +228,8 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
     own->conf = req->conf;
     own->fn = req->fn;
     own->out.fd = NGX_INVALID_FILE;
+
+    own->early = req->early;
 
     if (req->given) {
 

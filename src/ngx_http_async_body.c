@@ -284,11 +284,7 @@ ngx_http_async_body_join(ngx_async_task_t *t, async_req_t *req,
 
     rb = req->r->request_body;
 
-    /* over HTTP/2 nothing may be left to come, yet not all has been saved */
-
-    if (rb && (rb->rest > 0
-               || (rb->rest == 0 && rb->post_handler && !rb->last_saved)))
-    {
+    if (ngx_http_async_body_is_partial(req->r)) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "the body was given up half read");
     }
@@ -331,6 +327,20 @@ ngx_http_async_body_join(ngx_async_task_t *t, async_req_t *req,
     req->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
 
     return ASYNC_OK;
+}
+
+
+ngx_uint_t
+ngx_http_async_body_is_partial(ngx_http_request_t *r)
+{
+    ngx_http_request_body_t  *rb;
+
+    rb = r->request_body;
+
+    /* over HTTP/2 nothing may be left to come, yet not all has been saved */
+
+    return rb && (rb->rest > 0
+                  || (rb->rest == 0 && rb->post_handler && !rb->last_saved));
 }
 
 

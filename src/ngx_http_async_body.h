@@ -19,6 +19,9 @@
 async_rc_t ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
     ngx_pool_t *pool);
 
+/* It was asked for, and has not been read to its end. */
+ngx_uint_t ngx_http_async_body_is_partial(ngx_http_request_t *r);
+
 /*
  * ngx_http_async_upload.c: suspends until the next bytes of it are there, *n of
  * them, none at its end.  Codes as of await_body_read().

@@ -302,6 +302,7 @@ ngx_http_async_depends_reads(async_req_t *req, ngx_uint_t i)
 
     return step->body
            || (step->exported->kind == ASYNC_KIND_BLOCKING
+               && (!req->early || req->r->request_body)
                && ngx_http_async_depends_has(req, i));
 }
 

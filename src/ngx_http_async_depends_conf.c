@@ -123,6 +123,7 @@ ngx_http_async_depends_inspect(const async_app_t *app, int out,
 {
     ngx_int_t                     rc;
     ngx_http_async_plan_t        *plan;
+    const async_attribute_t      *a;
     const async_export_t *const  *exported;
 
     for (exported = app->exports; exported < app->exports_end; exported++) {
@@ -130,8 +131,14 @@ ngx_http_async_depends_inspect(const async_app_t *app, int out,
         dprintf(out, "%d %s %s\n", (*exported)->kind, (*exported)->name,
                 (*exported)->site);
 
-        if (ngx_http_async_attributes(*exported) == NULL) {
+        a = ngx_http_async_attributes(*exported);
+
+        if (a == NULL) {
             continue;
+        }
+
+        if (a->kind == ASYNC_ATTRIBUTE_TYPE) {
+            dprintf(out, "=%s\n", a->text);
         }
 
         ngx_sprintf(error, "no memory%Z");

@@ -38,6 +38,8 @@ static ngx_int_t ngx_http_async_inspect_told(ngx_conf_t *cf,
     ngx_http_async_app_t *app, ngx_str_t *told);
 static ngx_int_t ngx_http_async_inspect_fn(ngx_conf_t *cf,
     ngx_http_async_app_t *app, u_char *line, u_char *end);
+static ngx_int_t ngx_http_async_inspect_type(ngx_conf_t *cf,
+    ngx_http_async_app_t *app, u_char *line, u_char *end);
 static void ngx_http_async_inspect_failed(ngx_conf_t *cf,
     ngx_http_async_app_t *app, const char *why);
 static void ngx_http_async_why_undefined(char *why, const char *error);
@@ -74,6 +76,12 @@ ngx_http_async_kind_name(ngx_int_t kind)
 
     case ASYNC_KIND_BLOCKING_DEPENDENCY:
         return "blocking dependency";
+
+    case NGX_HTTP_ASYNC_KIND_TEXT:
+        return "dependency";
+
+    case NGX_HTTP_ASYNC_KIND_GUARD:
+        return "handler or dependency";
 
     default:
         return "function of a kind that this module does not know";
@@ -418,7 +426,10 @@ ngx_http_async_inspect_told(ngx_conf_t *cf, ngx_http_async_app_t *app,
             return NGX_OK;
         }
 
-        if (*p == '\t') {
+        if (*p == '=') {
+            rc = ngx_http_async_inspect_type(cf, app, p + 1, line);
+
+        } else if (*p == '\t') {
             rc = ngx_http_async_depends_told(cf, app, p + 1, line);
 
         } else {
@@ -482,6 +493,31 @@ ngx_http_async_inspect_fn(ngx_conf_t *cf, ngx_http_async_app_t *app,
     fn->profile.name = (char *) fn->name.data;
 
     return NGX_OK;
+}
+
+
+/* Of the function that was told last. */
+
+static ngx_int_t
+ngx_http_async_inspect_type(ngx_conf_t *cf, ngx_http_async_app_t *app,
+    u_char *line, u_char *end)
+{
+    ngx_str_t             type;
+    ngx_http_async_fn_t  *fn;
+
+    if (app->fns.nelts == 0) {
+        return NGX_DECLINED;
+    }
+
+    fn = (ngx_http_async_fn_t *) app->fns.elts + app->fns.nelts - 1;
+
+    type.data = line;
+    type.len = end - line;
+
+    fn->type.len = type.len;
+    fn->type.data = ngx_pstrdup(cf->pool, &type);
+
+    return fn->type.data ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -6,6 +6,7 @@
  * goes through is ngx_http_async_content_handler(), below.
  */
 
+#include <ngx_http_async_access.h>
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_blocking.h>
 #include <ngx_http_async_client.h>
@@ -20,6 +21,7 @@
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
+#include <ngx_http_async_set.h>
 #include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
 #include <ngx_async_mail.h>
@@ -33,6 +35,8 @@
 
 
 static ngx_int_t ngx_http_async_content_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_async_set_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_async_access_handler(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_call_handler(async_req_t *req);
 static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
 static ngx_int_t ngx_http_async_header_filter(ngx_http_request_t *r);
@@ -48,6 +52,8 @@ static char *ngx_http_async_merge_content(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
 static char *ngx_http_async_merge_docs(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
+static char *ngx_http_async_merge_pool(ngx_conf_t *cf,
+    ngx_http_async_loc_conf_t *conf);
 static char *ngx_http_async_param(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -129,6 +135,13 @@ static ngx_command_t  ngx_http_async_commands[] = {
       0,
       NULL },
 
+    { ngx_string("async_access"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_async_access_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("async_run"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_async_run,
@@ -141,6 +154,13 @@ static ngx_command_t  ngx_http_async_commands[] = {
                         |NGX_CONF_TAKE5,
       ngx_http_async_every,
       NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_set"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_async_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
@@ -332,6 +352,20 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 }
 
 
+static ngx_int_t
+ngx_http_async_set_handler(ngx_http_request_t *r)
+{
+    return ngx_http_async_set_all(r, ngx_http_async_call_handler);
+}
+
+
+static ngx_int_t
+ngx_http_async_access_handler(ngx_http_request_t *r)
+{
+    return ngx_http_async_access(r, ngx_http_async_call_handler);
+}
+
+
 /* On the coroutine */
 
 static async_rc_t
@@ -467,7 +501,14 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->thread_pool = prev->thread_pool;
     }
 
+    ngx_http_async_access_merge(prev, conf);
+
     rv = ngx_http_async_depends_merge(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    rv = ngx_http_async_set_merge(cf, prev, conf);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
@@ -503,7 +544,7 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
     }
 
     if (conf->routes == NULL && conf->handler == NULL) {
-        return NGX_CONF_OK;
+        return ngx_http_async_merge_pool(cf, conf);
     }
 
     if (clcf->handler) {
@@ -517,12 +558,26 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
 
     clcf->handler = ngx_http_async_content_handler;
 
-    if (conf->thread_pool == NULL) {
-        /* "default" comes into being when it is first named */
+    return ngx_http_async_merge_pool(cf, conf);
+}
+
+
+/* "default" comes into being when it is first named */
+
+static char *
+ngx_http_async_merge_pool(ngx_conf_t *cf, ngx_http_async_loc_conf_t *conf)
+{
+    if (conf->thread_pool == NULL
+        && (conf->routes || conf->handler || conf->access || conf->sets))
+    {
         conf->thread_pool = ngx_async_thread_pool_add(cf, NULL);
+
+        if (conf->thread_pool == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
-    return conf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 
@@ -720,6 +775,14 @@ ngx_http_async_init(ngx_conf_t *cf)
     if (mcf->apps.nelts) {
         ngx_http_next_header_filter = ngx_http_top_header_filter;
         ngx_http_top_header_filter = ngx_http_async_header_filter;
+
+        if (ngx_http_async_access_init(cf, ngx_http_async_access_handler)
+            != NGX_OK
+            || ngx_http_async_set_init(cf, ngx_http_async_set_handler)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;

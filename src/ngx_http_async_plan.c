@@ -340,7 +340,7 @@ ngx_http_async_plan_check(ngx_http_async_planning_t *p,
 {
     const async_export_t  *on;
 
-    if (a->kind < 0 || a->kind > ASYNC_ATTRIBUTE_KEY
+    if (a->kind < 0 || a->kind > ASYNC_ATTRIBUTE_TYPE
         || (a->kind == ASYNC_ATTRIBUTE_DEPENDS
             && (a->number & ~NGX_HTTP_ASYNC_DEPENDS_FLAGS)))
     {

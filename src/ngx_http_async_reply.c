@@ -28,7 +28,6 @@ static async_rc_t ngx_http_async_header_add(async_req_t *req,
     ngx_str_t *name, ngx_str_t *value, ngx_uint_t replace);
 static ngx_table_elt_t *ngx_http_async_header_push(async_req_t *req);
 static ngx_uint_t ngx_http_async_is_framing(const char *name);
-static void ngx_http_async_trim(ngx_str_t *value);
 static void ngx_http_async_remove_header(async_req_t *req, ngx_str_t *name);
 static ngx_int_t ngx_http_async_copy(ngx_pool_t *pool, ngx_str_t *to,
     const void *data, size_t len);
@@ -549,22 +548,10 @@ ngx_http_async_header_out(async_req_t *req, const char *name,
     ngx_str_t    key, text;
     const char  *wrong;
 
-    wrong = (name == NULL || !ngx_http_async_is_token(name))
-                ? "the name is no token"
-            : ngx_http_async_is_framing(name) ? "nginx makes this one"
-            : (value && ngx_http_async_has_control(value))
-                ? "the value has a control character"
-            : NULL;
+    wrong = ngx_http_async_field_wrong(name, value);
 
     if (wrong) {
-        ngx_async_log(&req->task, NGX_LOG_ERR, 0,
-                      "async handler \"%s\" set a header field that is "
-                      "refused: %s, after %s at %s", req->task.profile->name,
-                      wrong, req->task.await ? req->task.await : "no await",
-                      req->task.site ? req->task.site : "-");
-
-        return ngx_async_set_error(&req->task, ASYNC_ERROR,
-                                   "a header field was refused: %s", wrong);
+        return ngx_http_async_field_refused(req, wrong);
     }
 
     key.data = (u_char *) name;
@@ -580,7 +567,7 @@ ngx_http_async_header_out(async_req_t *req, const char *name,
         text.data = (u_char *) value;
         text.len = ngx_strlen(value);
 
-        ngx_http_async_trim(&text);
+        ngx_http_async_field_trim(&text);
 
     } else if (req->origin == NULL) {
         return ASYNC_OK;
@@ -688,6 +675,32 @@ ngx_http_async_merge_out(async_req_t *req, ngx_http_async_out_t *out)
 }
 
 
+const char *
+ngx_http_async_field_wrong(const char *name, const char *value)
+{
+    return (name == NULL || !ngx_http_async_is_token(name))
+               ? "the name is no token"
+           : ngx_http_async_is_framing(name) ? "nginx makes this one"
+           : (value && ngx_http_async_has_control(value))
+               ? "the value has a control character"
+           : NULL;
+}
+
+
+async_rc_t
+ngx_http_async_field_refused(async_req_t *req, const char *wrong)
+{
+    ngx_async_log(&req->task, NGX_LOG_ERR, 0,
+                  "async handler \"%s\" set a header field that is "
+                  "refused: %s, after %s at %s", req->task.profile->name,
+                  wrong, req->task.await ? req->task.await : "no await",
+                  req->task.site ? req->task.site : "-");
+
+    return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                               "a header field was refused: %s", wrong);
+}
+
+
 static ngx_uint_t
 ngx_http_async_is_framing(const char *name)
 {
@@ -709,8 +722,8 @@ ngx_http_async_is_framing(const char *name)
 
 /* no part of a value (RFC 9110, 5.5), and an error in HTTP/2 (RFC 9113) */
 
-static void
-ngx_http_async_trim(ngx_str_t *value)
+void
+ngx_http_async_field_trim(ngx_str_t *value)
 {
     while (value->len
            && (value->data[0] == ' ' || value->data[0] == '\t'))

@@ -39,6 +39,7 @@ typedef struct {
     ngx_str_t                   name;         /* zero-terminated */
     ngx_http_async_app_t       *app;
     ngx_int_t                   kind;         /* ASYNC_KIND_… */
+    ngx_str_t                   type;         /* that a dependency gives */
     ngx_async_profile_t         profile;
     const async_export_t       *exported;
     ngx_array_t                *needs;        /* of routes: _depends_conf.c */
@@ -75,6 +76,9 @@ typedef struct ngx_http_async_loc_conf_s {
     size_t                      form_memory;
     size_t                      form_max_text;
     ngx_uint_t                  form_max_parts;
+
+    ngx_array_t                *access;       /* of ngx_http_async_ref_t * */
+    ngx_array_t                *sets;         /* ngx_http_async_set.c */
 
     /* of this location alone */
     ngx_http_async_route_tree_t  *routes;     /* of ngx_http_async_ref_t */
@@ -137,6 +141,19 @@ typedef struct {
 
 
 /*
+ * What the functions that run in phases of nginx before that of the content
+ * have left behind, once a main request.  ngx_http_async_phase.c.
+ */
+
+typedef struct {
+    ngx_uint_t                  place;        /* in the list that runs */
+    ngx_array_t                *headers;      /* added to the response */
+    ngx_array_t                *values;       /* ngx_http_async_set.c */
+    unsigned                    resumed:1;
+} ngx_http_async_phases_t;
+
+
+/*
  * The request of a handler.  That of a blocking one exists twice: as the task
  * that awaits the thread, and as what the thread has, with task.job set, whose
  * "r" may be used on the loop only.  Memory that
@@ -160,6 +177,7 @@ struct async_req_s {
     ngx_queue_t                 queue;
     ngx_int_t                  *result;
     ngx_uint_t                  gone;         /* nobody is to be answered */
+    ngx_uint_t                  early;        /* before the content phase */
 
     /* ngx_http_async_route.c */
     ngx_http_async_route_param_t  *params;    /* zero-terminated */
@@ -217,6 +235,20 @@ async_req_t *ngx_http_async_create(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t *fn,
     ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
 ngx_int_t ngx_http_async_start(async_req_t *req);
+
+/*
+ * The same in a phase before that of the content, whose handlers say by
+ * NGX_DECLINED of "finish" that nginx is to go on.  NGX_AGAIN: it is suspended,
+ * and goes on from the same phase handler again by itself, with "resumed" set
+ * below; otherwise *rc is what "finish" has given.
+ */
+ngx_int_t ngx_http_async_start_early(async_req_t *req, ngx_int_t *rc);
+
+/* NULL: no memory */
+ngx_http_async_phases_t *ngx_http_async_phases(ngx_http_request_t *r);
+
+/* NULL: there is nothing of the request */
+ngx_http_async_phases_t *ngx_http_async_find_phases(ngx_http_request_t *r);
 
 /* That of the task, or of the parent of its parent and so on; NULL: none. */
 async_req_t *ngx_http_async_req_of(ngx_async_task_t *t);

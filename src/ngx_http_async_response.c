@@ -12,7 +12,6 @@
 #include <ngx_http_async_stream.h>
 
 
-static void ngx_http_async_release(async_req_t *req);
 static ngx_int_t ngx_http_async_outcome(async_req_t *req);
 static ngx_int_t ngx_http_async_invalid(async_req_t *req);
 static ngx_int_t ngx_http_async_failed(async_req_t *req);
@@ -58,7 +57,7 @@ ngx_http_async_finish(async_req_t *req)
 }
 
 
-static void
+void
 ngx_http_async_release(async_req_t *req)
 {
     ngx_uint_t   i;

@@ -59,8 +59,10 @@ async_rc_t
 ngx_http_async_body_piece(ngx_async_task_t *t, async_req_t *req, u_char *buf,
     size_t size, size_t *n)
 {
+    /* in an earlier phase it stays for whoever serves the request */
+
     if (req->body_state == NGX_HTTP_ASYNC_BODY_UNREAD && req->r == req->r->main
-        && req->r->request_body == NULL)
+        && req->r->request_body == NULL && !req->early)
     {
         req->body_state = NGX_HTTP_ASYNC_BODY_PIECES;
 
