@@ -231,7 +231,8 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
  * however many depend on it.
  *
  *     ASYNC_DEPENDS(name, ...)           up to eight
- *     ASYNC_DEPENDS_TOGETHER(name, ...)  these run at the same time; what they
+ *     ASYNC_DEPENDS_TOGETHER(name, ...)  these run at the same time, behind
+ *                                        what they depend on in turn; what they
  *                                        change of the response is merged in
  *                                        this order.  The first that fails
  *                                        cancels the others
@@ -248,7 +249,9 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
  * In a blocking handler's request, all that comes from the first blocking
  * dependency on runs in one thread, which waits for those that are coroutines.
  * Before another kind of handler, blocking ones that stand side by side share
- * a thread.
+ * a thread.  Those that run together have each one of its own; and where a body
+ * is to be read, a thread ends rather than wait for the client: it is read
+ * before the first function that declares it, or before a blocking handler.
  *
  * nginx -t refuses an app whose dependencies go in a circle.
  */
@@ -309,9 +312,11 @@ ASYNC_ANY async_rc_t async_provide(async_req_t *req, const void *value);
  * have ended; "req" is NULL.  If not, "outcome" is the code, and it runs before
  * the response is sent: with "req", it may set another one, by async_json() or
  * async_fail(); the last one counts.  If there is nobody to be answered any
- * more, or a response has begun, "req" is NULL, too.  Shielded and bounded as
- * what async_defer() runs.  The second call is for a function that blocks: it
- * runs in a thread, without the request.
+ * more, or a response has begun, "req" is NULL, too; and of a request that has
+ * ended before its thread, it runs when that is through, with "req" NULL, as
+ * what async_defer() has registered does.  Shielded and bounded as that is.
+ * The second call is for a function that blocks: it runs in a thread, without
+ * the request.
  *
  * What fn returns other than ASYNC_OK is logged; the next one runs.
  * ASYNC_BUSY and ASYNC_ERROR as of async_background(); fn does not run then.

@@ -313,17 +313,21 @@ static async_rc_t
 ngx_http_async_depends_in_thread(async_req_t *own)
 {
     async_rc_t               rc;
-    ngx_uint_t               i;
+    ngx_uint_t               i, n;
     ngx_http_async_step_t   *step;
     ngx_http_async_given_t  *given;
 
     given = own->given;
 
-    for (i = given->from; i < given->to; i += step->together) {
+    for (i = given->from; i < given->to; i += n) {
 
         step = ngx_http_async_plan_step(given->plan, i);
 
-        if (step->together > 1) {
+        /* one of them alone is here because they run together */
+
+        n = (i + step->together <= given->to) ? step->together : 1;
+
+        if (n > 1) {
             given->group = i;
             rc = async_call(own, ngx_http_async_depends_together, own);
 

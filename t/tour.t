@@ -236,6 +236,9 @@ my %answer = (
     '/calculate/0'       => '{"number":0,"result":0}',
     '/calculate/-3'      => '{"number":-3,"result":0}',
 
+    '/mixed' => '{"sync_dep":{"dep":"sync"},"async_dep":{"dep":"async"},'
+        . '"sync_calc":305172}',
+
     '/external'          => '{"data":[1,2,3]}',
     '/call-other-api'    => '{"status":200}',
     '/call-external-api' => '{"external":{"userId":1,"id":1,"title":'

@@ -23,6 +23,8 @@ WORKLOADS = {
             32, 32),
     "w3n": ("pair", "hello, and the same from a pool of 32 threads, "
             "%s connections", 32, 32),
+    "wd": ("depends", "a handler in a thread, and the same behind three "
+           "dependencies in a thread, %s connections", 32, 32),
     "w4": ("wrk", "1,000 child tasks that do nothing, %s connection", 1, 1),
     "w5": ("wrk", "16 MiB in pieces of 64 KiB, %s connections", 2, 2),
     "w6d": ("bulk", "%s MiB in pieces of 64 KiB to one client", 1024, 64),
@@ -91,6 +93,7 @@ EXPECTED = {
     "w3": {"message": "done"},
     "w3b": {"message": "done"},
     "w3n": {"message": "Hello, World!"},
+    "wd": {"message": "Hello, World!"},
     "w4": {"sum": 1000},
     "wj": json.loads(asked("POST /")[2]),
     "wji": json.loads(asked("POST /")[2]),
@@ -401,7 +404,8 @@ def sample(contender, values, name, path, n, seconds):
                 name)
 
         measure = {"wrk": wrk, "hold": hold, "streams": streams,
-                   "stall": stall, "pair": pair, "bulk": bulk,
+                   "stall": stall, "pair": pair,
+                   "depends": pair, "bulk": bulk,
                    "latency": latency, "database": wrk,
                    "memory": memory}[kind]
 
