@@ -1626,8 +1626,14 @@ struct async_model_s {
  * Structs as JSON, straight into the response: the fields of the model in their
  * order, nothing else.  So a model with less fields of the same struct keeps
  * the others back.  NULL for "value" is null; so is an optional field that is
- * NULL.  Otherwise as async_json(): a text that is NULL and not optional, NaN,
- * infinity, and a choice that is none are errors.
+ * NULL.  NULL for "values" is an empty list, with n of zero.  Otherwise as
+ * async_json().
+ *
+ * Do not suspend.  ASYNC_ERROR, of which async_error() names the place: what is
+ * NULL and not optional, text that is not UTF-8, NaN, infinity, a number or a
+ * text that is none of its choices, a time not within the years from 1 to 9999,
+ * an upload, and more than 1,000 levels, that is circles, too.  What else the
+ * model says of a field is not looked at.
  */
 #define async_respond(req, status, model, value)                             \
     async_respond_(req, status, model, value, ASYNC_SIZEOF_(value))
@@ -1636,12 +1642,14 @@ struct async_model_s {
 
 /*
  * Of a JSON value that has been made otherwise (an object, or an array of
- * them), the fields of the model: those that are there, as they are.  Steals.
+ * them), the fields of the model: those that are there, in its order, and as
+ * they are; within ASYNC_OBJECT() and ASYNC_OBJECTS() the same.  Steals, also
+ * on failure.  ASYNC_ERROR for other values, but null.
  */
 ASYNC_ANY async_rc_t async_respond_json(async_req_t *req, int status,
     const async_model_t *model, json_t *value);
 
-/* The text of async_respond(); memory of the task. */
+/* The text of async_respond(), or absent; memory of the task. */
 #define async_encode(co, model, value, text)                                 \
     async_encode_(co, model, value, ASYNC_SIZEOF_(value), text)
 
@@ -1931,7 +1939,15 @@ ASYNC_LOOP async_rc_t async_pg_value_json(async_t *co,
  *     json_t *               json and jsonb, as long as the result
  *     ASYNC_FIELD_TIME       as async_pg_time()
  *     ASYNC_FIELD_BYTES      bytea, decoded; memory of the task
+ *     ASYNC_FIELD_UUID,      uuid, date, or text that is one, in its one form;
+ *     ASYNC_FIELD_DATE       as long as the result
+ *     integers with choices  text, an enum too, that is the name of one
  *     lists                  arrays of these types, of one dimension
+ *     ASYNC_OBJECT(),        json and jsonb, read and checked as a body is;
+ *     ASYNC_OBJECTS()        memory of the task
+ *
+ * Bounds, lengths, patterns, the choices of text and "check" are not looked at,
+ * but within JSON.
  *
  * *notes is an array of n, memory of the task, see async_task_alloc(), which
  * outlives the result but for the text and JSON above; NULL if n is zero.  Of
@@ -2587,8 +2603,8 @@ ASYNC_ANY async_rc_t async_valid(async_req_t *req);
 /*
  * The form of the body: application/x-www-form-urlencoded, or
  * multipart/form-data (RFC 7578).  Suspends until it has come, as await_body().
- * What a part holds is kept in memory up to async_form_memory, of files in a
- * temporary file beyond that, which goes with the request.
+ * Texts are in memory, files up to async_form_memory; larger ones go to a
+ * temporary file as they come, which goes with the request.
  *
  *     async_form_t  *form;
  *
@@ -2597,9 +2613,13 @@ ASYNC_ANY async_rc_t async_valid(async_req_t *req);
  *     photo = async_form_file(form, "photo");
  *
  * ASYNC_ERROR, with the response set: 400 for what is malformed, 413 past
- * client_max_body_size and async_form_max_parts, 415 for another Content-Type.
- * Otherwise as await_body().  The second call does not suspend: for blocking
- * handlers, or after an await; ASYNC_ERROR if the body has not been read.
+ * client_max_body_size, async_form_max_parts and async_form_max_text, 415 for
+ * another Content-Type.  A request without body and Content-Type has the form
+ * without fields.  Otherwise as await_body().
+ *
+ * async_form() does not suspend: for blocking handlers, and after an await;
+ * ASYNC_ERROR if the body has not been read.  Of a body that await_body() or a
+ * blocking handler has in memory all files are in memory, too.
  *
  * All of it lives as long as the request.
  */
@@ -2617,7 +2637,11 @@ ASYNC_ANY async_str_t async_form_text(async_form_t *form, const char *name);
 ASYNC_ANY async_str_t async_form_text_at(async_form_t *form, const char *name,
     size_t i);
 
-/* The i-th part that is a file: it has a file name; or NULL. */
+/*
+ * The last part of the name that is a file, which is one with a file name; or
+ * the i-th; or NULL.  What browsers send where no file has been chosen, with
+ * neither name nor content, is none.
+ */
 ASYNC_ANY async_upload_t *async_form_file(async_form_t *form,
     const char *name);
 ASYNC_ANY async_upload_t *async_form_file_at(async_form_t *form,
@@ -2629,14 +2653,24 @@ ASYNC_ANY async_str_t async_upload_name(async_upload_t *file);
 ASYNC_ANY async_str_t async_upload_type(async_upload_t *file);
 ASYNC_ANY int64_t async_upload_size(async_upload_t *file);
 
-/* All of it, if it is in memory; absent: read it, or save it. */
+/* All of it, if it is in memory; absent: read it, or save it.  Who wants all,
+ * whatever it is, reads until 0. */
 ASYNC_ANY async_str_t async_upload_data(async_upload_t *file);
 
-/* Suspends: the next bytes of it, *n of them, 0 at its end. */
+/*
+ * Suspends: the next bytes of it, *n of them, less than "size" only at its end,
+ * 0 behind that.  One task reads at a time, another one gets ASYNC_BUSY; each
+ * upload has one place where reading goes on.
+ */
 #define await_upload_read(co, file, buf, size, n)                            \
     await_upload_read_at(co, ASYNC_SITE, file, buf, size, n)
 
-/* Suspends: a copy of it below a directory, as await_file_write(). */
+/* The same for the thread of a blocking handler, which waits for the disk; on
+ * the loop ASYNC_ERROR if the upload is in a file. */
+ASYNC_ANY async_rc_t async_upload_read(async_req_t *req, async_upload_t *file,
+    void *buf, size_t size, size_t *n);
+
+/* Suspends: a copy of all of it below a directory, as await_file_write(). */
 #define await_upload_save(co, file, root, path, flags)                       \
     await_upload_save_at(co, ASYNC_SITE, file, root, path, flags)
 

@@ -354,13 +354,22 @@ ngx_http_async_app_find(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
 }
 
 
-/* what serves requests is either kind of handler */
-
 static ngx_uint_t
 ngx_http_async_app_fits(ngx_http_async_fn_t *fn, ngx_int_t kind)
 {
-    return fn->kind == kind
-           || (kind == ASYNC_KIND_HANDLER && fn->kind == ASYNC_KIND_BLOCKING);
+    switch (kind) {
+
+    case ASYNC_KIND_HANDLER:
+        return fn->kind == ASYNC_KIND_HANDLER
+               || fn->kind == ASYNC_KIND_BLOCKING;
+
+    case ASYNC_KIND_DEPENDENCY:
+        return fn->kind == ASYNC_KIND_DEPENDENCY
+               || fn->kind == ASYNC_KIND_BLOCKING_DEPENDENCY;
+
+    default:
+        return fn->kind == kind;
+    }
 }
 
 
@@ -420,8 +429,9 @@ ngx_http_async_app_unknown(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
 
     if (mcf->apps.nelts == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "no app has a handler \"%V\": there is no \"async_app\" "
-                      "in %s:%ui", &ref->name, ref->file, ref->line);
+                      "no app has a %s \"%V\": there is no \"async_app\" "
+                      "in %s:%ui", ngx_http_async_kind_name(ref->kind),
+                      &ref->name, ref->file, ref->line);
         return;
     }
 

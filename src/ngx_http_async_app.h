@@ -55,7 +55,8 @@ char *ngx_http_async_app(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /*
  * A function named by a directive; found by ngx_http_async_app_resolve().
- * ASYNC_KIND_HANDLER stands for handlers of either kind.
+ * ASYNC_KIND_HANDLER stands for handlers of either kind, and so does
+ * ASYNC_KIND_DEPENDENCY for dependencies.
  */
 ngx_http_async_ref_t *ngx_http_async_app_ref(ngx_conf_t *cf, ngx_str_t *name,
     ngx_int_t kind);

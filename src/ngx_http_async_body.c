@@ -59,6 +59,8 @@ await_body_at(async_t *co, const char *site, async_req_t *req,
     body->data = NULL;
     body->len = 0;
 
+    req = ngx_http_async_origin(req);
+
     rc = ngx_async_enter(co, "await_body", site);
     if (rc != ASYNC_OK) {
         return rc;
@@ -80,6 +82,7 @@ async_body(async_req_t *req, async_str_t *body)
 {
     ngx_http_async_check(req);
 
+    req = ngx_http_async_reader(req);
     *body = req->body;
 
     if (req->body_state != NGX_HTTP_ASYNC_BODY_WHOLE) {
@@ -433,6 +436,8 @@ await_json_at(async_t *co, const char *site, async_req_t *req, json_t **value)
 
     *value = NULL;
 
+    req = ngx_http_async_origin(req);
+
     rc = ngx_async_enter(co, "await_json", site);
     if (rc != ASYNC_OK) {
         return rc;
@@ -465,6 +470,8 @@ async_body_json(async_req_t *req, json_t **value)
     ngx_http_async_check(req);
 
     *value = NULL;
+
+    req = ngx_http_async_reader(req);
 
     rc = async_body(req, &body);
 

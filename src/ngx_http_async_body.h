@@ -20,6 +20,13 @@ async_rc_t ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
     ngx_pool_t *pool);
 
 /*
+ * ngx_http_async_upload.c: suspends until the next bytes of it are there, *n of
+ * them, none at its end.  Codes as of await_body_read().
+ */
+async_rc_t ngx_http_async_body_piece(ngx_async_task_t *t, async_req_t *req,
+    u_char *buf, size_t size, size_t *n);
+
+/*
  * Of a body that is there: what it is as JSON, parsed once; errors are recorded
  * once, and the same code is answered ever after.
  */

@@ -4,10 +4,13 @@
  *
  * Loading an app runs its constructors, so the master process never does it:
  * a child with the rights of a worker loads it and tells through a pipe, a
- * line an export ("1 hello notes.c:12"), then "." or "!" and what is wrong.
+ * line an export ("1 hello notes.c:12") and behind it lines of what that needs
+ * of a route, then "." or "!" and what is wrong.
  */
 
 #include <ngx_http_async_inspect.h>
+#include <ngx_http_async_depends.h>
+#include <ngx_http_async_plan.h>
 #include <ngx_http_async_schema.h>
 #include <dlfcn.h>
 #include <poll.h>
@@ -65,6 +68,12 @@ ngx_http_async_kind_name(ngx_int_t kind)
 
     case ASYNC_KIND_PROCESS:
         return "process";
+
+    case ASYNC_KIND_DEPENDENCY:
+        return "dependency";
+
+    case ASYNC_KIND_BLOCKING_DEPENDENCY:
+        return "blocking dependency";
 
     default:
         return "function of a kind that this module does not know";
@@ -219,9 +228,10 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
     void                         *loaded;
     char                          why[NGX_HTTP_ASYNC_WHY_LEN];
     const char                   *wrong;
+    ngx_pool_t                   *pool;
     const async_app_t            *app;
-    const async_export_t *const  *exported;
     u_char                        error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
+    u_char                        wrong_plan[NGX_HTTP_ASYNC_PLAN_ERROR_LEN];
 
     wrong = ngx_http_async_inspect_user(cycle);
 
@@ -237,9 +247,16 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
         return;
     }
 
-    for (exported = app->exports; exported < app->exports_end; exported++) {
-        dprintf(out, "%d %s %s\n", (*exported)->kind, (*exported)->name,
-                (*exported)->site);
+    /* goes with the process */
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, cycle->log);
+
+    if (pool == NULL
+        || ngx_http_async_depends_inspect(app, out, pool, wrong_plan)
+           != NGX_OK)
+    {
+        dprintf(out, "!%s\n", pool ? (char *) wrong_plan : "no memory");
+        return;
     }
 
     /* apps of before there were models tell so by their size */
@@ -378,7 +395,8 @@ static ngx_int_t
 ngx_http_async_inspect_told(ngx_conf_t *cf, ngx_http_async_app_t *app,
     ngx_str_t *told)
 {
-    u_char  *p, *end, *line;
+    u_char     *p, *end, *line;
+    ngx_int_t   rc;
 
     end = told->data + told->len;
 
@@ -400,7 +418,20 @@ ngx_http_async_inspect_told(ngx_conf_t *cf, ngx_http_async_app_t *app,
             return NGX_OK;
         }
 
-        if (ngx_http_async_inspect_fn(cf, app, p, line) != NGX_OK) {
+        if (*p == '\t') {
+            rc = ngx_http_async_depends_told(cf, app, p + 1, line);
+
+        } else {
+            rc = ngx_http_async_inspect_fn(cf, app, p, line);
+        }
+
+        if (rc == NGX_DECLINED) {
+            /* something else was printed to the pipe */
+            ngx_http_async_inspect_failed(cf, app,
+                                          "its description is garbled");
+        }
+
+        if (rc != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -422,9 +453,7 @@ ngx_http_async_inspect_fn(ngx_conf_t *cf, ngx_http_async_app_t *app,
     site = name ? ngx_strlchr(name + 1, end, ' ') : NULL;
 
     if (site == NULL) {
-        /* something else was printed to the pipe */
-        ngx_http_async_inspect_failed(cf, app, "its description is garbled");
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     name++;
@@ -518,11 +547,19 @@ ngx_http_async_why_undefined(char *why, const char *error)
     const char  *symbol;
 
     static const char  undefined[] = "undefined symbol: ";
+    static const char  export[] = "async_export_of_";
 
     symbol = strstr(error, undefined);
 
     if (symbol) {
         symbol += sizeof(undefined) - 1;
+
+        if (ngx_strncmp(symbol, export, sizeof(export) - 1) == 0) {
+            snprintf(why, NGX_HTTP_ASYNC_WHY_LEN,
+                     "it depends on \"%.100s\", which it does not define",
+                     symbol + sizeof(export) - 1);
+            return;
+        }
 
         if (ngx_strncmp(symbol, "async_", 6) == 0
             || ngx_strncmp(symbol, "await_", 6) == 0)

@@ -45,6 +45,16 @@
 #define ngx_http_async_model_is_optional(field)                              \
     ((field)->optional || ngx_http_async_model_is_pointer(field))
 
+/* attributes that an older app may not have: see above */
+
+#define ngx_http_async_model_choices(model, field)                           \
+    ((model)->field_size >= offsetof(async_field_t, check)                   \
+     ? (field)->choices : NULL)
+
+#define ngx_http_async_model_within(model, field)                            \
+    ((model)->field_size >= offsetof(async_field_t, in)                      \
+     ? (field)->model : NULL)
+
 /* what it is called outside */
 #define ngx_http_async_model_name(field)                                     \
     ((field)->name ? (field)->name : (field)->member)

@@ -98,16 +98,6 @@ static u_char *ngx_http_async_model_digits(u_char *p, ngx_uint_t n,
     ngx_uint_t width);
 
 
-/* of an older app, attributes end before these */
-
-#define ngx_http_async_model_choices(model, field)                           \
-    ((model)->field_size >= offsetof(async_field_t, check)                   \
-     ? (field)->choices : NULL)
-
-#define ngx_http_async_model_within(model, field)                            \
-    ((model)->field_size >= offsetof(async_field_t, in)                      \
-     ? (field)->model : NULL)
-
 /* before a year of the Gregorian calendar */
 #define ngx_http_async_model_days(year)                                      \
     (365 * (uint64_t) (year) + (year) / 4 - (year) / 100 + (year) / 400)

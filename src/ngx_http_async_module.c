@@ -9,6 +9,7 @@
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_blocking.h>
 #include <ngx_http_async_client.h>
+#include <ngx_http_async_depends.h>
 #include <ngx_http_async_docs.h>
 #include <ngx_http_async_every.h>
 #include <ngx_http_async_file.h>
@@ -19,6 +20,7 @@
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
+#include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
 #include <ngx_async_mail.h>
 #include <ngx_async_quit.h>
@@ -78,6 +80,11 @@ static ngx_conf_num_bounds_t  ngx_http_async_nice_bounds = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_async_parts_bounds = {
+    ngx_conf_check_num_bounds, 1, 1000000
+};
+
+
 static ngx_command_t  ngx_http_async_commands[] = {
 
     { ngx_string("async_app"),
@@ -97,6 +104,13 @@ static ngx_command_t  ngx_http_async_commands[] = {
     { ngx_string("async_handler"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_async_route_all,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_depends"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_async_depends_names,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -207,6 +221,27 @@ static ngx_command_t  ngx_http_async_commands[] = {
       0,
       NULL },
 
+    { ngx_string("async_form_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_memory),
+      NULL },
+
+    { ngx_string("async_form_max_text"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_max_text),
+      NULL },
+
+    { ngx_string("async_form_max_parts"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_max_parts),
+      &ngx_http_async_parts_bounds },
+
       ngx_null_command
 };
 
@@ -250,16 +285,16 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
     async_req_t                   *req;
-    ngx_http_async_fn_t           *fn;
+    ngx_http_async_ref_t          *ref;
     ngx_http_async_loc_conf_t     *conf;
     ngx_http_async_route_match_t   match;
     ngx_http_async_route_param_t  *params;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_async_module);
 
-    rc = ngx_http_async_route_find(r, conf, &fn, &match);
+    rc = ngx_http_async_route_find(r, conf, &ref, &match);
 
-    if (fn == NULL) {
+    if (ref == NULL) {
         return rc;
     }
 
@@ -278,8 +313,9 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
         /* shutdown functions run, or have */
         r->keepalive = 0;
 
-    } else if (fn->exported) {
-        req = ngx_http_async_create(r, conf, fn, ngx_http_async_call_handler,
+    } else if (ref->fn->exported) {
+        req = ngx_http_async_create(r, conf, ref->fn,
+                                    ngx_http_async_call_handler,
                                     ngx_http_async_finish);
     }
 
@@ -288,6 +324,7 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
                                          NGX_HTTP_SERVICE_UNAVAILABLE, NULL);
     }
 
+    req->plan = ref->plan;
     req->params = params;
     req->nparams = match.nparams;
 
@@ -307,7 +344,9 @@ ngx_http_async_call_handler(async_req_t *req)
         return rc;
     }
 
-    rc = (req->fn->kind == ASYNC_KIND_BLOCKING)
+    rc = req->plan
+             ? ngx_http_async_depends(req)
+         : (req->fn->kind == ASYNC_KIND_BLOCKING)
              ? ngx_http_async_blocking(req)
              : ngx_async_call(&req->task, ngx_http_async_call_exported, req);
 
@@ -315,7 +354,8 @@ ngx_http_async_call_handler(async_req_t *req)
         rc = ngx_http_async_file_open(req);
     }
 
-    return rc;
+    return (req->background || req->given)
+           ? ngx_http_async_teardown_end(req, rc) : rc;
 }
 
 
@@ -397,6 +437,9 @@ ngx_http_async_create_loc_conf(ngx_conf_t *cf)
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
     conf->intercept_errors = NGX_CONF_UNSET;
+    conf->form_memory = NGX_CONF_UNSET_SIZE;
+    conf->form_max_text = NGX_CONF_UNSET_SIZE;
+    conf->form_max_parts = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -414,9 +457,19 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->ignore_client_abort, prev->ignore_client_abort,
                          0);
     ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+    ngx_conf_merge_size_value(conf->form_memory, prev->form_memory, 64 * 1024);
+    ngx_conf_merge_size_value(conf->form_max_text, prev->form_max_text,
+                              1024 * 1024);
+    ngx_conf_merge_uint_value(conf->form_max_parts, prev->form_max_parts,
+                              1000);
 
     if (conf->thread_pool == NULL) {
         conf->thread_pool = prev->thread_pool;
+    }
+
+    rv = ngx_http_async_depends_merge(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     rv = ngx_http_async_merge_params(cf, prev, conf);
@@ -640,6 +693,7 @@ ngx_http_async_init(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_module);
 
     if (ngx_http_async_app_resolve(cf, mcf) != NGX_OK
+        || ngx_http_async_depends_check(cf, mcf) != NGX_OK
         || ngx_http_async_every_resolve(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -723,6 +777,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     (void) signal(SIGCHLD, SIG_DFL);
 
     ngx_http_async_app_load(cycle, mcf);
+    ngx_http_async_depends_load(cycle, mcf);
 
     if (ngx_http_async_lifecycle_init(cycle, mcf) != NGX_OK) {
         return NGX_OK;

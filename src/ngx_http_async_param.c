@@ -38,8 +38,6 @@ static ngx_int_t ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text,
 static ngx_array_t *ngx_http_async_query(async_req_t *req);
 static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
     u_char *end);
-static ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to,
-    u_char *p, u_char *end);
 static ngx_int_t ngx_http_async_record(async_req_t *req, json_t *error);
 static ngx_uint_t ngx_http_async_rank(json_t *error);
 
@@ -542,7 +540,7 @@ ngx_http_async_query_add(async_req_t *req, u_char *p, u_char *end)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
 {
     u_char     *d;

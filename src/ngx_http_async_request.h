@@ -24,6 +24,7 @@ typedef struct ngx_http_async_app_s   ngx_http_async_app_t;
 
 typedef struct ngx_http_async_stream_s  ngx_http_async_stream_t;
 typedef struct ngx_http_async_background_s  ngx_http_async_background_t;
+typedef struct ngx_http_async_given_s  ngx_http_async_given_t;
 
 typedef struct ngx_http_async_openapi_conf_s  ngx_http_async_openapi_conf_t;
 typedef struct ngx_http_async_docs_conf_s  ngx_http_async_docs_conf_t;
@@ -40,6 +41,7 @@ typedef struct {
     ngx_int_t                   kind;         /* ASYNC_KIND_… */
     ngx_async_profile_t         profile;
     const async_export_t       *exported;
+    ngx_array_t                *needs;        /* of routes: _depends_conf.c */
 } ngx_http_async_fn_t;
 
 
@@ -52,15 +54,27 @@ typedef struct {
     u_char                     *file;
     ngx_uint_t                  line;
     ngx_http_async_fn_t        *fn;
+
+    /* ngx_http_async_depends_conf.c, in workers: of what serves requests; NULL:
+       there is nothing to be done before it */
+    struct ngx_http_async_plan_s  *plan;
+
+    /* of a route or handler: the location, and the pattern or none */
+    struct ngx_http_async_loc_conf_s  *conf;
+    ngx_str_t                   pattern;
 } ngx_http_async_ref_t;
 
 
-typedef struct {
+typedef struct ngx_http_async_loc_conf_s {
     ngx_array_t                *params;       /* of ngx_keyval_t */
+    ngx_array_t                *depends;      /* of ngx_http_async_ref_t * */
     ngx_msec_t                  timeout;
     ngx_flag_t                  ignore_client_abort;
     ngx_flag_t                  intercept_errors;
     ngx_async_thread_pool_t    *thread_pool;
+    size_t                      form_memory;
+    size_t                      form_max_text;
+    ngx_uint_t                  form_max_parts;
 
     /* of this location alone */
     ngx_http_async_route_tree_t  *routes;     /* of ngx_http_async_ref_t */
@@ -78,6 +92,14 @@ typedef enum {
     NGX_HTTP_ASYNC_BODY_READ,
     NGX_HTTP_ASYNC_BODY_WHOLE                 /* in one piece, in "body" */
 } ngx_http_async_body_e;
+
+
+typedef enum {
+    NGX_HTTP_ASYNC_FORM_UNREAD = 0,
+    NGX_HTTP_ASYNC_FORM_READING,
+    NGX_HTTP_ASYNC_FORM_READ,
+    NGX_HTTP_ASYNC_FORM_FAILED
+} ngx_http_async_form_e;
 
 
 /*
@@ -156,6 +178,10 @@ struct async_req_s {
     async_rc_t                  json_rc;      /* of the first await_json() */
     ngx_int_t                   nginx_rc;     /* the answer of nginx to it */
 
+    /* ngx_http_async_form.c */
+    ngx_http_async_form_e       form_state;
+    async_form_t               *form;
+
     ngx_http_async_out_t        out;
 
     /* ngx_http_async_background.c; NULL: nothing is to be done afterwards */
@@ -163,7 +189,21 @@ struct async_req_s {
 
     /* ngx_http_async_stream.c; NULL: the response is a whole */
     ngx_http_async_stream_t    *stream;
+
+    /* ngx_http_async_depends.c; NULL: there is nothing to be done before */
+    struct ngx_http_async_plan_s  *plan;
+    ngx_http_async_given_t     *given;
+    async_req_t                *origin;       /* of a copy: see there */
 };
+
+
+/* the request of the task */
+#define ngx_http_async_origin(req)  ((req)->origin ? (req)->origin : (req))
+
+/* whose body is meant: a thread's copy has what has been read before */
+#define ngx_http_async_reader(req)                                           \
+    ((req)->task.job ? (req) : ngx_http_async_origin(req))
+
 
 
 extern ngx_module_t  ngx_http_async_module;

@@ -8,7 +8,7 @@
  */
 
 #include <ngx_http_async_response.h>
-#include <ngx_http_async_background.h>
+#include <ngx_http_async_given.h>
 #include <ngx_http_async_stream.h>
 
 
@@ -39,10 +39,6 @@ ngx_int_t
 ngx_http_async_finish(async_req_t *req)
 {
     ngx_int_t  rc;
-
-    if (req->background) {
-        req->rc = ngx_http_async_background_hold(req, req->rc);
-    }
 
     if (req->out.started && !req->gone) {
         rc = ngx_http_async_stream_finish(req);
@@ -87,6 +83,7 @@ ngx_http_async_release(async_req_t *req)
 static ngx_int_t
 ngx_http_async_outcome(async_req_t *req)
 {
+    const char            *name;
     ngx_http_async_out_t  *out;
 
     out = &req->out;
@@ -105,9 +102,12 @@ ngx_http_async_outcome(async_req_t *req)
         return ngx_http_async_invalid(req);
 
     case ASYNC_TIMEOUT:
+        name = ngx_http_async_given_name(req);
+
         ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
-                      "async handler \"%s\" timed out: %s, in %s at %s",
-                      req->task.profile->name, async_error(&req->task),
+                      "async handler \"%s\" timed out%s%s: %s, in %s at %s",
+                      req->task.profile->name, name ? " in its dependency "
+                      : "", name ? name : "", async_error(&req->task),
                       req->task.await ? req->task.await : "no await",
                       req->task.site ? req->task.site : "-");
 
@@ -167,7 +167,7 @@ ngx_http_async_invalid(async_req_t *req)
 static ngx_int_t
 ngx_http_async_failed(async_req_t *req)
 {
-    const char  *cause;
+    const char  *cause, *name;
 
     if (req->nginx_rc) {
         /* nginx has refused the body: its answer says it best */
@@ -175,12 +175,14 @@ ngx_http_async_failed(async_req_t *req)
     }
 
     cause = async_error(&req->task);
+    name = ngx_http_async_given_name(req);
 
     ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
-                  "async handler \"%s\" %s %s%s%s, after %s at %s",
+                  "async handler \"%s\" %s%s%s: %s%s%s, after %s at %s",
                   req->task.profile->name,
-                  (req->rc == ASYNC_OK) ? "ended without a response:"
-                                        : "failed:",
+                  (req->rc == ASYNC_OK) ? "ended without a response"
+                                        : "failed",
+                  name ? " in its dependency " : "", name ? name : "",
                   ngx_async_rc_name(req->rc), *cause ? ": " : "", cause,
                   req->task.await ? req->task.await : "no await",
                   req->task.site ? req->task.site : "-");

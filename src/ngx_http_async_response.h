@@ -46,6 +46,13 @@ ngx_int_t ngx_http_async_send_header(ngx_http_request_t *r,
 async_rc_t ngx_http_async_json_text(async_req_t *req, const char *call,
     int status, ngx_str_t *text);
 
+/*
+ * The same: what has been set on a copy of the request is set on it; the memory
+ * of "out" lives as long.  ASYNC_ERROR: no memory.
+ */
+async_rc_t ngx_http_async_merge_out(async_req_t *req,
+    ngx_http_async_out_t *out);
+
 /* ngx_http_async_header.c: what nginx is to send of it as the header */
 ngx_int_t ngx_http_async_headers(ngx_http_request_t *r,
     ngx_http_async_out_t *out);

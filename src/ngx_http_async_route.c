@@ -60,18 +60,17 @@ static ngx_http_async_method_t  ngx_http_async_method_names[] = {
 
 ngx_int_t
 ngx_http_async_route_find(ngx_http_request_t *r,
-    ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t **fn,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_ref_t **ref,
     ngx_http_async_route_match_t *match)
 {
-    ngx_int_t              rc;
-    ngx_uint_t             allow;
-    ngx_http_async_ref_t  *ref;
+    ngx_int_t   rc;
+    ngx_uint_t  allow;
 
-    *fn = NULL;
+    *ref = NULL;
 
     if (conf->routes == NULL) {
         match->nparams = 0;
-        *fn = conf->handler->fn;
+        *ref = conf->handler;
         return NGX_OK;
     }
 
@@ -86,8 +85,7 @@ ngx_http_async_route_find(ngx_http_request_t *r,
     }
 
     if (rc == NGX_OK) {
-        ref = match->value;
-        *fn = ref->fn;
+        *ref = match->value;
         return NGX_OK;
     }
 
@@ -310,6 +308,9 @@ ngx_http_async_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    ref->conf = lcf;
+    ref->pattern = value[2];
+
     if (lcf->first == NULL) {
         lcf->first = ref;
     }
@@ -358,13 +359,17 @@ ngx_http_async_route_all(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     lcf->handler = ngx_http_async_app_ref(cf, &value[1], ASYNC_KIND_HANDLER);
 
+    if (lcf->handler == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->handler->conf = lcf;
     lcf->first = lcf->handler;
 
     ngx_str_null(&none);
 
-    if (lcf->handler == NULL
-        || ngx_http_async_route_declared(cf, lcf, NGX_HTTP_ASYNC_ANY_METHOD,
-                                         &none, lcf->handler) != NGX_OK)
+    if (ngx_http_async_route_declared(cf, lcf, NGX_HTTP_ASYNC_ANY_METHOD,
+                                      &none, lcf->handler) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }

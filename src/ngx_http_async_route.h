@@ -48,11 +48,11 @@ char *ngx_http_async_route_beside(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *lcf);
 
 /*
- * Sets *fn to the handler, and match->params to its parameters.  Without one
- * *fn is NULL, the request has been answered, and this is the result of that.
+ * Sets *ref to the handler, and match->params to its parameters.  Without one
+ * *ref is NULL, the request has been answered, and this is the result of that.
  */
 ngx_int_t ngx_http_async_route_find(ngx_http_request_t *r,
-    ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t **fn,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_ref_t **ref,
     ngx_http_async_route_match_t *match);
 
 /* The parameters for a handler: copies, zero-terminated; NULL: no memory. */

@@ -726,14 +726,3 @@ ngx_http_async_schema_fits(const async_model_t *model, int attribute,
 
     return NGX_OK;
 }
-
-
-/* until there is the one that reads JSON */
-
-__attribute__((weak)) ngx_int_t
-ngx_http_async_schema_json_field(ngx_http_async_reading_t *reading,
-    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f,
-    ngx_str_t *text, void *object)
-{
-    return NGX_ERROR;
-}

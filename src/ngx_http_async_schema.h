@@ -119,6 +119,11 @@ ngx_int_t ngx_http_async_reading_fail(ngx_http_async_reading_t *reading,
     json_t *input, json_t *ctx);
 
 
+/* The first one in words, zero-terminated before "last". */
+void ngx_http_async_reading_words(ngx_http_async_reading_t *reading, u_char *p,
+    u_char *last);
+
+
 /*
  * All of these: NGX_OK, with what "to" points to written; NGX_DECLINED, with at
  * least one error recorded; NGX_ERROR without memory.

@@ -12,6 +12,7 @@
 #endif
 
 #include <pcre2.h>
+#include <ngx_http_async_json.h>
 #include <ngx_http_async_schema.h>
 #include <ngx_http_async_value.h>
 
@@ -71,6 +72,7 @@ static json_t *ngx_http_async_schema_loc(ngx_http_async_loc_t *loc);
 static ngx_int_t ngx_http_async_schema_default(
     ngx_http_async_reading_t *reading, ngx_http_async_loc_t *loc,
     ngx_http_async_schema_field_t *f, void *object);
+static ngx_uint_t ngx_http_async_schema_depth(ngx_http_async_loc_t *loc);
 
 
 static ngx_http_async_schema_words_t  ngx_http_async_schema_bound_words[] = {
@@ -745,10 +747,21 @@ ngx_http_async_schema_default(ngx_http_async_reading_t *reading,
     void       *to;
     ngx_str_t   text;
 
+    static ngx_str_t  cyclic = ngx_string("Recursion error - a default holds "
+                                          "itself");
+
     text.data = (u_char *) f->field->default_value;
     text.len = ngx_strlen(f->field->default_value);
 
     if (f->list || f->kind == ASYNC_MEMBER_OBJECT) {
+
+        /* only while schemas are made: what passes then, does later */
+
+        if (ngx_http_async_schema_depth(loc) > NGX_HTTP_ASYNC_JSON_DEPTH) {
+            return ngx_http_async_reading_fail(reading, loc, "recursion_loop",
+                                               &cyclic, json_null(), NULL);
+        }
+
         return ngx_http_async_schema_json_field(reading, loc, f, &text,
                                                 object);
     }
@@ -766,6 +779,19 @@ ngx_http_async_schema_default(ngx_http_async_reading_t *reading,
     ngx_memcpy(to, f->value, f->size);
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_async_schema_depth(ngx_http_async_loc_t *loc)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; loc; loc = loc->up) {
+        n++;
+    }
+
+    return n;
 }
 
 

@@ -44,6 +44,8 @@ static ngx_int_t ngx_http_async_schema_json_when(
     const char *msg);
 static ngx_int_t ngx_http_async_schema_json_stamp(
     ngx_http_async_schema_json_value_t *v);
+static ngx_int_t ngx_http_async_schema_json_no_date(json_t *errors,
+    size_t i);
 static ngx_int_t ngx_http_async_schema_json_text(
     ngx_http_async_schema_json_value_t *v, u_char c);
 static ngx_int_t ngx_http_async_schema_json_plain(
@@ -337,9 +339,11 @@ ngx_http_async_schema_json_stamp(ngx_http_async_schema_json_value_t *v)
     if (n.real) {
         (void) ngx_http_async_json_real(&n, &value);
 
-        /* without an exponent, if it has a place among times at all */
+        /* without an exponent, which text must not have; beyond all times */
 
-        p = (fabs(value) < 1e17 && value == floor(value))
+        value = ngx_max(ngx_min(value, 1e17), -1e17);
+
+        p = (value == floor(value))
             ? ngx_sprintf(text.data, "%L", (int64_t) value)
             : ngx_http_async_json_double(text.data, value);
 
@@ -355,13 +359,44 @@ ngx_http_async_schema_json_stamp(ngx_http_async_schema_json_value_t *v)
     rc = ngx_http_async_schema_text(v->reading, v->loc, v->f, &text, v->to);
 
     if (rc == NGX_DECLINED
-        && ngx_http_async_schema_json_blame(v->at.r, first, v->at.start)
-           != NGX_OK)
+        && (ngx_http_async_schema_json_blame(v->at.r, first, v->at.start)
+            != NGX_OK
+            || ngx_http_async_schema_json_no_date(v->reading->errors, first)
+               != NGX_OK))
     {
         return NGX_ERROR;
     }
 
     return rc;
+}
+
+
+/* a number might be a time, but never was a date: the words for that */
+
+static ngx_int_t
+ngx_http_async_schema_json_no_date(json_t *errors, size_t i)
+{
+    json_t      *error, *msg;
+    const char  *type, *why;
+
+    error = json_array_get(errors, i);
+    type = json_string_value(json_object_get(error, "type"));
+
+    if (type == NULL || ngx_strcmp(type, "datetime_from_date_parsing") != 0) {
+        return NGX_OK;
+    }
+
+    why = json_string_value(json_object_get(json_object_get(error, "ctx"),
+                                            "error"));
+
+    msg = json_sprintf("Input should be a valid datetime, %s", why ? why : "");
+
+    /* also of a NULL */
+
+    return (json_object_set_new(error, "msg", msg) == 0
+            && json_object_set_new(error, "type",
+                                   json_string("datetime_parsing")) == 0)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -451,13 +486,20 @@ ngx_http_async_schema_json_choice(ngx_http_async_schema_json_value_t *v,
     ngx_int_t  rc;
     ngx_str_t  text;
 
-    rc = (c == '"') ? ngx_http_async_schema_json_string(v, &text)
-                    : ngx_http_async_json_skip(&v->at.r->in);
+    if (c == '"') {
+        rc = ngx_http_async_schema_json_string(v, &text);
+
+    } else {
+        /* no choice has a zero byte */
+        text.data = (u_char *) "";
+        text.len = 1;
+
+        rc = ngx_http_async_json_skip(&v->at.r->in);
+    }
 
     return (rc == NGX_OK)
-           ? ngx_http_async_schema_index(v->reading, v->loc, v->f,
-                                         (c == '"') ? &text : NULL, v->to,
-                                         ngx_http_async_schema_json_show,
+           ? ngx_http_async_schema_index(v->reading, v->loc, v->f, &text,
+                                         v->to, ngx_http_async_schema_json_show,
                                          &v->at)
            : rc;
 }

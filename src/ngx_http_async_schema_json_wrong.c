@@ -135,3 +135,36 @@ ngx_http_async_schema_json_tree(ngx_http_async_schema_json_t *r,
 
     return value;
 }
+
+
+/* "items.0.price": Input should be a valid number */
+
+void
+ngx_http_async_reading_words(ngx_http_async_reading_t *reading, u_char *p,
+    u_char *last)
+{
+    size_t       i;
+    json_t      *error, *loc, *part;
+    const char  *msg;
+
+    error = json_array_get(reading->errors, 0);
+    loc = json_object_get(error, "loc");
+    msg = json_string_value(json_object_get(error, "msg"));
+
+    last--;
+
+    for (i = 1; i < json_array_size(loc); i++) {
+        part = json_array_get(loc, i);
+
+        p = ngx_slprintf(p, last, (i == 1) ? "\"" : ".");
+
+        p = json_is_string(part)
+            ? ngx_slprintf(p, last, "%s", json_string_value(part))
+            : ngx_slprintf(p, last, "%L",
+                           (int64_t) json_integer_value(part));
+    }
+
+    p = ngx_slprintf(p, last, "%s%s", (i > 1) ? "\": " : "", msg ? msg : "");
+
+    *p = '\0';
+}

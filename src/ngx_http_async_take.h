@@ -26,6 +26,15 @@ async_rc_t ngx_http_async_take_json(async_req_t *req,
 async_rc_t ngx_http_async_take_form(async_req_t *req,
     const async_model_t *model, void *to);
 
+/*
+ * For the public calls.  Makes the struct's fields zero, unless it is another
+ * struct than the model's; and ASYNC_ERROR if it is that.
+ */
+void ngx_http_async_take_clear(const async_model_t *model, void *value,
+    size_t size);
+async_rc_t ngx_http_async_take_check(ngx_async_task_t *t, const char *call,
+    const async_model_t *model, size_t size);
+
 /* Suspends: reads the body and parses it as a form, once: req->form. */
 async_rc_t ngx_http_async_form_read(ngx_async_task_t *t, async_req_t *req);
 

@@ -29,17 +29,12 @@ typedef struct {
 } ngx_http_async_load_t;
 
 
-static void ngx_http_async_take_clear(const async_model_t *model, void *value,
-    size_t size);
-static async_rc_t ngx_http_async_take_check(ngx_async_task_t *t,
-    const char *call, const async_model_t *model, size_t size);
 static void ngx_http_async_take_json_read(void *data);
 static async_rc_t ngx_http_async_take_json_refused(async_req_t *req);
 static ngx_uint_t ngx_http_async_take_json_is_null(ngx_str_t *text);
 static async_rc_t ngx_http_async_into_wrong(async_t *co,
     ngx_http_async_take_json_t *take);
 static void ngx_http_async_into_load(void *data);
-static void ngx_http_async_into_words(json_t *error, u_char *p, u_char *last);
 
 
 async_rc_t
@@ -49,6 +44,8 @@ await_json_into_at(async_t *co, const char *site, async_req_t *req,
     async_rc_t  rc;
 
     ngx_http_async_take_clear(model, value, size);
+
+    req = ngx_http_async_origin(req);
 
     rc = ngx_async_enter(co, "await_json_into", site);
     if (rc != ASYNC_OK) {
@@ -80,6 +77,8 @@ async_json_into_(async_req_t *req, const async_model_t *model, void *value,
 
     ngx_http_async_take_clear(model, value, size);
 
+    req = ngx_http_async_reader(req);
+
     rc = ngx_http_async_take_check(&req->task, "async_json_into", model, size);
     if (rc != ASYNC_OK) {
         return rc;
@@ -91,9 +90,7 @@ async_json_into_(async_req_t *req, const async_model_t *model, void *value,
 }
 
 
-/* nothing, if the caller's struct is another one */
-
-static void
+void
 ngx_http_async_take_clear(const async_model_t *model, void *value, size_t size)
 {
     if (model && size == model->type_size) {
@@ -102,7 +99,7 @@ ngx_http_async_take_clear(const async_model_t *model, void *value, size_t size)
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_take_check(ngx_async_task_t *t, const char *call,
     const async_model_t *model, size_t size)
 {
@@ -276,8 +273,8 @@ ngx_http_async_into_wrong(async_t *co, ngx_http_async_take_json_t *take)
     switch (take->rc) {
 
     case NGX_DECLINED:
-        ngx_http_async_into_words(json_array_get(take->reading.errors, 0),
-                                  words, words + sizeof(words) - 1);
+        ngx_http_async_reading_words(&take->reading, words,
+                                     words + sizeof(words));
 
         return ngx_async_set_error(co, ASYNC_INVALID, "async_into(): %s",
                                    words);
@@ -312,33 +309,4 @@ ngx_http_async_into_load(void *data)
                                         &value, &load->error);
 
     json_decref(value);
-}
-
-
-/* "items.0.price": Input should be a valid number */
-
-static void
-ngx_http_async_into_words(json_t *error, u_char *p, u_char *last)
-{
-    size_t       i;
-    json_t      *loc, *part;
-    const char  *msg;
-
-    loc = json_object_get(error, "loc");
-    msg = json_string_value(json_object_get(error, "msg"));
-
-    for (i = 1; i < json_array_size(loc); i++) {
-        part = json_array_get(loc, i);
-
-        p = ngx_slprintf(p, last, (i == 1) ? "\"" : ".");
-
-        p = json_is_string(part)
-            ? ngx_slprintf(p, last, "%s", json_string_value(part))
-            : ngx_slprintf(p, last, "%L",
-                           (int64_t) json_integer_value(part));
-    }
-
-    p = ngx_slprintf(p, last, "%s%s", (i > 1) ? "\": " : "", msg ? msg : "");
-
-    *p = '\0';
 }

@@ -63,7 +63,14 @@ ngx_destroy_pool(ngx_pool_t *pool)
 {
     ngx_pool_large_t   *l;
     ngx_stub_block_t   *block, *next;
+    ngx_pool_cleanup_t *cln;
     ngx_stub_pool_t    *stub = (ngx_stub_pool_t *) pool;
+
+    for (cln = pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler) {
+            cln->handler(cln->data);
+        }
+    }
 
     for (l = pool->large; l; l = l->next) {
         free(l->alloc);
@@ -109,6 +116,30 @@ ngx_pcalloc(ngx_pool_t *pool, size_t size)
     p = ngx_palloc(pool, size);
 
     return p ? memset(p, 0, size) : NULL;
+}
+
+
+ngx_pool_cleanup_t *
+ngx_pool_cleanup_add(ngx_pool_t *pool, size_t size)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pcalloc(pool, sizeof(ngx_pool_cleanup_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    if (size) {
+        cln->data = ngx_palloc(pool, size);
+        if (cln->data == NULL) {
+            return NULL;
+        }
+    }
+
+    cln->next = pool->cleanup;
+    pool->cleanup = cln;
+
+    return cln;
 }
 
 
@@ -208,6 +239,20 @@ ngx_sprintf(u_char *buf, const char *fmt, ...)
 
     va_start(args, fmt);
     p = ngx_vslprintf(buf, (void *) -1, fmt, args);
+    va_end(args);
+
+    return p;
+}
+
+
+u_char *
+ngx_snprintf(u_char *buf, size_t max, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, buf + max, fmt, args);
     va_end(args);
 
     return p;
