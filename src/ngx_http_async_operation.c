@@ -64,7 +64,10 @@ ngx_int_t
 ngx_http_async_operation_init(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_operation_t *op, ngx_http_async_route_t *route)
 {
-    ngx_http_async_fn_t  *fn;
+    ngx_uint_t              i;
+    ngx_array_t            *depends;
+    ngx_http_async_fn_t    *fn;
+    ngx_http_async_ref_t  **on;
 
     fn = route->ref->fn;
 
@@ -83,6 +86,15 @@ ngx_http_async_operation_init(ngx_http_async_openapi_doc_t *doc,
         ngx_http_async_operation_walk(doc, op, fn->exported);
     }
 
+    depends = route->conf->depends;
+    on = depends ? depends->elts : NULL;
+
+    for (i = 0; fn->exported && depends && i < depends->nelts; i++) {
+        if (on[i]->fn->exported) {
+            ngx_http_async_operation_walk(doc, op, on[i]->fn->exported);
+        }
+    }
+
     if (route->location->internal
         || ngx_http_async_operation_own(op, ASYNC_ATTRIBUTE_HIDDEN))
     {
@@ -97,9 +109,9 @@ static void
 ngx_http_async_operation_walk(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_operation_t *op, const async_export_t *exported)
 {
-    ngx_uint_t                i;
-    const async_export_t    **fn;
-    const async_attribute_t  *a;
+    ngx_uint_t                 i;
+    const async_export_t     **fn;
+    const async_attribute_t   *a;
 
     fn = op->functions.elts;
 

@@ -277,6 +277,10 @@ my $two = NginxAsync->new(conf => {
                    async_route GET,POST "/three/{b}" "t wo:create_item";
                    async_route GET,POST "/four" "one:create_item";
                }
+               location /five {
+                   async_depends one:page one:token;
+                   async_route GET /five one:read_tree;
+               }
                location = /openapi.json { async_openapi; }',
 })->start;
 
@@ -286,6 +290,9 @@ is $document->{paths}{'/one'}{get}{responses}{200}{content}{'application/json'}{
     '#/components/schemas/Node', 'the model of the first app has its name';
 is $document->{paths}{'/two'}{get}{responses}{200}{content}{'application/json'}{schema}{'$ref'},
     '#/components/schemas/t_wo.Node', 'that of the second one of the name its app\'s, too';
+is_deeply [map { $_->{name} } @{ $document->{paths}{'/five'}{get}{parameters} }], [qw(limit offset)],
+    'parameters of what async_depends names';
+same $document->{paths}{'/five'}{get}{security}, '[{"token":[]},{"key":[]}]', 'and who may';
 is_deeply [sort map { map { $_->{operationId} } values %$_ } @{ $document->{paths} }{'/three/{b}', '/four'}],
     [qw(make_item make_item_get make_item_post make_item_post_2)],
     'an operationId that several would have';

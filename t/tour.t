@@ -219,6 +219,10 @@ sub connection {
     return NginxAsync::Connection->new(port => $tour->{port}, timeout => 30);
 }
 
+like connection()->request('GET', '/openapi.json')->body,
+    qr{"/calculate/\{number\}":\{"get":.*"/notes/":\{"get":}, 'the routes, for programs';
+like connection()->request('GET', '/docs')->body, qr{^<!DOCTYPE html>}, 'and for people';
+
 my %answer = (
     '/data'              => '{"message":"Hello, world"}',
     '/async-example'     => '{"status":"This is async"}',
