@@ -279,8 +279,8 @@ ngx_http_async_set_value(ngx_http_async_phases_t *phases, ngx_uint_t index,
 
 
 /*
- * On the coroutine: what the text lies in may end with it.  If nginx has answered
- * meanwhile, another list may be in its place.
+ * On the coroutine: what the text lies in may end with it.  If nginx has
+ * answered meanwhile, another list may be in its place.
  */
 
 static async_rc_t
