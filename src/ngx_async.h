@@ -2714,12 +2714,12 @@ ASYNC_ANY int async_equal(async_str_t one, const char *two);
 
 /*
  * A header field of the request, for whoever serves it after a guard (directive
- * async_access) or behind what gives a variable (async_set): proxy_pass sends it
- * on, nginx's variables and the functions that run next see it; a blocking
+ * async_access) or behind what gives a variable (async_set): proxy_pass sends
+ * it on, nginx's variables and the functions that run next see it; a blocking
  * function sees what there was when it began.  Replaces those of the same name;
  * NULL removes.  Copies.  ASYNC_ERROR, with nothing changed, as of
  * async_set_header(), also for Host, Expect and TE, which nginx has acted upon;
- * and in whatever else than such a function, and what that depends on, since the
+ * and in whatever else than such a function, and what that depends on: the
  * request is served by then, or shares the fields of its main request.
  */
 ASYNC_ANY async_rc_t async_set_request_header(async_req_t *req,
