@@ -69,3 +69,19 @@ BLOCKING_HANDLER(late, ASYNC_DEPENDS(row))
 
     return async_text(req, 200, i == LEN ? "whole" : "torn");
 }
+
+
+/* takes memory that is free */
+
+ASYNC_HANDLER(fill)
+{
+    int                 i;
+    async_pg_result_t  *result;
+
+    for (i = 0; i < 8; i++) {
+        ASYNC_TRY(await_pg(co, "db", &result, "SELECT repeat('y', $1::int)",
+                           ASYNC_INT(LEN)));
+    }
+
+    return async_empty(req, 204);
+}
