@@ -6,32 +6,7 @@
  */
 
 #include <string.h>
-#include <strings.h>
 #include <ngx_async.h>
-
-
-/* "Authorization: Bearer TOKEN" (RFC 6750, 2.1); NULL: there is none */
-
-static const char *
-bearer(async_req_t *req)
-{
-    async_str_t  field = async_header(req, "Authorization");
-
-    if (field.data == NULL || strncasecmp(field.data, "Bearer ", 7) != 0) {
-        return NULL;
-    }
-
-    return field.data + 7 + strspn(field.data + 7, " ");
-}
-
-
-static async_rc_t
-who_are_you(async_req_t *req, const char *detail)
-{
-    ASYNC_TRY(async_set_header(req, "WWW-Authenticate", "Bearer"));
-
-    return async_fail(req, 401, detail);
-}
 
 
 /*
@@ -41,12 +16,10 @@ who_are_you(async_req_t *req, const char *detail)
 
 ASYNC_HANDLER(known_user)
 {
-    const char         *token = bearer(req);
+    async_str_t         token;
     async_pg_result_t  *found;
 
-    if (token == NULL) {
-        return who_are_you(req, "Not authenticated");
-    }
+    ASYNC_TRY(async_bearer(req, &token));
 
     if (await_pg(co, "db", &found,
                  "SELECT name, role FROM tokens"
@@ -58,7 +31,8 @@ ASYNC_HANDLER(known_user)
     }
 
     if (async_pg_rows(found) == 0) {
-        return who_are_you(req, "Invalid token");
+        ASYNC_TRY(async_set_header(req, "WWW-Authenticate", "Bearer"));
+        return async_fail(req, 401, "Invalid token");
     }
 
     /* what the client has sent by these names goes away */
