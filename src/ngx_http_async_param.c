@@ -36,8 +36,10 @@ static ngx_int_t ngx_http_async_parse_bool(async_req_t *req, ngx_str_t *text,
 static ngx_int_t ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text,
     void *value, ngx_http_async_value_error_t *error);
 static ngx_array_t *ngx_http_async_query(async_req_t *req);
-static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
-    u_char *end);
+static u_char *ngx_http_async_query_add(async_req_t *req, u_char *d,
+    u_char *p, u_char *end);
+static u_char *ngx_http_async_find(u_char *p, u_char *end, u_char c);
+static u_char *ngx_http_async_decode_to(u_char *d, u_char *p, u_char *end);
 static ngx_int_t ngx_http_async_record(async_req_t *req, json_t *error);
 static ngx_uint_t ngx_http_async_rank(json_t *error);
 
@@ -45,6 +47,7 @@ static ngx_uint_t ngx_http_async_rank(json_t *error);
 async_str_t
 async_path(async_req_t *req, const char *name)
 {
+    size_t                         len;
     async_str_t                    str;
     ngx_uint_t                     i;
     ngx_http_async_route_param_t  *param;
@@ -54,11 +57,13 @@ async_path(async_req_t *req, const char *name)
     str.data = NULL;
     str.len = 0;
 
+    len = ngx_strlen(name);
+
     for (i = 0; i < req->nparams; i++) {
         param = &req->params[i];
 
-        if (ngx_strncmp(param->name.data, name, param->name.len) == 0
-            && name[param->name.len] == '\0')
+        if (param->name.len == len
+            && ngx_memcmp(param->name.data, name, len) == 0)
         {
             str.data = (char *) param->value.data;
             str.len = param->value.len;
@@ -471,36 +476,43 @@ ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text, void *value,
 }
 
 
-/* The query string, split and decoded once */
+/*
+ * The query string, split and decoded once, into one piece of memory: "=" and
+ * "&" leave the room for the zeros behind names and values.
+ */
 
 static ngx_array_t *
 ngx_http_async_query(async_req_t *req)
 {
-    u_char     *p, *end, *next;
+    u_char     *p, *d, *end, *next;
     ngx_str_t  *args;
 
     if (req->query) {
         return req->query;
     }
 
+    args = req->in ? &req->in->args : &req->r->args;
+
     req->query = ngx_array_create(req->pool, 4,
                                   sizeof(ngx_http_async_query_t));
-    if (req->query == NULL) {
-        return NULL;
+    d = ngx_pnalloc(req->pool, args->len + 1);
+
+    if (req->query == NULL || d == NULL) {
+        return req->query;
     }
 
-    args = req->in ? &req->in->args : &req->r->args;
     end = args->data + args->len;
 
     for (p = args->data; p < end; p = next + 1) {
 
-        next = ngx_strlchr(p, end, '&');
-        if (next == NULL) {
-            next = end;
-        }
+        next = ngx_http_async_find(p, end, '&');
 
-        if (next > p && ngx_http_async_query_add(req, p, next) != NGX_OK) {
-            return NULL;
+        if (next > p) {
+            d = ngx_http_async_query_add(req, d, p, next);
+
+            if (d == NULL) {
+                return NULL;
+            }
         }
     }
 
@@ -508,43 +520,57 @@ ngx_http_async_query(async_req_t *req)
 }
 
 
-static ngx_int_t
-ngx_http_async_query_add(async_req_t *req, u_char *p, u_char *end)
+static u_char *
+ngx_http_async_query_add(async_req_t *req, u_char *d, u_char *p, u_char *end)
 {
     u_char                  *eq;
-    ngx_str_t                value;
     ngx_http_async_query_t  *q;
 
     q = ngx_array_push(req->query);
     if (q == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
-    eq = ngx_strlchr(p, end, '=');
-    if (eq == NULL) {
-        eq = end;
+    eq = ngx_http_async_find(p, end, '=');
+
+    q->name.data = d;
+    d = ngx_http_async_decode_to(d, p, eq);
+    q->name.len = d - q->name.data;
+
+    q->value.data = (char *) d;
+    q->value.len = 0;
+
+    *d++ = '\0';
+
+    if (eq < end) {
+        q->value.data = (char *) d;
+        d = ngx_http_async_decode_to(d, eq + 1, end);
+        q->value.len = d - (u_char *) q->value.data;
+
+        *d++ = '\0';
     }
 
-    if (ngx_http_async_decode(req->pool, &q->name, p, eq) != NGX_OK
-        || ngx_http_async_decode(req->pool, &value,
-                                 (eq < end) ? eq + 1 : end, end) != NGX_OK)
-    {
-        req->query->nelts--;
-        return NGX_ERROR;
+    return d;
+}
+
+
+/* the first such byte; "end": there is none */
+
+static u_char *
+ngx_http_async_find(u_char *p, u_char *end, u_char c)
+{
+    while (p < end && *p != c) {
+        p++;
     }
 
-    q->value.data = (char *) value.data;
-    q->value.len = value.len;
-
-    return NGX_OK;
+    return p;
 }
 
 
 ngx_int_t
 ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
 {
-    u_char     *d;
-    ngx_int_t   high, low;
+    u_char  *d;
 
     d = ngx_pnalloc(pool, end - p + 1);
     if (d == NULL) {
@@ -552,6 +578,20 @@ ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
     }
 
     to->data = d;
+
+    d = ngx_http_async_decode_to(d, p, end);
+
+    *d = '\0';
+    to->len = d - to->data;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_async_decode_to(u_char *d, u_char *p, u_char *end)
+{
+    ngx_int_t  high, low;
 
     for ( /* void */ ; p < end; p++) {
 
@@ -574,10 +614,7 @@ ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
         *d++ = *p;
     }
 
-    *d = '\0';
-    to->len = d - to->data;
-
-    return NGX_OK;
+    return d;
 }
 
 

@@ -53,6 +53,9 @@ WORKLOADS = {
              "callgrind over %s requests", 512, 64),
     "w8pi": ("count", "instructions of 20 queries in a pipeline, by "
              "callgrind over %s requests", 512, 64),
+    "wq": ("wrk", "hello with five parameters, %s connections", 64, 64),
+    "wqi": ("count", "instructions of that, by callgrind over %s requests",
+            2048, 256),
     "wj": ("wrk", "1 kB of JSON read and written again, %s connections",
            64, 64),
     "wji": ("count", "instructions of that, by callgrind over %s requests",
@@ -95,6 +98,8 @@ EXPECTED = {
     "w3n": {"message": "Hello, World!"},
     "wd": {"message": "Hello, World!"},
     "w4": {"sum": 1000},
+    "wq": {"message": "Hello, World!"},
+    "wqi": {"message": "Hello, World!"},
     "wj": json.loads(asked("POST /")[2]),
     "wji": json.loads(asked("POST /")[2]),
 }
