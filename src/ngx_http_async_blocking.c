@@ -17,6 +17,7 @@
 #include <ngx_http_async_body.h>
 #include <ngx_http_async_form.h>
 #include <ngx_http_async_given.h>
+#include <ngx_http_async_param.h>
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_teardown.h>
 
@@ -66,11 +67,7 @@ ngx_http_async_blocking(async_req_t *req)
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
-    /* who is not let in yet is neither waited for nor taken in */
-
-    rc = (req->early && req->r->request_body == NULL
-          && ngx_http_async_blocking_has_body(req->r))
-             ? ASYNC_OK : ngx_http_async_blocking_body(req, b->pool);
+    rc = ngx_http_async_blocking_body(req, b->pool);
 
     if (rc != ASYNC_OK) {
         ngx_http_async_blocking_drop(b);
@@ -210,10 +207,8 @@ ngx_http_async_blocking_has_body(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
 {
-    ngx_uint_t                     i;
-    async_req_t                   *own, *origin;
-    ngx_http_request_t            *r;
-    ngx_http_async_route_param_t  *params;
+    async_req_t         *own, *origin;
+    ngx_http_request_t  *r;
 
     r = req->r;
     own = &b->req;
@@ -230,6 +225,7 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
     own->out.fd = NGX_INVALID_FILE;
 
     own->early = req->early;
+    own->invalid = ngx_http_async_has_errors(req);
 
     if (req->given) {
 
@@ -273,28 +269,40 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
         return NGX_ERROR;
     }
 
+    own->nparams = req->nparams;
+
+    return ngx_http_async_blocking_params(b->pool, &own->params, req);
+}
+
+
+ngx_int_t
+ngx_http_async_blocking_params(ngx_pool_t *pool,
+    ngx_http_async_route_param_t **params, async_req_t *req)
+{
+    ngx_uint_t                     i;
+    ngx_http_async_route_param_t  *copy;
+
     if (req->nparams == 0) {
         return NGX_OK;
     }
 
-    params = ngx_palloc(b->pool, req->nparams
-                                 * sizeof(ngx_http_async_route_param_t));
-    if (params == NULL) {
+    copy = ngx_palloc(pool, req->nparams
+                            * sizeof(ngx_http_async_route_param_t));
+    if (copy == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < req->nparams; i++) {
-        params[i] = req->params[i];
+        copy[i] = req->params[i];
 
-        if (ngx_http_async_blocking_str(b->pool, &params[i].value,
+        if (ngx_http_async_blocking_str(pool, &copy[i].value,
                                         &req->params[i].value) != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    own->params = params;
-    own->nparams = req->nparams;
+    *params = copy;
 
     return NGX_OK;
 }

@@ -15,6 +15,7 @@
 #include <ngx_http_async_blocking.h>
 #include <ngx_http_async_given.h>
 #include <ngx_http_async_lifecycle.h>
+#include <ngx_http_async_param.h>
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_take.h>
 #include <ngx_http_async_teardown.h>
@@ -113,7 +114,12 @@ ngx_http_async_depends_start(async_req_t *req)
     {
         given->arena = ngx_http_async_arena_create(req);
 
-        if (given->arena == NULL) {
+        /* threads may be given what a coroutine has found in the path */
+
+        if (given->arena == NULL
+            || ngx_http_async_blocking_params(req->pool, &req->params, req)
+               != NGX_OK)
+        {
             return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
         }
     }
@@ -571,6 +577,7 @@ ngx_http_async_depends_member(ngx_http_async_member_t *m, async_req_t *req,
     m->req = *req;
     m->req.given = &m->given;
     m->req.origin = ngx_http_async_origin(req);
+    m->req.invalid = ngx_http_async_has_errors(req);
     m->req.errors = NULL;
     m->req.background = NULL;
     m->req.json = NULL;

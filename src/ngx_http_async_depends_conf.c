@@ -521,8 +521,12 @@ ngx_http_async_depends_plan(ngx_cycle_t *cycle, ngx_http_async_ref_t *ref)
 
     plan->broken = broken;
 
+    /* the thread of a guard may ask for a body that has not been read */
+
     if (broken || !ngx_http_async_plan_is_empty(plan)
-        || ngx_http_async_is_dependency(ref->fn->kind))
+        || ngx_http_async_is_dependency(ref->fn->kind)
+        || (ref->kind == NGX_HTTP_ASYNC_KIND_GUARD
+            && ngx_http_async_is_blocking(ref->fn->kind)))
     {
         ref->plan = plan;
     }

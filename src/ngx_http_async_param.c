@@ -313,12 +313,26 @@ async_valid(async_req_t *req)
 {
     ngx_http_async_check(req);
 
-    if (req->errors && req->errors->nelts) {
+    if (ngx_http_async_has_errors(req)) {
         return ngx_async_set_error(&req->task, ASYNC_INVALID,
                                    "the input is not valid");
     }
 
     return ASYNC_OK;
+}
+
+
+ngx_uint_t
+ngx_http_async_has_errors(async_req_t *req)
+{
+    async_req_t  *reader;
+
+    /* the bodies of those that run together are read by their origin */
+
+    reader = ngx_http_async_reader(req);
+
+    return req->invalid || (req->errors && req->errors->nelts)
+           || (reader->errors && reader->errors->nelts);
 }
 
 

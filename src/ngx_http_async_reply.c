@@ -639,15 +639,18 @@ ngx_http_async_header_push(async_req_t *req)
 async_rc_t
 ngx_http_async_merge_out(async_req_t *req, ngx_http_async_out_t *out)
 {
-    ngx_uint_t        i;
+    ngx_uint_t        i, started;
     ngx_array_t      *headers;
     ngx_table_elt_t  *h, *copy;
 
     headers = req->out.headers;
 
     if (out->status) {
+        started = req->out.started;
+
         req->out = *out;
         req->out.headers = headers;
+        req->out.started = started;
     }
 
     h = out->headers ? out->headers->elts : NULL;

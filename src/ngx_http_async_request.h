@@ -186,6 +186,7 @@ struct async_req_s {
     /* ngx_http_async_param.c: parsed query; errors for the 422 */
     ngx_array_t                *query;
     ngx_array_t                *errors;       /* of json_t *, owned */
+    ngx_uint_t                  invalid;      /* a copy: there were errors */
 
     /* ngx_http_async_body.c */
     ngx_http_async_body_e       body_state;

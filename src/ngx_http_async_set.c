@@ -206,11 +206,12 @@ ngx_http_async_set_init(ngx_conf_t *cf, ngx_http_handler_pt handler,
 ngx_int_t
 ngx_http_async_set_all(ngx_http_request_t *r)
 {
-    ngx_int_t                   rc;
-    ngx_uint_t                  i;
-    ngx_http_async_set_t       *set;
-    ngx_http_async_phases_t    *phases;
-    ngx_http_async_loc_conf_t  *conf;
+    ngx_int_t                    rc;
+    ngx_uint_t                   i;
+    ngx_http_async_set_t        *set;
+    ngx_http_async_phases_t     *phases;
+    ngx_http_async_loc_conf_t   *conf;
+    ngx_http_async_set_value_t  *value;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_async_module);
 
@@ -230,11 +231,17 @@ ngx_http_async_set_all(ngx_http_request_t *r)
 
     for ( /* void */ ; i < conf->sets->nelts; i++) {
 
-        /* an internal redirect has led here, and it has been asked before */
+        if (set[i].ref == NULL) {
+            continue;
+        }
 
-        if (set[i].ref == NULL
-            || ngx_http_async_set_value(phases, set[i].index, set[i].ref->fn))
-        {
+        value = ngx_http_async_set_value(phases, set[i].index,
+                                         set[i].ref->fn);
+        if (value) {
+            /* an internal redirect has led here, and it has been asked before;
+               others may have set the variable since */
+            ngx_http_async_set_write(&r->variables[set[i].index],
+                                     &value->text);
             continue;
         }
 
