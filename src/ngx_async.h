@@ -2549,7 +2549,10 @@ ASYNC_ANY async_str_t async_header(async_req_t *req, const char *name);
 ASYNC_ANY int async_header_at(async_req_t *req, size_t i, async_str_t *name,
     async_str_t *value);
 
-/* A cookie by name (RFC 6265, 5.4), the last of several, without quotes. */
+/*
+ * A cookie by name (RFC 6265, 5.4), the last of several, without quotes and the
+ * space around.
+ */
 ASYNC_ANY async_str_t async_cookie(async_req_t *req, const char *name);
 
 /* The address of the client in text, as nginx's $remote_addr. */
