@@ -262,30 +262,52 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
     BLOCKING_DEPENDENCY_(__VA_ARGS__, ASYNC_NO_MORE_)
 
 #define ASYNC_DEPENDENCY_(name, type, ...)                                   \
-    static async_rc_t name(async_t *co, async_req_t *req);                   \
-    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
-    ASYNC_EXPORT_(name, #name, ASYNC_KIND_DEPENDENCY, name, NULL, NULL,      \
-                  NULL, NULL, async_attributes_of_##name)                    \
     ASYNC_USE_DEPENDENCY(name, type)                                         \
-    static async_rc_t name(ASYNC_UNUSED async_t *co,                         \
-        ASYNC_UNUSED async_req_t *req)
+    ASYNC_DEFINE_DEPENDENCY_(name, type, __VA_ARGS__)
 
 #define BLOCKING_DEPENDENCY_(name, type, ...)                                \
-    static async_rc_t name(async_req_t *req);                                \
-    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
-    ASYNC_EXPORT_(name, #name, ASYNC_KIND_BLOCKING_DEPENDENCY, NULL, name,   \
-                  NULL, NULL, NULL, async_attributes_of_##name)              \
     ASYNC_USE_DEPENDENCY(name, type)                                         \
-    static async_rc_t name(ASYNC_UNUSED async_req_t *req)
+    BLOCKING_DEFINE_DEPENDENCY_(name, type, __VA_ARGS__)
 
-/* Declares one that another file of the app defines. */
+/*
+ * Declares one that another file of the app defines, or this one further down.
+ * Stands once a file, outside of functions, in a header that all share, say:
+ * what defines it behind that is ASYNC_DEFINE_DEPENDENCY(name, type, ...) or
+ * BLOCKING_DEFINE_DEPENDENCY(), otherwise as those above, which are both.
+ */
 #define ASYNC_USE_DEPENDENCY(name, type)                                     \
     ASYNC_EXTERN_C const async_export_t async_export_of_##name ASYNC_API;    \
+    typedef type async_type_of_##name;                                       \
     ASYNC_UNUSED static inline type *                                        \
     name##_of(async_req_t *req)                                              \
     {                                                                        \
         return (type *) async_dependency_(req, &async_export_of_##name);     \
     }
+
+#define ASYNC_DEFINE_DEPENDENCY(...)                                         \
+    ASYNC_DEFINE_DEPENDENCY_(__VA_ARGS__, ASYNC_NO_MORE_)
+
+#define BLOCKING_DEFINE_DEPENDENCY(...)                                      \
+    BLOCKING_DEFINE_DEPENDENCY_(__VA_ARGS__, ASYNC_NO_MORE_)
+
+/* the second "typedef" compiles if it is of the same type */
+
+#define ASYNC_DEFINE_DEPENDENCY_(name, type, ...)                            \
+    typedef type async_type_of_##name;                                       \
+    static async_rc_t name(async_t *co, async_req_t *req);                   \
+    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
+    ASYNC_EXPORT_(name, #name, ASYNC_KIND_DEPENDENCY, name, NULL, NULL,      \
+                  NULL, NULL, async_attributes_of_##name)                    \
+    static async_rc_t name(ASYNC_UNUSED async_t *co,                         \
+        ASYNC_UNUSED async_req_t *req)
+
+#define BLOCKING_DEFINE_DEPENDENCY_(name, type, ...)                         \
+    typedef type async_type_of_##name;                                       \
+    static async_rc_t name(async_req_t *req);                                \
+    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
+    ASYNC_EXPORT_(name, #name, ASYNC_KIND_BLOCKING_DEPENDENCY, NULL, name,   \
+                  NULL, NULL, NULL, async_attributes_of_##name)              \
+    static async_rc_t name(ASYNC_UNUSED async_req_t *req)
 
 /*
  * Sets the value of the dependency that runs; returns ASYNC_OK.  Memory of the
@@ -1429,7 +1451,8 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
  *
  * defines  const async_model_t note_model,  outside of functions, as constant
  * data.  Its name is unique in the app; another file of it says
- * ASYNC_USE_MODEL(note_model, note_t).
+ * ASYNC_USE_MODEL(note_model, note_t).  That in a header, or models that name
+ * each other: see there.
  *
  * What a member is, the compiler finds out; one that is none of these does not
  * compile:
@@ -1569,7 +1592,20 @@ struct async_model_s {
 #define ASYNC_LT(number)     ASYNC_WITH(lt, #number)
 #define ASYNC_LE(number)     ASYNC_WITH(le, #number)
 
-/* Declares one that another file of the app defines. */
+/*
+ * Declares one that another file of the app defines, or this one further down.
+ * Stands once a file, outside of functions, in a header that all share, say:
+ * what defines it behind that is ASYNC_DEFINE_MODEL(model, type, fields...).
+ * ASYNC_MODEL() is both.
+ *
+ *     ASYNC_USE_MODEL(author_model, author_t)
+ *     ASYNC_USE_MODEL(book_model, book_t)
+ *
+ *     ASYNC_DEFINE_MODEL(author_model, author_t,
+ *         ASYNC_OBJECTS(author_t, books, n_books, book_model));
+ *     ASYNC_DEFINE_MODEL(book_model, book_t,
+ *         ASYNC_OBJECT(book_t, author, author_model));
+ */
 #define ASYNC_USE_MODEL(model, type)                                         \
     ASYNC_EXTERN_C const async_model_t model;                                \
     typedef type async_type_of_##model;                                      \
@@ -1581,6 +1617,11 @@ struct async_model_s {
 
 #define ASYNC_MODEL(model, type, ...)                                        \
     ASYNC_USE_MODEL(model, type)                                             \
+    ASYNC_DEFINE_MODEL(model, type, __VA_ARGS__)
+
+/* the second "typedef" compiles if it is of the same type */
+#define ASYNC_DEFINE_MODEL(model, type, ...)                                 \
+    typedef type async_type_of_##model;                                      \
     static void *async_schema_of_##model;                                    \
     static ASYNC_CONST_ async_field_t async_fields_of_##model[] =            \
         { __VA_ARGS__ };                                                     \
@@ -2515,7 +2556,10 @@ ASYNC_ANY async_str_t async_header(async_req_t *req, const char *name);
 ASYNC_ANY int async_header_at(async_req_t *req, size_t i, async_str_t *name,
     async_str_t *value);
 
-/* A cookie by name (RFC 6265, 5.4), the last of several, without quotes. */
+/*
+ * A cookie by name (RFC 6265, 5.4), the last of several, without quotes and the
+ * space around.
+ */
 ASYNC_ANY async_str_t async_cookie(async_req_t *req, const char *name);
 
 /* The address of the client in text, as nginx's $remote_addr. */
@@ -2719,8 +2763,8 @@ ASYNC_ANY int async_equal(async_str_t one, const char *two);
  * function sees what there was when it began.  Replaces those of the same name;
  * NULL removes.  Copies.  ASYNC_ERROR, with nothing changed, as of
  * async_set_header(), also for Host, Expect and TE, which nginx has acted upon;
- * and in whatever else than such a function, and what that depends on: the
- * request is served by then, or shares the fields of its main request.
+ * and in whatever else than such a function, and what that depends on, since
+ * the request is served by then, or shares the fields of its main request.
  */
 ASYNC_ANY async_rc_t async_set_request_header(async_req_t *req,
     const char *name, const char *value);

@@ -59,6 +59,8 @@ async_params_into_(async_req_t *req, const async_model_t *model, void *value,
 
     ngx_http_async_check(req);
 
+    ngx_http_async_take_clear(model, value, size);
+
     rc = ngx_http_async_params_check(req, model, size);
 
     return (rc == ASYNC_OK) ? ngx_http_async_take_params(req, model, value)
@@ -70,14 +72,13 @@ static async_rc_t
 ngx_http_async_params_check(async_req_t *req, const async_model_t *model,
     size_t size)
 {
-    u_char  error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
+    u_char      error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
+    async_rc_t  rc;
 
-    if (model == NULL || size != model->type_size) {
-        return ngx_async_set_error(&req->task, ASYNC_ERROR,
-                                   "async_params_into(): the struct has %uz "
-                                   "bytes, that of the model \"%s\" has %uz",
-                                   size, model ? model->name : "NULL",
-                                   model ? model->type_size : 0);
+    rc = ngx_http_async_take_check(&req->task, "async_params_into", model,
+                                   size);
+    if (rc != ASYNC_OK) {
+        return rc;
     }
 
     if (ngx_http_async_schema_fits(model, ASYNC_ATTRIBUTE_PARAMS, error)

@@ -299,10 +299,17 @@ ASYNC_MODEL(outer_model, outer_t,
 
 ASYNC_HANDLER(nested)
 {
-    outer_t     outer;
+    outer_t     outer, zero;
     async_rc_t  rc;
 
+    memset(&outer, 0xff, sizeof(outer));
+    memset(&zero, 0, sizeof(zero));
+
     rc = async_params_into(req, &outer_model, &outer);
+
+    if (memcmp(&outer, &zero, sizeof(zero)) != 0) {
+        return async_text(req, 200, "the fields are not zero");
+    }
 
     return (rc == ASYNC_ERROR) ? async_text(req, 200, async_error(co))
                                : ASYNC_ERROR;
