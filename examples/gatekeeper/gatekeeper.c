@@ -1,8 +1,8 @@
 
 /*
- * A gatekeeper: whoever wants to reach the service shows a token, which is looked
- * up in PostgreSQL.  The service, which may be written in anything, is told by
- * header fields who it is that asks, and sees no token.
+ * A gatekeeper: whoever wants to reach the service shows a token, which is
+ * looked up in PostgreSQL.  The service, which may be written in anything, is
+ * told by header fields who it is that asks, and sees no token.
  */
 
 #include <string.h>
