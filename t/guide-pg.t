@@ -18,9 +18,10 @@ use NginxAsync::Say qw(json);
 
 NginxAsync::Pg::or_skip_all();
 
-my ($structs, $guide) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md")
-    =~ /^# Guides\n.*?^## Structs in and out\n(.*?^## Rows as structs\n.*?)^## .*?^## PostgreSQL\n(.*?)^## /ms;
-my @code = "$guide$structs" =~ /^```c\n(.*?)^```/gms;
+my ($guides) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md") =~ /^# Guides\n(.*?)^# Limits\n/ms;
+my %guide    = $guides =~ /^## ([^\n]+)\n(.*?)(?=^## |\z)/gms;
+my @code     = map { ($guide{$_} // die "no guide $_") =~ /^```c\n(.*?)^```/gms }
+    'PostgreSQL', 'Structs in and out', 'Rows as structs';
 my $so   = NginxAsync->build_app(join "\n", "#include <ngx_async.h>\n", @code, <<'EOF_C');
 ASYNC_HANDLER(held)
 {
@@ -56,7 +57,7 @@ $pg->sql(
 sub nginx {
     my ($settings, %change) = @_;
 
-    my ($line) = $guide =~ /^```nginx\n(async_pg .*?)^```/ms;
+    my ($line) = $guide{PostgreSQL} =~ /^```nginx\n(async_pg .*?)^```/ms;
     $line =~ s/"[^"]*"/'"' . $pg->conninfo . '"'/e;
     $line =~ s/;/ $settings;/;
     $line =~ s/$_/$change{$_}/ for keys %change;
@@ -155,7 +156,7 @@ is $n->get('/orders/all')->body, join('', map { qq({"id":$_,"item":"tea no. $_",
 
 # ---- structs
 
-my ($sent, $shown) = $structs =~ /curl -d '(.*?)'.*?\n(\{.*?\n)```/s;
+my ($sent, $shown) = $guide{'Structs in and out'} =~ /curl -d '(.*?)'.*?\n(\{.*?\n)```/s;
 
 $r = $n->post('/baskets', $sent, headers => ['Content-Type', 'application/json']);
 is $r->body, $shown =~ s/\n *//gr, 'a struct in and out';
@@ -201,7 +202,7 @@ is $n->get('/dashboard')->body, '{"open":5000,"cents":60}', '... and both one af
 $n->stop;
 
 subtest 'a test, as it is shown' => sub {
-    my ($test) = $guide =~ /^```perl\n(.*?)^```/ms;
+    my ($test) = $guide{PostgreSQL} =~ /^```perl\n(.*?)^```/ms;
 
     my $app = "#include <ngx_async.h>\n$code[0]";
     $test =~ s/'shop\.c'/\$app/;
