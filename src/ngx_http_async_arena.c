@@ -45,6 +45,7 @@ ngx_http_async_arena_create(async_req_t *req)
 
     req->pool = pool;
     req->task.pool = pool;
+    req->task.lasting = 1;
 
     return arena;
 }
