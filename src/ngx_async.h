@@ -1709,7 +1709,7 @@ ASYNC_ANY async_rc_t async_respond_json(async_req_t *req, int status,
  *                    ASYNC_CAUSE_TIMEOUT; this does not stick
  *
  * After any deadline or cancel, the statement is cancelled on the server, but
- * on a connection that others share (async_pg ... shared=on).
+ * not while somebody else waits on the connection (async_pg ... shared=on).
  *
  * The result is borrowed, memory of the task (see async_task_alloc()), and may
  * be freed before.  It is NULL unless ASYNC_OK.  Who wants none gives NULL for
@@ -2046,6 +2046,11 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
  * deadline or a cancel while it is on its way: whether it was done is not
  * known; the transaction has ended all the same.
  *
+ * So it has after any failure of a rollback that has begun, a deadline and a
+ * cancel as well, but ASYNC_BUSY: the server undoes it, at the latest when it
+ * sees that the connection is gone.  If that was one of a savepoint, the outer
+ * transaction is lost, and only a rollback of that is possible.
+ *
  * Flags, beside what the server has by default: one of the two levels,
  * READ_ONLY, and DEFERRABLE, which counts with SERIALIZABLE and READ_ONLY only.
  */
@@ -2088,8 +2093,10 @@ ASYNC_LOOP void async_pg_free(async_t *co, async_pg_result_t *result);
  *
  * Returns as await_pg(), the rc of the first that failed, and async_pg_error()
  * is of that.  If there was no connection, or it was lost, or a deadline or a
- * cancel came between, that is the rc of all, and their results are lost; with
- * ASYNC_PG_EACH some may have been executed.
+ * cancel came between, that is what it returns, and the rc of all, and their
+ * results are lost.  With ASYNC_PG_EACH it is the rc of those that were not
+ * answered before, of which some may have been executed; the others keep their
+ * own rc and result, also if a transaction is lost with them.
  *
  * Flags: 0, or ASYNC_PG_EACH.
  */
@@ -2707,12 +2714,12 @@ ASYNC_ANY int async_equal(async_str_t one, const char *two);
 
 /*
  * A header field of the request, for whoever serves it after a guard (directive
- * async_access) or behind what gives a variable (async_set): proxy_pass sends it
- * on, nginx's variables and the functions that run next see it; a blocking
+ * async_access) or behind what gives a variable (async_set): proxy_pass sends
+ * it on, nginx's variables and the functions that run next see it; a blocking
  * function sees what there was when it began.  Replaces those of the same name;
  * NULL removes.  Copies.  ASYNC_ERROR, with nothing changed, as of
  * async_set_header(), also for Host, Expect and TE, which nginx has acted upon;
- * and in whatever else than such a function, and what that depends on, since the
+ * and in whatever else than such a function, and what that depends on: the
  * request is served by then, or shares the fields of its main request.
  */
 ASYNC_ANY async_rc_t async_set_request_header(async_req_t *req,

@@ -169,10 +169,12 @@ ngx_http_async_background_hold(async_req_t *req)
         return ASYNC_OK;
     }
 
+    /* it takes the place of the request's task, which is about to end */
+
     cln = ngx_pool_cleanup_add(req->r->main->pool, 0);
-    bt = cln ? ngx_async_task_create(ngx_http_async_background_body,
-                                     ngx_http_async_background_done,
-                                     req->task.profile, ngx_cycle->log)
+    bt = cln ? ngx_async_task_create_over(ngx_http_async_background_body,
+                                          ngx_http_async_background_done,
+                                          req->task.profile, ngx_cycle->log)
              : NULL;
 
     if (bt == NULL) {

@@ -853,14 +853,11 @@ ngx_http_async_model_time(u_char *p, int64_t ms)
     days = clock / 86400000;
     clock %= 86400000;
 
-    /* by their average length, and then not more than one off */
+    /* by their average length: no year begins a day late, some a day early */
 
     year = days * 400 / 146097;
 
-    if (ngx_http_async_model_days(year) > days) {
-        year--;
-
-    } else if (ngx_http_async_model_days(year + 1) <= days) {
+    if (ngx_http_async_model_days(year + 1) <= days) {
         year++;
     }
 

@@ -35,7 +35,6 @@
 
 
 static ngx_int_t ngx_http_async_content_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_async_set_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_async_access_handler(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_call_handler(async_req_t *req);
 static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
@@ -349,13 +348,6 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
     req->nparams = match.nparams;
 
     return ngx_http_async_start(req);
-}
-
-
-static ngx_int_t
-ngx_http_async_set_handler(ngx_http_request_t *r)
-{
-    return ngx_http_async_set_all(r, ngx_http_async_call_handler);
 }
 
 
@@ -778,8 +770,8 @@ ngx_http_async_init(ngx_conf_t *cf)
 
         if (ngx_http_async_access_init(cf, ngx_http_async_access_handler)
             != NGX_OK
-            || ngx_http_async_set_init(cf, ngx_http_async_set_handler)
-               != NGX_OK)
+            || ngx_http_async_set_init(cf, ngx_http_async_set_all,
+                                       ngx_http_async_call_handler) != NGX_OK)
         {
             return NGX_ERROR;
         }

@@ -162,7 +162,7 @@ ngx_http_async_pg_batch(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_query_t *queries, ngx_uint_t n, ngx_uint_t each)
 {
     ngx_int_t   tidy;
-    async_rc_t  rc;
+    async_rc_t  rc, sent;
     ngx_uint_t  idle;
 
     idle = (PQtransactionStatus(conn->pg) == PQTRANS_IDLE);
@@ -180,14 +180,22 @@ ngx_http_async_pg_batch(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
         return ngx_http_async_pg_lost(t, conn);
     }
 
-    rc = ngx_http_async_pg_flush(t, conn);
+    sent = ngx_http_async_pg_flush(t, conn);
 
-    if (rc == ASYNC_OK && tidy) {
-        rc = ngx_http_async_pg_receive_tidied(t, conn, tidy);
+    if (sent != ASYNC_OK && !each) {
+        return sent;
     }
+
+    /* if it was broken off, what has come meanwhile is read, without a wait */
+
+    rc = tidy ? ngx_http_async_pg_receive_tidied(t, conn, tidy) : ASYNC_OK;
 
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_pg_receive(t, conn, queries, n, each);
+    }
+
+    if (sent != ASYNC_OK) {
+        return sent;
     }
 
     if (rc == ASYNC_OK && PQstatus(conn->pg) == CONNECTION_OK
@@ -214,6 +222,7 @@ ngx_http_async_pg_send(ngx_http_async_pg_conn_t *conn,
 
         PQclear(queries[i].result);
         queries[i].result = NULL;
+        queries[i].answered = 0;
 
         if (!ngx_http_async_pg_put(conn, &queries[i])
             || (each && !PQpipelineSync(conn->pg)))
@@ -315,6 +324,13 @@ ngx_http_async_pg_receive(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 
         if (rc == ASYNC_OK && each) {
             rc = ngx_http_async_pg_sync(t, conn, &last->result);
+
+            /* of a connection that is lost, libpq makes an error, too */
+
+            last->answered = (rc == ASYNC_OK
+                              && (!ngx_http_async_pg_is_error(last->result)
+                                  || PQresultErrorField(last->result,
+                                                        PG_DIAG_SQLSTATE)));
         }
     }
 

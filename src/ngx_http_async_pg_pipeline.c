@@ -22,6 +22,7 @@ typedef struct {
     ngx_uint_t                   each;
     ngx_http_async_pg_query_t   *queries;
     ngx_uint_t                   failed;      /* the first; n: none */
+    ngx_uint_t                   broken;      /* each has its own outcome */
 } ngx_http_async_pg_pipeline_t;
 
 
@@ -33,6 +34,11 @@ static ngx_uint_t ngx_http_async_pg_pipeline_stale(
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_pipeline_t *p);
 static ngx_uint_t ngx_http_async_pg_pipeline_ended(
     ngx_http_async_pg_pipeline_t *p);
+static async_rc_t ngx_http_async_pg_pipeline_break(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_tx_t *tx,
+    ngx_http_async_pg_pipeline_t *p, async_rc_t rc);
+static void ngx_http_async_pg_pipeline_tell(async_pg_statement_t *s,
+    PGresult *result);
 static async_rc_t ngx_http_async_pg_pipeline_outcome(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_pipeline_t *p);
 static async_rc_t ngx_http_async_pg_pipeline_give(ngx_async_task_t *t,
@@ -156,8 +162,14 @@ ngx_http_async_pg_pipeline_run(ngx_async_task_t *t,
         rc = ngx_http_async_pg_batch(t, conn, p->queries, p->n, p->each);
     }
 
-    rc = (rc == ASYNC_OK) ? ngx_http_async_pg_is_utf8(t, conn) : rc;
-    rc = (rc == ASYNC_OK) ? ngx_http_async_pg_pipeline_outcome(t, conn, p) : rc;
+    if (rc == ASYNC_OK) {
+        rc = ngx_http_async_pg_is_utf8(t, conn);
+        rc = (rc == ASYNC_OK) ? ngx_http_async_pg_pipeline_outcome(t, conn, p)
+                              : rc;
+
+    } else if (p->each && ngx_http_async_pg_is_utf8(t, conn) == ASYNC_OK) {
+        rc = ngx_http_async_pg_pipeline_break(t, conn, tx, p, rc);
+    }
 
     ngx_http_async_pg_give(conn, tx);
 
@@ -251,39 +263,104 @@ ngx_http_async_pg_pipeline_ended(ngx_http_async_pg_pipeline_t *p)
 }
 
 
+/*
+ * In the middle of those that stand alone: what has been answered stays, unless
+ * it was to be sent again.
+ */
+
+static async_rc_t
+ngx_http_async_pg_pipeline_break(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_tx_t *tx,
+    ngx_http_async_pg_pipeline_t *p, async_rc_t rc)
+{
+    ngx_uint_t                  i;
+    const char                 *severity;
+    async_pg_statement_t       *s;
+    ngx_http_async_pg_query_t  *query, *last;
+
+    last = NULL;
+    p->broken = 1;
+
+    for (i = 0; i < p->n; i++) {
+        s = ngx_http_async_pg_pipeline_at(p, i);
+        query = &p->queries[i];
+
+        if (query->answered
+            && (tx || !ngx_http_async_pg_forgotten(conn, query)))
+        {
+            ngx_http_async_pg_pipeline_tell(s, query->result);
+            last = query;
+
+        } else {
+            s->rc = rc;
+        }
+    }
+
+    severity = last ? PQresultErrorField(last->result,
+                                         PG_DIAG_SEVERITY_NONLOCALIZED)
+                    : NULL;
+
+    if (rc == ASYNC_CLOSED && severity && ngx_strcmp(severity, "FATAL") == 0) {
+        /* it has said why it goes */
+        last->lost = 1;
+        return ngx_http_async_pg_outcome(t, conn->pool, last);
+    }
+
+    return rc;
+}
+
+
+/* Its own outcome. */
+
+static void
+ngx_http_async_pg_pipeline_tell(async_pg_statement_t *s, PGresult *result)
+{
+    const char      *state;
+    ExecStatusType   status;
+
+    status = PQresultStatus(result);
+
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        s->rc = ASYNC_OK;
+        return;
+    }
+
+    s->rc = ASYNC_ERROR;
+    state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    if (state) {
+        (void) ngx_cpystrn((u_char *) s->sqlstate, (u_char *) state,
+                           sizeof(s->sqlstate));
+    }
+}
+
+
 static async_rc_t
 ngx_http_async_pg_pipeline_outcome(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ngx_http_async_pg_pipeline_t *p)
 {
     ngx_uint_t             i;
-    const char            *state;
-    ExecStatusType         status;
+    PGresult              *result;
     async_pg_statement_t  *s;
 
     for (i = 0; i < p->n; i++) {
         s = ngx_http_async_pg_pipeline_at(p, i);
-        status = PQresultStatus(p->queries[i].result);
+        result = p->queries[i].result;
 
-        if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
-            s->rc = ASYNC_OK;
+        ngx_http_async_pg_pipeline_tell(s, result);
+
+        if (s->rc == ASYNC_OK) {
             continue;
         }
-
-        state = PQresultErrorField(p->queries[i].result, PG_DIAG_SQLSTATE);
 
         if (p->failed == p->n) {
             p->failed = i;
 
-        } else if (state == NULL && status != PGRES_EMPTY_QUERY) {
+        } else if (s->sqlstate[0] == '\0'
+                   && PQresultStatus(result) != PGRES_EMPTY_QUERY)
+        {
             /* not executed; or the server has gone with one before it */
-            continue;
-        }
-
-        s->rc = ASYNC_ERROR;
-
-        if (state) {
-            (void) ngx_cpystrn((u_char *) s->sqlstate, (u_char *) state,
-                               sizeof(s->sqlstate));
+            s->rc = ASYNC_CANCELLED;
         }
     }
 
@@ -306,7 +383,8 @@ ngx_http_async_pg_pipeline_give(ngx_async_task_t *t,
     ngx_http_async_pg_query_t  *query;
 
     /* if they stand together, what one has done was undone with it */
-    undone = (rc != ASYNC_OK && (!p->each || p->failed == p->n));
+    undone = (rc != ASYNC_OK && !p->broken
+              && (!p->each || p->failed == p->n));
 
     for (i = 0; i < p->n; i++) {
         s = ngx_http_async_pg_pipeline_at(p, i);
@@ -315,7 +393,9 @@ ngx_http_async_pg_pipeline_give(ngx_async_task_t *t,
             s->rc = ASYNC_CANCELLED;
         }
 
-        if (rc != ASYNC_OK && p->failed == p->n && s->rc == ASYNC_CANCELLED) {
+        if (rc != ASYNC_OK && !p->broken && p->failed == p->n
+            && s->rc == ASYNC_CANCELLED)
+        {
             s->rc = rc;
         }
 

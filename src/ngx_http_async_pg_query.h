@@ -48,6 +48,8 @@ typedef struct {
 
     unsigned                       known:1;   /* it was prepared before */
     unsigned                       done:1;    /* not to be sent (again) */
+    unsigned                       answered:1;  /* it stands alone: up to its
+                                                   own end, or the server's */
     unsigned                       lost:1;    /* and then the connection was */
 
     PGresult                      *result;    /* the first that failed, else
@@ -96,7 +98,7 @@ async_rc_t ngx_http_async_pg_concluded(ngx_async_task_t *t,
 /*
  * ngx_http_async_pg_batch.c: suspend until they have been executed, whatever
  * has come of each.  Other than ASYNC_OK: the connection is lost, or the task
- * does not wait any more.
+ * does not wait any more; those of "each" that were answered before say so.
  *
  * _execute_one() is a round trip for one statement, _batch() for several, with
  * one end of all of them or "each" with its own.

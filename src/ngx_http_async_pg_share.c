@@ -9,7 +9,9 @@
  *
  * The loop reads the results and hands them out in the order of the statements.
  * A statement that its task does not wait for any more is executed all the
- * same: a cancel could hit another one.
+ * same, as long as somebody waits for another one: a cancel could hit that.
+ * When nobody does, the connection is left as one that a task had for itself,
+ * so that what is stuck there holds up nobody who comes.
  *
  * While somebody waits for a connection of his own, one that is shared takes no
  * more statements, and is his when it has answered those that it has.
@@ -73,7 +75,11 @@ static void ngx_http_async_pg_share_command(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_slot_t *slot);
 static void ngx_http_async_pg_share_done(ngx_http_async_pg_conn_t *conn,
     ngx_http_async_pg_slot_t *slot);
+static ngx_uint_t ngx_http_async_pg_share_wanted(
+    ngx_http_async_pg_conn_t *conn);
+static void ngx_http_async_pg_share_leave(ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_share_end(ngx_http_async_pg_conn_t *conn);
+static void ngx_http_async_pg_share_own(ngx_http_async_pg_conn_t *conn);
 static ngx_http_async_pg_slot_t *ngx_http_async_pg_slot_new(
     ngx_http_async_pg_conn_t *conn);
 static void ngx_http_async_pg_slot_free(ngx_http_async_pg_slot_t *slot);
@@ -139,6 +145,11 @@ ngx_http_async_pg_share_once(ngx_async_task_t *t,
     if (rc != ASYNC_OK && slot->query) {
         /* what comes of it, nobody wants any more */
         slot->query = NULL;
+
+        if (!ngx_http_async_pg_share_wanted(conn)) {
+            ngx_http_async_pg_share_leave(conn);
+        }
+
         return rc;
     }
 
@@ -437,6 +448,11 @@ ngx_http_async_pg_share_event(ngx_event_t *ev)
         return;
     }
 
+    if (!ngx_http_async_pg_share_wanted(conn)) {
+        ngx_http_async_pg_share_leave(conn);
+        return;
+    }
+
     ngx_http_async_pg_let_in(conn->pool);
 }
 
@@ -609,10 +625,68 @@ ngx_http_async_pg_share_lost(ngx_http_async_pg_conn_t *conn)
 }
 
 
-/* It is as any other one again. */
+/* Whether somebody waits for a statement of it. */
+
+static ngx_uint_t
+ngx_http_async_pg_share_wanted(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_queue_t               *q;
+    ngx_http_async_pg_slot_t  *slot;
+
+    for (q = ngx_queue_head(&conn->slots);
+         q != ngx_queue_sentinel(&conn->slots);
+         q = ngx_queue_next(q))
+    {
+        slot = ngx_queue_data(q, ngx_http_async_pg_slot_t, queue);
+
+        if (slot->query) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* With statements on their way, which are cancelled, since nobody waits. */
+
+static void
+ngx_http_async_pg_share_leave(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_http_async_pg_slot_t  *slot;
+
+    while (conn->nslots) {
+        slot = ngx_queue_data(ngx_queue_head(&conn->slots),
+                              ngx_http_async_pg_slot_t, queue);
+
+        ngx_queue_remove(&slot->queue);
+        conn->nslots--;
+
+        ngx_http_async_pg_slot_free(slot);
+    }
+
+    ngx_http_async_pg_share_own(conn);
+    ngx_http_async_pg_release(conn);
+}
+
 
 static void
 ngx_http_async_pg_share_end(ngx_http_async_pg_conn_t *conn)
+{
+    ngx_http_async_pg_share_own(conn);
+
+    if (!conn->doomed && !PQexitPipelineMode(conn->pg)) {
+        conn->doomed = 1;
+    }
+
+    ngx_http_async_pg_release(conn);
+}
+
+
+/* It is as any other one again. */
+
+static void
+ngx_http_async_pg_share_own(ngx_http_async_pg_conn_t *conn)
 {
     ngx_http_async_pg_share_flushed(conn);
     ngx_http_async_pg_used(conn);
@@ -621,12 +695,6 @@ ngx_http_async_pg_share_end(ngx_http_async_pg_conn_t *conn)
     ngx_queue_insert_tail(&conn->pool->used, &conn->queue);
 
     conn->tidying = 0;
-
-    if (!conn->doomed && !PQexitPipelineMode(conn->pg)) {
-        conn->doomed = 1;
-    }
-
-    ngx_http_async_pg_release(conn);
 }
 
 

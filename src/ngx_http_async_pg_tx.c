@@ -20,6 +20,8 @@ static async_rc_t ngx_http_async_pg_tx_open(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, unsigned flags);
 static async_rc_t ngx_http_async_pg_tx_end(ngx_async_task_t *t,
     ngx_http_async_pg_tx_t *tx, ngx_uint_t commit);
+static void ngx_http_async_pg_tx_ended(ngx_async_task_t *t,
+    ngx_http_async_pg_tx_t *tx);
 static async_rc_t ngx_http_async_pg_tx_execute(ngx_async_task_t *t,
     ngx_http_async_pg_tx_t *tx, const char *sql, char *tag, size_t size);
 static void ngx_http_async_pg_tx_close(ngx_async_task_t *t,
@@ -254,6 +256,12 @@ ngx_http_async_pg_tx_end(ngx_async_task_t *t, ngx_http_async_pg_tx_t *tx,
         if (rc == ASYNC_BUSY) {
             return rc;
         }
+
+        if (rc != ASYNC_OK) {
+            /* a rollback, which the end of the connection is, too */
+            ngx_http_async_pg_tx_ended(t, tx);
+            return rc;
+        }
     }
 
     if (tx->depth > 1) {
@@ -287,6 +295,20 @@ ngx_http_async_pg_tx_end(ngx_async_task_t *t, ngx_http_async_pg_tx_t *tx,
     }
 
     return rc;
+}
+
+
+/* The innermost one, whose connection is lost. */
+
+static void
+ngx_http_async_pg_tx_ended(ngx_async_task_t *t, ngx_http_async_pg_tx_t *tx)
+{
+    if (tx->depth > 1) {
+        tx->depth--;
+
+    } else {
+        ngx_http_async_pg_tx_close(t, tx);
+    }
 }
 
 

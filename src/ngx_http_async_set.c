@@ -31,12 +31,15 @@ static ngx_http_async_set_t *ngx_http_async_set_find(ngx_array_t *sets,
 static ngx_http_async_set_value_t *ngx_http_async_set_value(
     ngx_http_async_phases_t *phases, ngx_uint_t index,
     ngx_http_async_fn_t *fn);
-static ngx_int_t ngx_http_async_set_finish(async_req_t *req);
+static async_rc_t ngx_http_async_set_call(async_req_t *req);
 static async_rc_t ngx_http_async_set_take(async_req_t *req);
 static ngx_int_t ngx_http_async_set_get(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void ngx_http_async_set_write(ngx_http_variable_value_t *v,
     ngx_str_t *text);
+
+
+static ngx_http_async_run_pt  ngx_http_async_set_run;
 
 
 char *
@@ -180,7 +183,8 @@ ngx_http_async_set_find(ngx_array_t *sets, ngx_uint_t index)
 
 
 ngx_int_t
-ngx_http_async_set_init(ngx_conf_t *cf, ngx_http_handler_pt handler)
+ngx_http_async_set_init(ngx_conf_t *cf, ngx_http_handler_pt handler,
+    ngx_http_async_run_pt run)
 {
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
@@ -193,13 +197,14 @@ ngx_http_async_set_init(ngx_conf_t *cf, ngx_http_handler_pt handler)
     }
 
     *h = handler;
+    ngx_http_async_set_run = run;
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_http_async_set_all(ngx_http_request_t *r, ngx_http_async_run_pt run)
+ngx_http_async_set_all(ngx_http_request_t *r)
 {
     ngx_int_t                   rc;
     ngx_uint_t                  i;
@@ -235,8 +240,8 @@ ngx_http_async_set_all(ngx_http_request_t *r, ngx_http_async_run_pt run)
 
         phases->place = i;
 
-        rc = ngx_http_async_phase(r, set[i].ref, run,
-                                  ngx_http_async_set_finish);
+        rc = ngx_http_async_phase(r, set[i].ref, ngx_http_async_set_call,
+                                  ngx_http_async_phase_finish);
         if (rc != NGX_OK) {
             return rc;
         }
@@ -273,14 +278,19 @@ ngx_http_async_set_value(ngx_http_async_phases_t *phases, ngx_uint_t index,
 }
 
 
-static ngx_int_t
-ngx_http_async_set_finish(async_req_t *req)
-{
-    if (ngx_http_async_phase_passes(req)) {
-        req->rc = ngx_http_async_set_take(req);
-    }
+/*
+ * On the coroutine: what the text lies in may end with it.  If nginx has
+ * answered meanwhile, another list may be in its place.
+ */
 
-    return ngx_http_async_phase_finish(req);
+static async_rc_t
+ngx_http_async_set_call(async_req_t *req)
+{
+    req->rc = ngx_http_async_set_run(req);
+
+    return (req->task.cancel == NGX_ASYNC_KEEP
+            && ngx_http_async_phase_passes(req))
+               ? ngx_http_async_set_take(req) : req->rc;
 }
 
 

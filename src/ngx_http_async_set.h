@@ -17,12 +17,12 @@ char *ngx_http_async_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_async_set_merge(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
     ngx_http_async_loc_conf_t *conf);
 
-/* The handler is to be in the preaccess phase. */
-ngx_int_t ngx_http_async_set_init(ngx_conf_t *cf, ngx_http_handler_pt handler);
-
-/* What it does; run: calls the function. */
-ngx_int_t ngx_http_async_set_all(ngx_http_request_t *r,
+/* The handler is to be in the preaccess phase; run: calls the function. */
+ngx_int_t ngx_http_async_set_init(ngx_conf_t *cf, ngx_http_handler_pt handler,
     ngx_http_async_run_pt run);
+
+/* What it does. */
+ngx_int_t ngx_http_async_set_all(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_ASYNC_SET_H_INCLUDED_ */

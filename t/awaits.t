@@ -33,8 +33,8 @@ my @kinds = qw(sleep yield body json body_read send sse join ended all gather
     file_rmdir file_open file_get file_put file_close resolve tls recv recv_all
     recv_until send_all fetch fetch_body response_read);
 
-my @pg = qw(pg pg_pipeline pg_begin pg_commit pg_stream pg_next pg_copy
-    pg_copy_get pg_copy_put pg_copy_close pg_notification);
+my @pg = qw(pg pg_pipeline pg_begin pg_commit pg_rollback pg_stream pg_next
+    pg_copy pg_copy_get pg_copy_put pg_copy_close pg_listen pg_notification);
 
 # over other connections than those of plain HTTP/1.1
 my @some = qw(sleep body json body_read send sse all lock get thread file_read
@@ -67,12 +67,16 @@ my ($h2_listen, $h2_on) = NginxAsync::Conf::http2_directive()
 
 my ($pg, $gate);
 
+# "far" leads to a server of ours before it
 sub database {
-    my %pools = (db => 60, one => 1, two => 1);
+    my ($port) = @_;
+
+    my %pools = (db => 60, one => 1, two => 1, tx => 10, far => 1);
+    my %far = (far => { port => $port });
 
     return '' if NginxAsync::Pg::missing();
 
-    $pg //= NginxAsync::Pg->new(max_connections => 150);
+    $pg //= NginxAsync::Pg->new(tcp => 1, max_connections => 150);
 
     undef $gate;
     $pg->sql(<<'EOF_SQL') if !$pg->sql(q{SELECT to_regclass('gate')});
@@ -81,6 +85,13 @@ sub database {
             'BEGIN PERFORM 1 FROM gate; RETURN 1; END';
         CREATE FUNCTION waits_too() RETURNS trigger LANGUAGE plpgsql AS
             'BEGIN PERFORM waits(); RETURN NEW; END';
+        CREATE FUNCTION waits_on() RETURNS int LANGUAGE plpgsql AS
+            'BEGIN
+                LOOP
+                    BEGIN RETURN waits();
+                    EXCEPTION WHEN query_canceled THEN END;
+                END LOOP;
+            END';
         CREATE TABLE late (id int);
         CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON late
             DEFERRABLE INITIALLY DEFERRED
@@ -92,8 +103,10 @@ sub database {
 EOF_SQL
     $gate = $pg->session('BEGIN', 'LOCK TABLE gate');
 
-    return join '', map { "async_pg $_ \"${\ $pg->conninfo}\""
-        . " connections=$pools{$_} acquire_timeout=1h;\n" } sort keys %pools;
+    return join '', map { "async_pg $_ \""
+        . $pg->conninfo($far{$_} ? (tcp => 1, %{ $far{$_} }) : ())
+        . "\" connections=$pools{$_} acquire_timeout=1h connect_timeout=1h;\n" }
+        sort keys %pools;
 }
 
 # ---- others: a server, and a resolver, that do their part at the gate
@@ -145,6 +158,11 @@ sub serves {
             SSL_cert_file => "$root/tls.crt", SSL_key_file => "$root/tls.key");
     }
 
+    if ($first eq "\0") {
+        waits_for($gate);
+        return forwards($c);
+    }
+
     my $line = <$c> // return;
     syswrite $c, $head if $line =~ /body/;
     waits_for($gate);
@@ -152,6 +170,23 @@ sub serves {
     syswrite $c, "new\n";
 
     while (sysread $c, my $buf, 65536) { }
+}
+
+
+sub forwards {
+    my ($c) = @_;
+
+    my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $pg->port) // return;
+    my %to = ($c => $s, $s => $c);
+    my $both = IO::Select->new($c, $s);
+
+    for ( ;; ) {
+        for my $from ($both->can_read) {
+            sysread $from, my $buf, 65536 or return;
+            syswrite $to{$from}, $buf;
+        }
+    }
 }
 
 
@@ -219,7 +254,7 @@ sub nginx {
         }
 EOF_CONF
 
-    $http .= database();
+    $http .= database($port);
 
     my $n = NginxAsync->new(connections => 1024,
         files => { 'ssi.html' => '[<!--# include virtual="/await?$args" -->]' },
@@ -516,6 +551,9 @@ for my $how ('TERM', 'async_shutdown_timeout') {
     $_->{close}->() for grep { $_->{via} =~ /^h2/ } @clients;
     is $n->get('/hello', port => $n->port(1))->body, "hello\n",
         '... and the worker serves';
+
+    # what cannot be cancelled ends then
+    touch($n, 'gate');
     ok $n->stop, '... and nothing is left';
 }
 

@@ -19,11 +19,11 @@ use NginxAsync::Say qw(json);
 
 NginxAsync::Pg::or_skip_all();
 
-my $pg = NginxAsync::Pg->new(databases => ['todo']);
+my $pg = NginxAsync::Pg->new(databases => ['notes']);
 my $so = example_app('todo');
 
 my $n = NginxAsync->new(workers => 2, conf => example_conf('todo', $so,
-    '"dbname=todo"' => '"' . $pg->conninfo . '"'))->start;
+    '"dbname=notes"' => '"' . $pg->conninfo . '"'))->start;
 
 my ($true, $false) = (JSON::PP::true, JSON::PP::false);
 

@@ -113,10 +113,10 @@ ok $n->wait_until(sub { ref get('sql', 'SELECT 1 AS n') eq 'ARRAY' }), '... it i
 is_deeply get('stream', 'SELECT 1'), { rows => 1 }, '... for streams, too';
 $n->stop;
 
-# ---- a cancel that arrives late is for nobody else
+# ---- a rollback whose cancel takes its time; one that arrives late is for nobody else
 
-{
-    my $dir = $pg->dir . '/held';
+for my $savepoint (0, 1) {
+    my $dir = $pg->dir . "/held$savepoint";
     mkdir $dir;
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 50) or die $!;
     my $proxy = proxy($listen, $dir);
@@ -125,9 +125,10 @@ $n->stop;
     is_deeply get('sql', 'SELECT 1 AS n'), [{ n => 1 }], 'by a proxy';
 
     touch("$dir/hold");
-    is get('stops', q{SELECT repeat('x', 9000), pg_sleep(i / 4 * 30) FROM generate_series(1, 9) i})->{rc}, 0,
-        'a rollback whose cancel takes its time';
-    ok $n->wait_until(sub { -e "$dir/held" }), '... is on its way';
+    my $rows = escape(q{SELECT repeat('x', 9000), pg_sleep(i / 4 * 30) FROM generate_series(1, 9) i});
+    is_deeply json($n->get("/stops?q=$rows" . ($savepoint ? '&savepoint' : ''))), [-2, $savepoint ? 0 : -1],
+        'a deadline in a rollback, which has ended ' . ($savepoint ? 'the savepoint' : 'the transaction');
+    ok $n->wait_until(sub { -e "$dir/held" }), '... its cancel is on its way';
     ok $n->wait_until(sub { !grep { $_->{state} ne 'idle' } mine() }), '... another one has done it';
 
     my $lock = $pg->session('SELECT pg_advisory_lock(1)');

@@ -51,6 +51,8 @@ sub ids { my ($table) = @_; return join ' ', split /\n/, $pg->sql("SELECT id FRO
 
 sub mine { return $pg->backends(application_name => 'nginx-async') }
 
+sub sleeps { return grep { $_->{state} eq 'active' && $_->{query} =~ /sleep/ } mine() }
+
 sub prepared {
     return json($n->get('/sql?q=' . escape('SELECT count(*)::int AS n FROM pg_prepared_statements')))
         ->{each}[0][0]{n};
@@ -169,8 +171,8 @@ for my $settings ('connections=1', 'connections=1 statements=0', 'connections=1 
 
     # ---- deadlines
 
-    for my $each ('', '?each=1') {
-        is_deeply json($n->get("/late$each"))->{each}, [([-2, '']) x 4], 'a deadline';
+    for my $each ('', '?each=1&ms=1000') {
+        is_deeply json($n->get("/late$each"))->{each}, [$each ? [] : [-2, ''], ([-2, '']) x 3], 'a deadline';
         ok $n->wait_until(sub { !grep { $_->{state} ne 'idle' } mine() }), '... the server is told';
         is sql('', 'SELECT 1 AS n')->{rc}, 0, '... and goes on';
     }
@@ -188,17 +190,58 @@ for my $settings ('connections=1', 'connections=1 statements=0', 'connections=1 
 
     # ---- the server goes
 
-    my $c = $n->connect->send_request('GET', '/late?ms=15000');
-    my $sleeps = sub { grep { $_->{state} eq 'active' && $_->{query} =~ /sleep/ } mine() };
-    ok $n->wait_until($sleeps), 'a server';
-    $pg->terminate($_->{pid}) for $sleeps->();
-    $r = json($c->response);
-    is_deeply [@$r{qw(rc sqlstate each)}], [-4, '57P01', [[-3, ''], [-1, '57P01'], ([-3, '']) x 2]],
-        '... that goes';
+    for my $each ('', '&each=1') {
+        my $c = $n->connect->send_request('GET', "/late?ms=15000$each");
+        ok $n->wait_until(\&sleeps), "a server ($settings$each)";
+        $pg->terminate($_->{pid}) for sleeps();
+        $r = json($c->response);
+        is_deeply [@$r{qw(rc sqlstate each)}], [-4, '57P01', $each
+            ? [[-1, '23505'], [-1, '57P01'], ([-4, '']) x 2] : [[-3, ''], [-1, '57P01'], ([-3, '']) x 2]],
+            '... that goes';
+    }
     is sql('', 'SELECT 1 AS n')->{rc}, 0, '... is there again';
 
     $n->stop;
 }
+
+# ---- a connection that is lost in the middle of those that stand alone
+
+$n = nginx('connections=1');
+
+my $goes = 'SELECT pg_terminate_backend(pg_backend_pid())';
+my @lost = ([-1, '57P01'], [-4, '']);
+
+for my $begin ('', '&begin=open') {
+    my $r = sql("flags=16$begin", 'SELECT 1 AS n', 'SELECT 2 AS n', $goes, 'SELECT 3 AS n');
+    is_deeply $r->{each}, [[{ n => 1 }], [{ n => 2 }], @lost], "those before it keep theirs$begin";
+    is_deeply [@$r{qw(rc sqlstate)}], [-4, '57P01'], '... and it is told';
+}
+
+is sql('', 'SELECT * FROM d')->{rc}, 0, 'a table';
+$pg->sql('ALTER TABLE d ADD e int');
+is_deeply sql('flags=16', 'SELECT 1 AS n', 'SELECT * FROM d', $goes, 'SELECT 3 AS n')->{each},
+    [[{ n => 1 }], [-4, ''], @lost], '... but for one that was to be prepared again';
+
+my $killed = $n->connect->send_request('GET', '/late?ms=25000&each=1');
+ok $n->wait_until(\&sleeps), 'a server';
+$pg->kill9;
+my $said = json($killed->response);
+is_deeply [@$said{qw(rc sqlstate each)}], [-4, '', [[-1, '23505'], ([-4, '']) x 3]], '... that is killed';
+$pg->start;
+
+# a client that leaves
+ok $n->wait_until(sub { my $r = sql('', 'SELECT 1 AS n'); ref $r && $r->{rc} == 0 }), '... is there again';
+
+for my $large ('', '&large') {
+    $pg->sql('DELETE FROM t WHERE id = 200');
+    my $mark = $n->mark;
+    my $leaves = $n->connect->send_request('GET', "/late?ms=25000&each=1$large");
+    ok $n->wait_until(\&sleeps), "a client$large";
+    $leaves->close;
+    ok $n->wait_for_log(qr/<0 -3 -3 -3>/, 20, $mark), '... that leaves: what was answered is';
+}
+
+$n->stop;
 
 # ---- names that nobody needs any more are given back
 

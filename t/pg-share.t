@@ -111,6 +111,31 @@ is json($held->response)->[0]{held}, 2, '... not the one before';
 is json($stays->response)->[0]{n}, 3, '... nor the one behind';
 is $pg->sql('SELECT count(*) FROM t WHERE id = 2'), 1, '... its statement was executed';
 
+# ---- when nobody waits any more, what is stuck is cancelled
+
+for my $behind (0 .. 2) {
+    my @leave = begun('SELECT pg_sleep(600)');
+    ok $n->wait_until(sub { active('pg_sleep') }), "a statement that is stuck, $behind behind it";
+    push @leave, map { begun("SELECT $_ AS behind") } 1 .. $behind;
+    ping();
+    $_->close for @leave;
+    is_deeply sql("SELECT $behind AS n"), [{ n => $behind }], '... whose clients leave holds up nobody';
+    ok $n->wait_until(sub { !active('pg_sleep') }), '... and is cancelled';
+    is scalar mine(), 1, '... the connection is the same';
+}
+
+# it is behind another one, which has its answer first
+($holder, $held) = hold(7);
+my $stuck = begun('SELECT pg_sleep(600), 7');
+ping();
+$stuck->close;
+ok $n->wait_until(sub { $n->access_log =~ m{600%29%2C%207 HTTP/1.1" 499} }), 'one that is behind another';
+is scalar(active('lock.7')), 1, '... which is not cancelled';
+$holder->sql('SELECT pg_advisory_unlock(7)');
+is json($held->response)->[0]{held}, 7, '... and answers';
+is_deeply sql('SELECT 8 AS n'), [{ n => 8 }], '... holds up nobody either';
+is_deeply json($n->get('/many?n=100&kind=hurries')), { own => 100 }, '... and on it goes';
+
 # ---- transactions wait for a connection of their own, and get one under load
 
 ($holder, $held) = hold(3);

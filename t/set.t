@@ -57,6 +57,7 @@ EOF_SERVER
     location /async/ { async_set $user user; alias $TEST_NGINX_SERVER_ROOT/html/; }
     location /at-once/ { async_set $user at_once; alias $TEST_NGINX_SERVER_ROOT/html/; }
     location /thread/ { async_set $user in_thread; alias $TEST_NGINX_SERVER_ROOT/html/; }
+    location /task/ { async_set $user of_task; alias $TEST_NGINX_SERVER_ROOT/html/; }
     location /shouted/ { async_set $user shouted; alias $TEST_NGINX_SERVER_ROOT/html/; }
     location /page/ { async_set $user page; alias $TEST_NGINX_SERVER_ROOT/html/; }
     location /handler/ { async_set $user user; async_handler variable; }
@@ -111,6 +112,7 @@ subtest 'values' => sub {
     }
 
     like_log $nginx, 0, qr/value for "\$user" has a control character/, '... as the log says';
+    is user('/task/a.txt'), '[of the task]', 'memory that ends with the task';
     is user('/shouted/a.txt', say('joe')), '[JOE]', 'a dependency of a dependency';
     is user('/page/a.txt?n=3'), '[page 3]', 'declared parameters';
     is $nginx->get('/page/a.txt?n=x')->status, 422, '... which do not fit';

@@ -77,7 +77,10 @@ ASYNC_HANDLER(copy)
 }
 
 
-/* /stops?q=: a stream in a transaction, of whose end nobody waits for long */
+/*
+ * /stops?q=: a stream in a transaction, or behind ?savepoint, of whose end
+ * nobody waits for long; and what a second rollback says
+ */
 
 ASYNC_HANDLER(stops)
 {
@@ -87,6 +90,11 @@ ASYNC_HANDLER(stops)
 
     ASYNC_TRY(async_query_str(req, "q", &q));
     ASYNC_TRY(await_pg_begin(co, "db", 0));
+
+    if (async_query(req, "savepoint").data) {
+        ASYNC_TRY(await_pg_begin(co, "db", 0));
+    }
+
     ASYNC_TRY(await_pg_stream(co, "db", &s, q.data));
 
     {
@@ -95,7 +103,8 @@ ASYNC_HANDLER(stops)
         rc = await_pg_rollback(co, "db");
     }
 
-    return failed(co, req, rc);
+    return async_json_pack(req, 200, "[i, i]", rc,
+                           await_pg_rollback(co, "db"));
 }
 
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 
-#define MAX  2000
+#define LARGE  20000000
 
 
 static json_t *
@@ -183,12 +183,13 @@ ASYNC_HANDLER(no_pool)
 }
 
 
-/* a deadline in the middle, and on */
+/* a deadline in the middle, and on; ?large: while others are sent */
 
 ASYNC_HANDLER(late)
 {
     int64_t               ms;
     async_rc_t            rc;
+    async_value_t         large;
     async_pg_statement_t  s[] = {
         ASYNC_PG("INSERT INTO t VALUES (200)"),
         ASYNC_PG("SELECT pg_sleep(20)"),
@@ -198,12 +199,22 @@ ASYNC_HANDLER(late)
 
     ASYNC_TRY(async_query_int_or(req, "ms", &ms, 200));
 
+    if (async_query(req, "large").data) {
+        large = ASYNC_BYTES(async_task_alloc(co, LARGE), LARGE);
+        s[2] = (async_pg_statement_t) { .sql = "SELECT length($1::bytea)",
+                                        .values = &large, .n = 1 };
+        s[3] = (async_pg_statement_t) ASYNC_PG("SELECT 3");
+    }
+
     {
         ASYNC_DEADLINE(co, ms);
 
         rc = await_pg_pipeline(co, "db", s, 4, async_query(req, "each").data
                                                ? ASYNC_PG_EACH : 0);
     }
+
+    async_log(req, ASYNC_LOG_NOTICE, "<%d %d %d %d>", s[0].rc, s[1].rc,
+              s[2].rc, s[3].rc);
 
     return answer(co, req, rc, s, 4);
 }

@@ -91,6 +91,29 @@ BLOCKING_DEPENDENCY(in_thread, const char)
 }
 
 
+/* of memory that a cleanup of the task takes back */
+
+static void
+take_back(async_t *co, void *arg)
+{
+    (void) co;
+    memset(arg, 'x', strlen(arg));
+    free(arg);
+}
+
+
+ASYNC_DEPENDENCY(of_task, const char)
+{
+    char  *text;
+
+    text = strdup("of the task");
+    ASYNC_TRY(async_defer(co, take_back, text));
+    ASYNC_TRY(await_yield(co));
+
+    return async_provide(req, text);
+}
+
+
 /* until the file "async_param gate" is there */
 
 ASYNC_DEPENDENCY(gate, const char)

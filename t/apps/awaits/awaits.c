@@ -578,12 +578,14 @@ static const kind_t  kinds[] = {
     { "pg_pipeline", NULL, pg_pipeline },
     { "pg_begin", connection_taken, pg_begin },
     { "pg_commit", pg_begun, pg_commit },
+    { "pg_rollback", pg_streams_on, pg_rollback },
     { "pg_stream", NULL, pg_stream },
     { "pg_next", pg_streams, pg_next },
     { "pg_copy", NULL, pg_copy },
     { "pg_copy_get", pg_copies, pg_copy_get },
     { "pg_copy_put", pg_takes, pg_copy_put },
     { "pg_copy_close", pg_takes_one, pg_copy_close },
+    { "pg_listen", NULL, pg_listen },
     { "pg_notification", pg_listens, pg_notification },
 };
 

@@ -62,6 +62,8 @@ async_rc_t has_connection(async_t *co, void *arg);
 async_rc_t pg_begin(async_t *co, void *arg);
 async_rc_t pg_begun(async_t *co, void *arg);
 async_rc_t pg_commit(async_t *co, void *arg);
+async_rc_t pg_streams_on(async_t *co, void *arg);
+async_rc_t pg_rollback(async_t *co, void *arg);
 async_rc_t pg_stream(async_t *co, void *arg);
 async_rc_t pg_streams(async_t *co, void *arg);
 async_rc_t pg_next(async_t *co, void *arg);
@@ -72,6 +74,7 @@ async_rc_t pg_takes(async_t *co, void *arg);
 async_rc_t pg_copy_put(async_t *co, void *arg);
 async_rc_t pg_takes_one(async_t *co, void *arg);
 async_rc_t pg_copy_close(async_t *co, void *arg);
+async_rc_t pg_listen(async_t *co, void *arg);
 async_rc_t pg_listens(async_t *co, void *arg);
 async_rc_t pg_notification(async_t *co, void *arg);
 

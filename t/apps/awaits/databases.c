@@ -10,8 +10,10 @@
 
 
 /* more than what is in buffers on the way: then the gate */
-#define ROWS  "SELECT repeat('x', 9000) AS x, CASE WHEN i = 5 THEN waits() "  \
-              "END FROM generate_series(1, 5) i"
+#define ROWS_AND(waits)                                                      \
+    "SELECT repeat('x', 9000) AS x, CASE WHEN i = 5 THEN " waits " END "      \
+    "FROM generate_series(1, 5) i"
+#define ROWS  ROWS_AND("waits()")
 
 
 async_rc_t
@@ -88,6 +90,42 @@ pg_commit(async_t *co, void *arg)
     (void) arg;
 
     return await_pg_commit(co, "db");
+}
+
+
+/*
+ * A stream that waits for the gate, whatever cancels it: the server sends its
+ * process the signal for that twice.
+ */
+
+async_rc_t
+pg_streams_on(async_t *co, void *arg)
+{
+    int64_t             pid;
+    scene_t            *s = arg;
+    async_pg_result_t  *result;
+
+    ASYNC_TRY(await_pg_begin(co, "tx", 0));
+    ASYNC_TRY(await_pg(co, "tx", &result, "SELECT pg_backend_pid() AS pid"));
+    ASYNC_TRY(async_pg_int(co, result, 0, "pid", &pid));
+    ASYNC_TRY(await_pg_stream(co, "tx", &s->stream, ROWS_AND("waits_on()")));
+
+    do {
+        ASYNC_TRY(await_sleep(co, 20));
+        ASYNC_TRY(await_pg(co, "db", &result, "SELECT FROM pg_locks "
+                           "WHERE pid = $1 AND NOT granted", ASYNC_INT(pid)));
+    } while (async_pg_rows(result) == 0);
+
+    return ASYNC_OK;
+}
+
+
+async_rc_t
+pg_rollback(async_t *co, void *arg)
+{
+    (void) arg;
+
+    return await_pg_rollback(co, "tx");
 }
 
 
@@ -187,6 +225,13 @@ async_rc_t
 pg_copy_close(async_t *co, void *arg)
 {
     return await_pg_copy_close(co, ((scene_t *) arg)->copy, NULL);
+}
+
+
+async_rc_t
+pg_listen(async_t *co, void *arg)
+{
+    return await_pg_listen(co, "far", "gate", &((scene_t *) arg)->listener);
 }
 
 
