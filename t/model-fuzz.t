@@ -27,7 +27,7 @@ print $probe "int LLVMFuzzerTestOneInput(const char *p, unsigned long n);\n"
     . "int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && !n && 0; }\n";
 close $probe;
 
-my @clang = qw(clang -g -O1 -std=gnu99 -fsanitize=fuzzer,address,undefined
+my @clang = qw(clang -g -O1 -std=gnu11 -fsanitize=fuzzer,address,undefined
     -fno-sanitize-recover=undefined);
 
 plan skip_all => 'no clang with libFuzzer'
