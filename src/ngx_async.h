@@ -75,6 +75,12 @@ typedef enum {
 } async_rc_t;
 
 
+/* What describes functions and structs of an app to the module. */
+typedef struct async_export_s     async_export_t;
+typedef struct async_attribute_s  async_attribute_t;
+typedef struct async_model_s      async_model_t;
+
+
 /*
  * A string with its length, zero-terminated too.  Absent: data is NULL.
  */
@@ -82,6 +88,13 @@ typedef struct {
     const char  *data;
     size_t       len;
 } async_str_t;
+
+
+/* For the getters that the macros below define. */
+ASYNC_ANY void *async_dependency_(async_req_t *req,
+    const async_export_t *dependency);
+ASYNC_ANY const void *async_declared_(async_req_t *req,
+    const async_model_t *model);
 
 
 /*
@@ -123,6 +136,9 @@ typedef struct {
  * with the exception that after async_fail() the response of that is sent,
  * whatever the code.
  *
+ * Behind the name it may say what it depends on, takes and gives: see
+ * ASYNC_DEPENDENCY() and ASYNC_PARAMS().
+ *
  *     ASYNC_TASK(main_task) { ... }
  *
  * defines and exports  async_rc_t main_task(async_t *co, void *arg):  a
@@ -131,9 +147,14 @@ typedef struct {
  * value.  ASYNC_MAIN { ... } is a task that is exported as "main", a name
  * that C reserves; in C it is called async_main().
  */
-#define ASYNC_HANDLER(name)                                                  \
+#define ASYNC_HANDLER(...)                                                   \
+    ASYNC_HANDLER_(__VA_ARGS__, ASYNC_NO_MORE_)
+
+#define ASYNC_HANDLER_(name, ...)                                            \
     static async_rc_t name(async_t *co, async_req_t *req);                   \
-    ASYNC_EXPORT(name, #name, ASYNC_KIND_HANDLER, name, NULL, NULL, NULL)    \
+    ASYNC_ATTRIBUTES_(name, __VA_ARGS__)                                     \
+    ASYNC_EXPORT_(name, #name, ASYNC_KIND_HANDLER, name, NULL, NULL, NULL,   \
+                  NULL, async_attributes_of_##name)                          \
     static async_rc_t name(ASYNC_UNUSED async_t *co,                         \
         ASYNC_UNUSED async_req_t *req)
 
@@ -172,10 +193,242 @@ typedef struct {
  * ASYNC_BUSY, that is 503 with Retry-After, is answered when the queue of the
  * pool is full (max_queue of nginx's thread_pool).
  */
-#define BLOCKING_HANDLER(name)                                               \
+#define BLOCKING_HANDLER(...)                                                \
+    BLOCKING_HANDLER_(__VA_ARGS__, ASYNC_NO_MORE_)
+
+#define BLOCKING_HANDLER_(name, ...)                                         \
     static async_rc_t name(async_req_t *req);                                \
-    ASYNC_EXPORT(name, #name, ASYNC_KIND_BLOCKING, NULL, name, NULL, NULL)   \
+    ASYNC_ATTRIBUTES_(name, __VA_ARGS__)                                     \
+    ASYNC_EXPORT_(name, #name, ASYNC_KIND_BLOCKING, NULL, name, NULL, NULL,  \
+                  NULL, async_attributes_of_##name)                          \
     static async_rc_t name(ASYNC_UNUSED async_req_t *req)
+
+
+/*
+ * Dependencies: functions whose values handlers, and other dependencies, use.
+ *
+ *     ASYNC_DEPENDENCY(current_user, user_t)
+ *     {
+ *         user_t  *user;
+ *         ...
+ *         return async_provide(req, user);
+ *     }
+ *
+ *     ASYNC_HANDLER(read_me, ASYNC_DEPENDS(current_user))
+ *     {
+ *         user_t  *user = current_user_of(req);
+ *         ...
+ *
+ * ASYNC_DEPENDENCY() defines  async_rc_t current_user(async_t *co, async_req_t
+ * *req),  a coroutine, and BLOCKING_DEPENDENCY()  async_rc_t name(async_req_t
+ * *req),  which runs in a thread as blocking handlers do; either serves either
+ * kind of handler.  Both define  user_t *current_user_of(async_req_t *req),
+ * which gives the value to who depends on it; for the type "void", void *.
+ *
+ * What a handler depends on runs before it: what the directive async_depends
+ * names, the outermost block first, then what it names itself, in that order,
+ * each after what it depends on in turn; one after another, and once a request,
+ * however many depend on it.
+ *
+ *     ASYNC_DEPENDS(name, ...)           up to eight
+ *     ASYNC_DEPENDS_TOGETHER(name, ...)  these run at the same time, behind
+ *                                        what they depend on in turn; what they
+ *                                        change of the response is merged in
+ *                                        this order.  The first that fails
+ *                                        cancels the others
+ *     ASYNC_DEPENDS_ANEW(name, ...)      run once more for who says so, with a
+ *                                        value of its own
+ *
+ * What a dependency returns: ASYNC_OK, or a code that ends the request as the
+ * same code of a handler does, async_fail() included; the handler does not run
+ * then.  A dependency that the parameters of the request do not fit (see
+ * ASYNC_PARAMS() below) does not run; the others do, so that a 401 of one of
+ * them comes before a 422, and then the request is answered 422 with every
+ * error.
+ *
+ * In a blocking handler's request, all that comes from the first blocking
+ * dependency on runs in one thread, which waits for those that are coroutines.
+ * Before another kind of handler, blocking ones that stand side by side share
+ * a thread.  Those that run together have each one of its own; and where a body
+ * is to be read, a thread ends rather than wait for the client: it is read
+ * before the first function that declares it, or before a blocking handler.
+ *
+ * nginx -t refuses an app whose dependencies go in a circle.
+ */
+#define ASYNC_DEPENDENCY(...)                                                \
+    ASYNC_DEPENDENCY_(__VA_ARGS__, ASYNC_NO_MORE_)
+
+#define BLOCKING_DEPENDENCY(...)                                             \
+    BLOCKING_DEPENDENCY_(__VA_ARGS__, ASYNC_NO_MORE_)
+
+#define ASYNC_DEPENDENCY_(name, type, ...)                                   \
+    ASYNC_USE_DEPENDENCY(name, type)                                         \
+    ASYNC_DEFINE_DEPENDENCY_(name, type, __VA_ARGS__)
+
+#define BLOCKING_DEPENDENCY_(name, type, ...)                                \
+    ASYNC_USE_DEPENDENCY(name, type)                                         \
+    BLOCKING_DEFINE_DEPENDENCY_(name, type, __VA_ARGS__)
+
+/*
+ * Declares one that another file of the app defines, or this one further down.
+ * Stands once a file, outside of functions, in a header that all share, say:
+ * what defines it behind that is ASYNC_DEFINE_DEPENDENCY(name, type, ...) or
+ * BLOCKING_DEFINE_DEPENDENCY(), otherwise as those above, which are both.
+ */
+#define ASYNC_USE_DEPENDENCY(name, type)                                     \
+    ASYNC_EXTERN_C const async_export_t async_export_of_##name ASYNC_API;    \
+    typedef type async_type_of_##name;                                       \
+    ASYNC_UNUSED static inline type *                                        \
+    name##_of(async_req_t *req)                                              \
+    {                                                                        \
+        return (type *) async_dependency_(req, &async_export_of_##name);     \
+    }
+
+#define ASYNC_DEFINE_DEPENDENCY(...)                                         \
+    ASYNC_DEFINE_DEPENDENCY_(__VA_ARGS__, ASYNC_NO_MORE_)
+
+#define BLOCKING_DEFINE_DEPENDENCY(...)                                      \
+    BLOCKING_DEFINE_DEPENDENCY_(__VA_ARGS__, ASYNC_NO_MORE_)
+
+/* the second "typedef" compiles if it is of the same type */
+
+#define ASYNC_DEFINE_DEPENDENCY_(name, type, ...)                            \
+    typedef type async_type_of_##name;                                       \
+    static async_rc_t name(async_t *co, async_req_t *req);                   \
+    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
+    ASYNC_EXPORT_(name, #name, ASYNC_KIND_DEPENDENCY, name, NULL, NULL,      \
+                  NULL, NULL, async_attributes_of_##name)                    \
+    static async_rc_t name(ASYNC_UNUSED async_t *co,                         \
+        ASYNC_UNUSED async_req_t *req)
+
+#define BLOCKING_DEFINE_DEPENDENCY_(name, type, ...)                         \
+    typedef type async_type_of_##name;                                       \
+    static async_rc_t name(async_req_t *req);                                \
+    ASYNC_ATTRIBUTES_(name, ASYNC_TYPE_(type), __VA_ARGS__)                  \
+    ASYNC_EXPORT_(name, #name, ASYNC_KIND_BLOCKING_DEPENDENCY, NULL, name,   \
+                  NULL, NULL, NULL, async_attributes_of_##name)              \
+    static async_rc_t name(ASYNC_UNUSED async_req_t *req)
+
+/*
+ * Sets the value of the dependency that runs; returns ASYNC_OK.  Memory of the
+ * request (async_alloc()), of the task, or of the app; a blocking one's only of
+ * the first and last.  NULL, also if it is never called, is a value.
+ */
+ASYNC_ANY async_rc_t async_provide(async_req_t *req, const void *value);
+
+/*
+ * What is to be done when all that depends on it is over: the part behind
+ * "yield" of a dependency of FastAPI.  Called in a dependency or handler of
+ * either kind; those that have been called last are run first.
+ *
+ *     async_rc_t put_back(async_t *co, async_req_t *req, async_rc_t outcome,
+ *         void *arg);
+ *
+ *     ASYNC_TRY(async_teardown(req, put_back, &state));
+ *
+ * fn gets a copy of *arg, as that of async_background() does; what that points
+ * to is memory of async_background_alloc(), or of the app.
+ *
+ * If the handler and all else have returned ASYNC_OK, "outcome" is that, and
+ * the teardown runs when the response has been sent and the background tasks
+ * have ended; "req" is NULL.  If not, "outcome" is the code, and it runs before
+ * the response is sent: with "req", it may set another one, by async_json() or
+ * async_fail(); the last one counts.  If there is nobody to be answered any
+ * more, or a response has begun, "req" is NULL, too; and of a request that has
+ * ended before its thread, it runs when that is through, with "req" NULL, as
+ * what async_defer() has registered does.  Shielded and bounded as that is.
+ * The second call is for a function that blocks: it runs in a thread, without
+ * the request.
+ *
+ * What fn returns other than ASYNC_OK is logged; the next one runs.
+ * ASYNC_BUSY and ASYNC_ERROR as of async_background(); fn does not run then.
+ */
+typedef async_rc_t (*async_teardown_pt)(async_t *co, async_req_t *req,
+    async_rc_t outcome, void *arg);
+typedef async_rc_t (*async_teardown_thread_pt)(async_rc_t outcome, void *arg);
+
+#define async_teardown(req, fn, arg)                                         \
+    async_teardown_at(req, ASYNC_SITE, fn, NULL, NULL, arg,                  \
+                      ASYNC_SIZEOF_(arg))
+
+#define async_teardown_thread(req, pool, fn, arg)                            \
+    async_teardown_at(req, ASYNC_SITE, NULL, fn, pool, arg,                  \
+                      ASYNC_SIZEOF_(arg))
+
+
+/*
+ * What handlers and dependencies declare beside, by models (see ASYNC_MODEL()):
+ * it is checked before they run, and documented by the directive async_openapi.
+ *
+ *     ASYNC_HANDLER(create_note, ASYNC_PARAMS(note_params),
+ *                   ASYNC_BODY(note_in), ASYNC_RESPONSE(201, note_out))
+ *     {
+ *         const note_in_t  *in = note_in_of(req);
+ *         ...
+ *
+ *     ASYNC_PARAMS(model)    parameters of path, query, headers, cookies, by
+ *                            the fields' attribute "in"
+ *     ASYNC_BODY(model)      a JSON body
+ *     ASYNC_FORM(model)      a body of an HTML form, of either encoding
+ *
+ * The struct is made from the request and checked; all errors of all of them
+ * together are answered as 422 in the form of FastAPI.  A body that is no JSON
+ * and so on is answered as by await_json() and await_form().  In the handler,
+ * MODEL_of(req) gives it, memory of the request, and NULL (with a line in the
+ * error log) to who has not declared it.
+ *
+ * For the document alone:
+ *
+ *     ASYNC_RESPONSE(status, model)
+ *     ASYNC_RESPONSE_LIST(status, model)    an array of these
+ *     ASYNC_SUMMARY(text)         what it does, in a few words
+ *     ASYNC_DESCRIPTION(text)     more of it, in Markdown (CommonMark)
+ *     ASYNC_TAG(text)             the group that it is shown in; several
+ *     ASYNC_OPERATION(id)         the operationId; otherwise made from the name
+ *     ASYNC_DEPRECATED            it is on its way out
+ *     ASYNC_HIDDEN                not shown at all
+ *     ASYNC_SECURITY_BEARER(name)           the scheme of async_bearer(),
+ *     ASYNC_SECURITY_BASIC(name)            async_basic(),
+ *     ASYNC_SECURITY_KEY(name, in, key)     and async_api_key(); for who calls
+ *                                           them, dependencies above all
+ */
+#define ASYNC_PARAMS(model)                                                  \
+    { ASYNC_ATTRIBUTE_PARAMS, 0, &model, NULL, NULL }
+#define ASYNC_BODY(model)                                                    \
+    { ASYNC_ATTRIBUTE_BODY, 0, &model, NULL, NULL }
+#define ASYNC_FORM(model)                                                    \
+    { ASYNC_ATTRIBUTE_FORM, 0, &model, NULL, NULL }
+#define ASYNC_RESPONSE(status, model)                                        \
+    { ASYNC_ATTRIBUTE_RESPONSE, status, &model, NULL, NULL }
+#define ASYNC_RESPONSE_LIST(status, model)                                   \
+    { ASYNC_ATTRIBUTE_RESPONSE_LIST, status, &model, NULL, NULL }
+#define ASYNC_SUMMARY(text)                                                  \
+    { ASYNC_ATTRIBUTE_SUMMARY, 0, NULL, text, NULL }
+#define ASYNC_DESCRIPTION(text)                                              \
+    { ASYNC_ATTRIBUTE_DESCRIPTION, 0, NULL, text, NULL }
+#define ASYNC_TAG(text)                                                      \
+    { ASYNC_ATTRIBUTE_TAG, 0, NULL, text, NULL }
+#define ASYNC_OPERATION(id)                                                  \
+    { ASYNC_ATTRIBUTE_OPERATION, 0, NULL, id, NULL }
+#define ASYNC_DEPRECATED                                                     \
+    { ASYNC_ATTRIBUTE_DEPRECATED, 0, NULL, NULL, NULL }
+#define ASYNC_HIDDEN                                                         \
+    { ASYNC_ATTRIBUTE_HIDDEN, 0, NULL, NULL, NULL }
+#define ASYNC_SECURITY_BEARER(name)                                          \
+    { ASYNC_ATTRIBUTE_BEARER, 0, NULL, name, NULL }
+#define ASYNC_SECURITY_BASIC(name)                                           \
+    { ASYNC_ATTRIBUTE_BASIC, 0, NULL, name, NULL }
+#define ASYNC_SECURITY_KEY(name, in, key)                                    \
+    { ASYNC_ATTRIBUTE_KEY, in, NULL, name, key }
+
+#define ASYNC_DEPENDS(...)                                                   \
+    ASYNC_EACH_(ASYNC_DEPENDS_, 0, 0, __VA_ARGS__)
+#define ASYNC_DEPENDS_TOGETHER(...)                                          \
+    ASYNC_EACH_(ASYNC_DEPENDS_, ASYNC_DEPENDS_GROUP,                         \
+                ASYNC_DEPENDS_GROUP | ASYNC_DEPENDS_JOINED, __VA_ARGS__)
+#define ASYNC_DEPENDS_ANEW(...)                                              \
+    ASYNC_EACH_(ASYNC_DEPENDS_, ASYNC_DEPENDS_FRESH, ASYNC_DEPENDS_FRESH,    \
+                __VA_ARGS__)
 
 
 /*
@@ -242,7 +495,7 @@ typedef struct {
 #define ASYNC_PROCESS(name)                                                  \
     static async_rc_t name(void *arg);                                       \
     ASYNC_EXPORT_(name, #name, ASYNC_KIND_PROCESS, NULL, NULL, NULL, NULL,   \
-                  name)                                                      \
+                  name, NULL)                                                \
     static async_rc_t name(ASYNC_UNUSED void *arg)
 
 
@@ -1176,7 +1429,8 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
 
 
 /*
- * Models: what is in a struct, for the calls that fill one, as async_pg_into().
+ * Models: what is in a struct.  One descriptor makes the struct from JSON, from
+ * parameters, forms and rows, checks it, writes it as JSON, and documents it.
  *
  *     typedef struct {
  *         int64_t       id;
@@ -1196,14 +1450,16 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
  *     );
  *
  * defines  const async_model_t note_model,  outside of functions, as constant
- * data.  Its name is unique in the app; another file of it says "extern" (in
- * C++ extern "C") "const async_model_t note_model;".
+ * data.  Its name is unique in the app; another file of it says
+ * ASYNC_USE_MODEL(note_model, note_t).  That in a header, or models that name
+ * each other: see there.
  *
  * What a member is, the compiler finds out; one that is none of these does not
  * compile:
  *
- *     integers of 8 to 64 bits  int8_t to uint64_t, int, size_t and so on, but
- *                               char; a value that does not fit is an error
+ *     integers of 8 to 64 bits  int8_t to uint64_t, int, size_t and so on, an
+ *                               enum, but char; a value that does not fit is
+ *                               an error
  *     bool, float, double
  *     const char *              text, zero-terminated
  *     async_str_t               text with its length, or bytes
@@ -1226,15 +1482,63 @@ ASYNC_LOOP int async_socket_reused(async_t *co, async_socket_t *s);
  *               list, of which an empty one is not NULL.  For text, bytes, JSON
  *               and lists; a number is, if it is a pointer to one
  *     type      what the member alone does not tell, async_field_type_t
+ *     in        of a parameter: where it is, async_in_t.  A header "x_token"
+ *               without a name is "x-token".  What is in the path is always
+ *               there, once: it has no default, and is no list
+ *     required  1: an optional field must be there, if only as null; the others
+ *               must, unless they have a default
+ *     default_value, or ASYNC_DEFAULT(text)
+ *               of what is not there: its text, as in a query; that of a list,
+ *               or of text and so on that JSON alone can write, as JSON
+ *     gt, ge, lt, le, or ASYNC_GT(number) and so on
+ *               bounds of a number: ">", ">=", "<", "<="; as text.  The range
+ *               of its type bounds an integer anyway
+ *     min_length, max_length
+ *               of text, in characters, and of lists, in items; 0: none
+ *     pattern   of text: a regular expression (PCRE2, with the classes of
+ *               Unicode) that is somewhere in it, "^...$" for all of it.  What
+ *               is not found within a bound of steps, does not match
+ *     choices   the only values that text may have, an array with NULL behind
+ *               the last.  Of an integer: the names of 0, 1 and so on, as those
+ *               of an enum
+ *     check     a function of yours, called when all else fits, but not of a
+ *               default.  May be called in any thread
+ *     title, description, example
+ *               for the document; the example as the default is
+ *
+ * Of lists the attributes but min_length and max_length are those of the items.
+ *
+ * Structs within structs have a model of their own:
+ *
+ *     ASYNC_OBJECT(order_t, address, address_model)     a struct, or a pointer
+ *                                                       to one: optional
+ *     ASYNC_OBJECTS(order_t, items, n_items, item_model)  a list of structs
+ *
+ * A model may name itself, with a pointer or a list.
  *
  * nginx -t refuses an app of which a model has two fields of one name, fields
- * that overlap or lie outside of the struct, or attributes that do not fit.
+ * that overlap or lie outside of the struct, attributes that do not fit, a
+ * pattern or default that is none, and names model and field.
  */
 typedef enum {
     ASYNC_FIELD_PLAIN = 0,
-    ASYNC_FIELD_TIME = 1,      /* int64_t: ms since 1970 */
-    ASYNC_FIELD_BYTES = 2      /* async_str_t: any bytes */
+    ASYNC_FIELD_TIME = 1,      /* int64_t: ms since 1970; RFC 3339 outside */
+    ASYNC_FIELD_BYTES = 2,     /* async_str_t: any bytes; base64 outside */
+    ASYNC_FIELD_UUID = 3,      /* text: 36 characters in lower case */
+    ASYNC_FIELD_DATE = 4       /* text: "2026-01-31" */
 } async_field_type_t;
+
+/* where a parameter is */
+typedef enum {
+    ASYNC_IN_ANY = 0,          /* path if the route names it, else query */
+    ASYNC_IN_PATH = 1,
+    ASYNC_IN_QUERY = 2,
+    ASYNC_IN_HEADER = 3,
+    ASYNC_IN_COOKIE = 4
+} async_in_t;
+
+/* NULL: the value, of which this is the address, is valid; or what is wrong */
+typedef const char *(*async_check_pt)(const void *member);
 
 /* By ASYNC_FIELD() and ASYNC_LIST() only: later versions have more. */
 typedef struct {
@@ -1246,9 +1550,26 @@ typedef struct {
     int                  type;         /* the attributes */
     const char          *name;
     int                  optional;
+
+    const async_model_t *model;        /* of an object */
+    int                  in;           /* ASYNC_IN_... */
+    int                  required;
+    const char          *default_value;
+    const char          *gt;
+    const char          *ge;
+    const char          *lt;
+    const char          *le;
+    size_t               min_length;
+    size_t               max_length;
+    const char          *pattern;
+    const char *const   *choices;
+    async_check_pt       check;
+    const char          *title;
+    const char          *description;
+    const char          *example;
 } async_field_t;
 
-typedef struct {
+struct async_model_s {
     size_t               size;         /* of this */
     const char          *name;
     const char          *site;
@@ -1257,22 +1578,130 @@ typedef struct {
     const async_field_t *fields;
     size_t               field_size;
     size_t               n;
-} async_model_t;
+    void               **schema;       /* of the module */
+};
 
-#define ASYNC_FIELD(...)  ASYNC_FIELD_(__VA_ARGS__, ASYNC_LAST_)
-#define ASYNC_LIST(...)   ASYNC_LIST_(__VA_ARGS__, ASYNC_LAST_)
+#define ASYNC_FIELD(...)    ASYNC_FIELD_(__VA_ARGS__, ASYNC_LAST_)
+#define ASYNC_LIST(...)     ASYNC_LIST_(__VA_ARGS__, ASYNC_LAST_)
+#define ASYNC_OBJECT(...)   ASYNC_OBJECT_(__VA_ARGS__, ASYNC_LAST_)
+#define ASYNC_OBJECTS(...)  ASYNC_OBJECTS_(__VA_ARGS__, ASYNC_LAST_)
+
+#define ASYNC_DEFAULT(text)  ASYNC_WITH(default_value, text)
+#define ASYNC_GT(number)     ASYNC_WITH(gt, #number)
+#define ASYNC_GE(number)     ASYNC_WITH(ge, #number)
+#define ASYNC_LT(number)     ASYNC_WITH(lt, #number)
+#define ASYNC_LE(number)     ASYNC_WITH(le, #number)
+
+/*
+ * Declares one that another file of the app defines, or this one further down.
+ * Stands once a file, outside of functions, in a header that all share, say:
+ * what defines it behind that is ASYNC_DEFINE_MODEL(model, type, fields...).
+ * ASYNC_MODEL() is both.
+ *
+ *     ASYNC_USE_MODEL(author_model, author_t)
+ *     ASYNC_USE_MODEL(book_model, book_t)
+ *
+ *     ASYNC_DEFINE_MODEL(author_model, author_t,
+ *         ASYNC_OBJECTS(author_t, books, n_books, book_model));
+ *     ASYNC_DEFINE_MODEL(book_model, book_t,
+ *         ASYNC_OBJECT(book_t, author, author_model));
+ */
+#define ASYNC_USE_MODEL(model, type)                                         \
+    ASYNC_EXTERN_C const async_model_t model;                                \
+    typedef type async_type_of_##model;                                      \
+    ASYNC_UNUSED static inline const type *                                  \
+    model##_of(async_req_t *req)                                             \
+    {                                                                        \
+        return (const type *) async_declared_(req, &model);                  \
+    }
 
 #define ASYNC_MODEL(model, type, ...)                                        \
+    ASYNC_USE_MODEL(model, type)                                             \
+    ASYNC_DEFINE_MODEL(model, type, __VA_ARGS__)
+
+/* the second "typedef" compiles if it is of the same type */
+#define ASYNC_DEFINE_MODEL(model, type, ...)                                 \
+    typedef type async_type_of_##model;                                      \
+    static void *async_schema_of_##model;                                    \
     static ASYNC_CONST_ async_field_t async_fields_of_##model[] =            \
         { __VA_ARGS__ };                                                     \
-    ASYNC_EXTERN_C const async_model_t model;                                \
     const async_model_t model = {                                            \
         sizeof(async_model_t), #model, ASYNC_SITE, #type, sizeof(type),      \
         async_fields_of_##model, sizeof(async_field_t),                      \
-        sizeof(async_fields_of_##model) / sizeof(async_field_t)              \
+        sizeof(async_fields_of_##model) / sizeof(async_field_t),             \
+        &async_schema_of_##model                                             \
     };                                                                       \
     __attribute__((section("async_models"), used))                           \
     static const async_model_t *const async_modelled_##model = &model
+
+
+/*
+ * Structs from the outside, by their model.  What fits is read as pydantic (in
+ * its lax mode) reads it; members that the model does not name, and of JSON
+ * what the model has no field for, are left alone.  All memory is the
+ * request's, in async_into() the task's (see async_task_alloc()).
+ *
+ * ASYNC_INVALID: all errors are recorded for the 422, but by async_into(), of
+ * which async_error() tells the first one.  The struct's fields are zero then,
+ * as after any other error: nothing is partly applied.
+ *
+ * "value" points to the struct; ASYNC_ERROR if it is not as large as the
+ * model's.  For who has declared the model, these have been called.
+ */
+
+/* The JSON body; suspends as await_json(), the other only parses: it has been
+ * read, by an await, or for a blocking handler. */
+#define await_json_into(co, req, model, value)                               \
+    await_json_into_at(co, ASYNC_SITE, req, model, value,                    \
+                       ASYNC_SIZEOF_(value))
+#define async_json_into(req, model, value)                                   \
+    async_json_into_(req, model, value, ASYNC_SIZEOF_(value))
+
+/* Parameters of path, query, headers and cookies; does not suspend. */
+#define async_params_into(req, model, value)                                 \
+    async_params_into_(req, model, value, ASYNC_SIZEOF_(value))
+
+/* The form of the body; suspends as await_form(). */
+#define await_form_into(co, req, model, value)                               \
+    await_form_into_at(co, ASYNC_SITE, req, model, value,                    \
+                       ASYNC_SIZEOF_(value))
+#define async_form_into(req, model, value)                                   \
+    async_form_into_(req, model, value, ASYNC_SIZEOF_(value))
+
+/* Any JSON text, async_response_body() say; does not suspend. */
+#define async_into(co, text, model, value)                                   \
+    async_into_(co, text, model, value, ASYNC_SIZEOF_(value))
+
+/*
+ * Structs as JSON, straight into the response: the fields of the model in their
+ * order, nothing else.  So a model with less fields of the same struct keeps
+ * the others back.  NULL for "value" is null; so is an optional field that is
+ * NULL.  NULL for "values" is an empty list, with n of zero.  Otherwise as
+ * async_json().
+ *
+ * Do not suspend.  ASYNC_ERROR, of which async_error() names the place: what is
+ * NULL and not optional, text that is not UTF-8, NaN, infinity, a number or a
+ * text that is none of its choices, a time not within the years from 1 to 9999,
+ * an upload, and more than 1,000 levels, that is circles, too.  What else the
+ * model says of a field is not looked at.
+ */
+#define async_respond(req, status, model, value)                             \
+    async_respond_(req, status, model, value, ASYNC_SIZEOF_(value))
+#define async_respond_all(req, status, model, values, n)                     \
+    async_respond_all_(req, status, model, values, ASYNC_SIZEOF_(values), n)
+
+/*
+ * Of a JSON value that has been made otherwise (an object, or an array of
+ * them), the fields of the model: those that are there, in its order, and as
+ * they are; within ASYNC_OBJECT() and ASYNC_OBJECTS() the same.  Steals, also
+ * on failure.  ASYNC_ERROR for other values, but null.
+ */
+ASYNC_ANY async_rc_t async_respond_json(async_req_t *req, int status,
+    const async_model_t *model, json_t *value);
+
+/* The text of async_respond(), or absent; memory of the task. */
+#define async_encode(co, model, value, text)                                 \
+    async_encode_(co, model, value, ASYNC_SIZEOF_(value), text)
 
 
 /*
@@ -1560,7 +1989,15 @@ ASYNC_LOOP async_rc_t async_pg_value_json(async_t *co,
  *     json_t *               json and jsonb, as long as the result
  *     ASYNC_FIELD_TIME       as async_pg_time()
  *     ASYNC_FIELD_BYTES      bytea, decoded; memory of the task
+ *     ASYNC_FIELD_UUID,      uuid, date, or text that is one, in its one form;
+ *     ASYNC_FIELD_DATE       as long as the result
+ *     integers with choices  text, an enum too, that is the name of one
  *     lists                  arrays of these types, of one dimension
+ *     ASYNC_OBJECT(),        json and jsonb, read and checked as a body is;
+ *     ASYNC_OBJECTS()        memory of the task
+ *
+ * Bounds, lengths, patterns, the choices of text and "check" are not looked at,
+ * but within JSON.
  *
  * *notes is an array of n, memory of the task, see async_task_alloc(), which
  * outlives the result but for the text and JSON above; NULL if n is zero.  Of
@@ -2119,7 +2556,10 @@ ASYNC_ANY async_str_t async_header(async_req_t *req, const char *name);
 ASYNC_ANY int async_header_at(async_req_t *req, size_t i, async_str_t *name,
     async_str_t *value);
 
-/* A cookie by name (RFC 6265, 5.4), the last of several, without quotes. */
+/*
+ * A cookie by name (RFC 6265, 5.4), the last of several, without quotes and the
+ * space around.
+ */
 ASYNC_ANY async_str_t async_cookie(async_req_t *req, const char *name);
 
 /* The address of the client in text, as nginx's $remote_addr. */
@@ -2218,6 +2658,116 @@ ASYNC_ANY size_t async_query_list(async_req_t *req, const char *name,
 
 /* ASYNC_INVALID when an accessor or await_json() has recorded an error. */
 ASYNC_ANY async_rc_t async_valid(async_req_t *req);
+
+
+/*
+ * The form of the body: application/x-www-form-urlencoded, or
+ * multipart/form-data (RFC 7578).  Suspends until it has come, as await_body().
+ * Texts are in memory, files up to async_form_memory; larger ones go to a
+ * temporary file as they come, which goes with the request.
+ *
+ *     async_form_t  *form;
+ *
+ *     ASYNC_TRY(await_form(co, req, &form));
+ *     title = async_form_text(form, "title");
+ *     photo = async_form_file(form, "photo");
+ *
+ * ASYNC_ERROR, with the response set: 400 for what is malformed, 413 past
+ * client_max_body_size, async_form_max_parts and async_form_max_text, 415 for
+ * another Content-Type.  A request without body and Content-Type has the form
+ * without fields.  Otherwise as await_body().
+ *
+ * async_form() does not suspend: for blocking handlers, and after an await;
+ * ASYNC_ERROR if the body has not been read.  Of a body that await_body() or a
+ * blocking handler has in memory all files are in memory, too.
+ *
+ * All of it lives as long as the request.
+ */
+typedef struct async_form_s    async_form_t;
+typedef struct async_upload_s  async_upload_t;
+
+#define await_form(co, req, form)  await_form_at(co, ASYNC_SITE, req, form)
+
+ASYNC_ANY async_rc_t async_form(async_req_t *req, async_form_t **form);
+
+/* The last field of the name that is no file; or absent. */
+ASYNC_ANY async_str_t async_form_text(async_form_t *form, const char *name);
+
+/* The i-th of the name, from 0, in the order sent; or absent. */
+ASYNC_ANY async_str_t async_form_text_at(async_form_t *form, const char *name,
+    size_t i);
+
+/*
+ * The last part of the name that is a file, which is one with a file name; or
+ * the i-th; or NULL.  What browsers send where no file has been chosen, with
+ * neither name nor content, is none.
+ */
+ASYNC_ANY async_upload_t *async_form_file(async_form_t *form,
+    const char *name);
+ASYNC_ANY async_upload_t *async_form_file_at(async_form_t *form,
+    const char *name, size_t i);
+
+/* The file's name as sent, of which nothing may be believed; its directories
+ * are cut off.  Its Content-Type as sent; absent: none was. */
+ASYNC_ANY async_str_t async_upload_name(async_upload_t *file);
+ASYNC_ANY async_str_t async_upload_type(async_upload_t *file);
+ASYNC_ANY int64_t async_upload_size(async_upload_t *file);
+
+/* All of it, if it is in memory; absent: read it, or save it.  Who wants all,
+ * whatever it is, reads until 0. */
+ASYNC_ANY async_str_t async_upload_data(async_upload_t *file);
+
+/*
+ * Suspends: the next bytes of it, *n of them, less than "size" only at its end,
+ * 0 behind that.  One task reads at a time, another one gets ASYNC_BUSY; each
+ * upload has one place where reading goes on.
+ */
+#define await_upload_read(co, file, buf, size, n)                            \
+    await_upload_read_at(co, ASYNC_SITE, file, buf, size, n)
+
+/* The same for the thread of a blocking handler, which waits for the disk; on
+ * the loop ASYNC_ERROR if the upload is in a file. */
+ASYNC_ANY async_rc_t async_upload_read(async_req_t *req, async_upload_t *file,
+    void *buf, size_t size, size_t *n);
+
+/* Suspends: a copy of all of it below a directory, as await_file_write(). */
+#define await_upload_save(co, file, root, path, flags)                       \
+    await_upload_save_at(co, ASYNC_SITE, file, root, path, flags)
+
+
+/*
+ * Who asks.  Each takes what the client has sent, or fails the request with 401
+ * and WWW-Authenticate (ASYNC_ERROR, as async_fail()); whether it is right, the
+ * caller finds out, by async_equal() where that is a comparison.
+ *
+ * A token: "Authorization: Bearer TOKEN" (RFC 6750, 2.1).  A user's name and
+ * password: "Authorization: Basic" (RFC 7617), in UTF-8; the name has no ":".
+ * A key: the header, query parameter or cookie of that name.
+ */
+ASYNC_ANY async_rc_t async_bearer(async_req_t *req, async_str_t *token);
+ASYNC_ANY async_rc_t async_basic(async_req_t *req, const char *realm,
+    async_str_t *user, async_str_t *password);
+ASYNC_ANY async_rc_t async_api_key(async_req_t *req, async_in_t in,
+    const char *name, async_str_t *key);
+
+/*
+ * Whether two texts are the same, in a time that does not tell how much of them
+ * is; nor does it hide their lengths.  Absent ones are equal to none.
+ */
+ASYNC_ANY int async_equal(async_str_t one, const char *two);
+
+/*
+ * A header field of the request, for whoever serves it after a guard (directive
+ * async_access) or behind what gives a variable (async_set): proxy_pass sends
+ * it on, nginx's variables and the functions that run next see it; a blocking
+ * function sees what there was when it began.  Replaces those of the same name;
+ * NULL removes.  Copies.  ASYNC_ERROR, with nothing changed, as of
+ * async_set_header(), also for Host, Expect and TE, which nginx has acted upon;
+ * and in whatever else than such a function, and what that depends on, since
+ * the request is served by then, or shares the fields of its main request.
+ */
+ASYNC_ANY async_rc_t async_set_request_header(async_req_t *req,
+    const char *name, const char *value);
 
 
 /*
@@ -2347,6 +2897,111 @@ typedef struct { void *opaque[10]; } async_scope_t;
 #define ASYNC_SCOPE_(end)                                                    \
     async_scope_t ASYNC_NAME_(async_scope_) __attribute__((cleanup(end))) =  \
         { { NULL } }
+
+/* the attributes of a handler or a dependency */
+
+enum {
+    ASYNC_ATTRIBUTE_NONE = 0,
+    ASYNC_ATTRIBUTE_DEPENDS = 1,
+    ASYNC_ATTRIBUTE_PARAMS = 2,
+    ASYNC_ATTRIBUTE_BODY = 3,
+    ASYNC_ATTRIBUTE_FORM = 4,
+    ASYNC_ATTRIBUTE_RESPONSE = 5,
+    ASYNC_ATTRIBUTE_RESPONSE_LIST = 6,
+    ASYNC_ATTRIBUTE_SUMMARY = 7,
+    ASYNC_ATTRIBUTE_DESCRIPTION = 8,
+    ASYNC_ATTRIBUTE_TAG = 9,
+    ASYNC_ATTRIBUTE_OPERATION = 10,
+    ASYNC_ATTRIBUTE_DEPRECATED = 11,
+    ASYNC_ATTRIBUTE_HIDDEN = 12,
+    ASYNC_ATTRIBUTE_BEARER = 13,
+    ASYNC_ATTRIBUTE_BASIC = 14,
+    ASYNC_ATTRIBUTE_KEY = 15,
+    ASYNC_ATTRIBUTE_TYPE = 16  /* of a dependency's value */
+};
+
+/* the number of ASYNC_ATTRIBUTE_DEPENDS */
+
+enum {
+    ASYNC_DEPENDS_GROUP = 1,   /* together with others */
+    ASYNC_DEPENDS_JOINED = 2,  /* with the one before */
+    ASYNC_DEPENDS_FRESH = 4    /* anew */
+};
+
+struct async_attribute_s {
+    int          kind;         /* ASYNC_ATTRIBUTE_... */
+    int          number;       /* status, async_in_t, ASYNC_DEPENDS_... */
+    const void  *data;         /* the model, or the dependency */
+    const char  *text;
+    const char  *more;
+};
+
+#define ASYNC_NO_MORE_  { ASYNC_ATTRIBUTE_NONE, 0, NULL, NULL, NULL }
+
+#define ASYNC_TYPE_(type)  { ASYNC_ATTRIBUTE_TYPE, 0, NULL, #type, NULL }
+
+#define ASYNC_ATTRIBUTES_(name, ...)                                         \
+    static const async_attribute_t async_attributes_of_##name[] =            \
+        { __VA_ARGS__ };
+
+#define ASYNC_DEPENDS_(flags, name)                                          \
+    { ASYNC_ATTRIBUTE_DEPENDS, flags, &async_export_of_##name, #name, NULL }
+
+/* f(first, a), f(others, b), f(others, c) ..., of up to eight */
+
+#define ASYNC_EACH_(f, first, others, ...)                                   \
+    ASYNC_JOIN2_(ASYNC_EACH_, ASYNC_COUNT_(__VA_ARGS__))                     \
+        (f, first, others, __VA_ARGS__)
+
+#define ASYNC_COUNT_(...)                                                    \
+    ASYNC_NINTH_(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define ASYNC_NINTH_(a, b, c, d, e, f, g, h, n, ...)  n
+
+#define ASYNC_EACH_1(f, x, o, a)       f(x, a)
+#define ASYNC_EACH_2(f, x, o, a, ...)                                        \
+    f(x, a), ASYNC_EACH_1(f, o, o, __VA_ARGS__)
+#define ASYNC_EACH_3(f, x, o, a, ...)                                        \
+    f(x, a), ASYNC_EACH_2(f, o, o, __VA_ARGS__)
+#define ASYNC_EACH_4(f, x, o, a, ...)                                        \
+    f(x, a), ASYNC_EACH_3(f, o, o, __VA_ARGS__)
+#define ASYNC_EACH_5(f, x, o, a, ...)                                        \
+    f(x, a), ASYNC_EACH_4(f, o, o, __VA_ARGS__)
+#define ASYNC_EACH_6(f, x, o, a, ...)                                        \
+    f(x, a), ASYNC_EACH_5(f, o, o, __VA_ARGS__)
+#define ASYNC_EACH_7(f, x, o, a, ...)                                        \
+    f(x, a), ASYNC_EACH_6(f, o, o, __VA_ARGS__)
+#define ASYNC_EACH_8(f, x, o, a, ...)                                        \
+    f(x, a), ASYNC_EACH_7(f, o, o, __VA_ARGS__)
+
+ASYNC_ANY async_rc_t async_teardown_at(async_req_t *req, const char *site,
+    async_teardown_pt fn, async_teardown_thread_pt thread, const char *pool,
+    const void *arg, size_t size);
+
+ASYNC_AWAIT async_rc_t await_json_into_at(async_t *co, const char *site,
+    async_req_t *req, const async_model_t *model, void *value, size_t size);
+ASYNC_ANY async_rc_t async_json_into_(async_req_t *req,
+    const async_model_t *model, void *value, size_t size);
+ASYNC_ANY async_rc_t async_params_into_(async_req_t *req,
+    const async_model_t *model, void *value, size_t size);
+ASYNC_AWAIT async_rc_t await_form_into_at(async_t *co, const char *site,
+    async_req_t *req, const async_model_t *model, void *value, size_t size);
+ASYNC_ANY async_rc_t async_form_into_(async_req_t *req,
+    const async_model_t *model, void *value, size_t size);
+ASYNC_LOOP async_rc_t async_into_(async_t *co, async_str_t text,
+    const async_model_t *model, void *value, size_t size);
+ASYNC_ANY async_rc_t async_respond_(async_req_t *req, int status,
+    const async_model_t *model, const void *value, size_t size);
+ASYNC_ANY async_rc_t async_respond_all_(async_req_t *req, int status,
+    const async_model_t *model, const void *values, size_t size, size_t n);
+ASYNC_LOOP async_rc_t async_encode_(async_t *co, const async_model_t *model,
+    const void *value, size_t size, async_str_t *text);
+
+ASYNC_AWAIT async_rc_t await_form_at(async_t *co, const char *site,
+    async_req_t *req, async_form_t **form);
+ASYNC_AWAIT async_rc_t await_upload_read_at(async_t *co, const char *site,
+    async_upload_t *file, void *buf, size_t size, size_t *n);
+ASYNC_AWAIT async_rc_t await_upload_save_at(async_t *co, const char *site,
+    async_upload_t *file, const char *root, const char *path, unsigned flags);
 
 ASYNC_LOOP async_child_t *async_spawn_at(async_t *co, const char *site,
     async_fn_pt fn, void *arg);
@@ -2582,6 +3237,8 @@ enum {
     ASYNC_MEMBER_TEXT = 12,
     ASYNC_MEMBER_STR = 13,
     ASYNC_MEMBER_JSON = 14,
+    ASYNC_MEMBER_OBJECT = 15,
+    ASYNC_MEMBER_UPLOAD = 16,
 
     ASYNC_MEMBER_KIND = 31,
     ASYNC_MEMBER_POINTER = 32,
@@ -2600,14 +3257,32 @@ enum {
     ASYNC_MEMBER_(#member, offsetof(type, member),                           \
                   offsetof(type, count) * ASYNC_SIZE_T_(((type *) 0)->count),\
                   ASYNC_ITEM_(((type *) 0)->member), __VA_ARGS__)
+#define ASYNC_OBJECT_(type, member, model, ...)                              \
+    ASYNC_NESTED_(#member, offsetof(type, member), 0,                        \
+                  ASYNC_OF_MODEL_(((type *) 0)->member,                      \
+                                  async_type_of_##model),                    \
+                  &model, __VA_ARGS__)
+#define ASYNC_OBJECTS_(type, member, count, model, ...)                      \
+    ASYNC_NESTED_(#member, offsetof(type, member),                           \
+                  offsetof(type, count) * ASYNC_SIZE_T_(((type *) 0)->count),\
+                  ASYNC_OF_MODELS_(((type *) 0)->member,                     \
+                                   async_type_of_##model),                   \
+                  &model, __VA_ARGS__)
 
 #ifdef __cplusplus
 
 extern "C++" {
 
-template <typename T> struct async_number_ {
+template <typename T> struct async_number_;
+
+template <typename T, bool is_enum> struct async_enum_ {
     static_assert(sizeof(T) == 0, "a model knows no members of this type");
 };
+
+template <typename T> struct async_enum_<T, true>
+    : async_number_<__underlying_type(T)> { };
+
+template <typename T> struct async_number_ : async_enum_<T, __is_enum(T)> { };
 
 #define ASYNC_NUMBER_(type, kind)                                            \
     template <> struct async_number_<type> {                                 \
@@ -2649,10 +3324,35 @@ template <> struct async_kind_<json_t *> {
     static constexpr int value = ASYNC_MEMBER_JSON;
 };
 
+template <> struct async_kind_<async_upload_t *> {
+    static constexpr int value = ASYNC_MEMBER_UPLOAD;
+};
+
+/* the struct of the model, a pointer to one, and a list of them */
+
+template <typename T, typename M> struct async_object_ {
+    static_assert(sizeof(T) == 0, "it is of another type than its model's");
+};
+
+template <typename M> struct async_object_<M, M> {
+    static constexpr int value = ASYNC_MEMBER_OBJECT;
+    static constexpr int list = -1;
+};
+
+template <typename M> struct async_object_<M *, M> {
+    static constexpr int value = ASYNC_MEMBER_OBJECT | ASYNC_MEMBER_POINTER;
+    static constexpr unsigned list = ASYNC_MEMBER_OBJECT | ASYNC_MEMBER_LIST;
+};
+
+template <typename M> struct async_object_<const M *, M>
+    : async_object_<M *, M> { };
+
 template <typename T> struct async_item_ : async_number_<T> { };
 
 template <> struct async_item_<const char *> : async_kind_<const char *> { };
 template <> struct async_item_<async_str_t> : async_kind_<async_str_t> { };
+template <> struct async_item_<async_upload_t *>
+    : async_kind_<async_upload_t *> { };
 
 template <typename T> struct async_list_ {
     static_assert(sizeof(T) == 0, "a list is a pointer to its items");
@@ -2717,8 +3417,17 @@ async_field_(async_field_t field, async_attribute_<T> with, More... more)
     async_with_(&async_field_t::attribute, value)
 
 #define ASYNC_MEMBER_(member, offset, count, kind, ...)                      \
-    async_field_(async_field_t{ member, offset, count, kind, 0, NULL, 0 },   \
+    ASYNC_NESTED_(member, offset, count, kind, NULL, __VA_ARGS__)
+
+#define ASYNC_NESTED_(member, offset, count, kind, model, ...)               \
+    async_field_(async_field_t{ member, offset, count, kind, 0, NULL, 0,     \
+                                model, 0, 0, NULL, NULL, NULL, NULL, NULL,   \
+                                0, 0, NULL, NULL, NULL, NULL, NULL, NULL },  \
                  __VA_ARGS__)
+
+#define ASYNC_OF_MODEL_(x, type)   async_object_<decltype(x), type>::value
+#define ASYNC_OF_MODELS_(x, type)                                            \
+    (int { async_object_<decltype(x), type>::list })
 
 #else
 
@@ -2749,7 +3458,8 @@ async_field_(async_field_t field, async_attribute_<T> with, More... more)
              ASYNC_NUMBERS_(const, **, ASYNC_MEMBER_POINTER),                \
              const char **: ASYNC_MEMBER_TEXT,                               \
              async_str_t *: ASYNC_MEMBER_STR,                                \
-             json_t **: ASYNC_MEMBER_JSON)
+             json_t **: ASYNC_MEMBER_JSON,                                   \
+             async_upload_t **: ASYNC_MEMBER_UPLOAD)
 
 #define ASYNC_ITEM_(x)                                                       \
     _Generic(&(x),                                                           \
@@ -2758,7 +3468,19 @@ async_field_(async_field_t field, async_attribute_<T> with, More... more)
              const char ***: ASYNC_MEMBER_TEXT | ASYNC_MEMBER_LIST,          \
              const char *const **: ASYNC_MEMBER_TEXT | ASYNC_MEMBER_LIST,    \
              async_str_t **: ASYNC_MEMBER_STR | ASYNC_MEMBER_LIST,           \
-             const async_str_t **: ASYNC_MEMBER_STR | ASYNC_MEMBER_LIST)
+             const async_str_t **: ASYNC_MEMBER_STR | ASYNC_MEMBER_LIST,     \
+             async_upload_t ***: ASYNC_MEMBER_UPLOAD | ASYNC_MEMBER_LIST)
+
+#define ASYNC_OF_MODEL_(x, type)                                             \
+    _Generic(&(x),                                                           \
+             type *: ASYNC_MEMBER_OBJECT,                                    \
+             type **: ASYNC_MEMBER_OBJECT | ASYNC_MEMBER_POINTER,            \
+             const type **: ASYNC_MEMBER_OBJECT | ASYNC_MEMBER_POINTER)
+
+#define ASYNC_OF_MODELS_(x, type)                                            \
+    _Generic(&(x),                                                           \
+             type **: ASYNC_MEMBER_OBJECT | ASYNC_MEMBER_LIST,               \
+             const type **: ASYNC_MEMBER_OBJECT | ASYNC_MEMBER_LIST)
 
 #define ASYNC_SIZE_T_(x)    _Generic(&(x), size_t *: 1)
 
@@ -2767,6 +3489,10 @@ async_field_(async_field_t field, async_attribute_<T> with, More... more)
 #define ASYNC_MEMBER_(member_, offset_, count_, kind_, ...)                  \
     { .member = member_, .offset = offset_, .count = count_, .kind = kind_,  \
       __VA_ARGS__ }
+
+#define ASYNC_NESTED_(member_, offset_, count_, kind_, model_, ...)          \
+    { .member = member_, .offset = offset_, .count = count_, .kind = kind_,  \
+      .model = model_, __VA_ARGS__ }
 
 #endif
 
@@ -2778,7 +3504,9 @@ enum {
     ASYNC_KIND_STARTUP = 4,
     ASYNC_KIND_SHUTDOWN = 5,
     ASYNC_KIND_PERIODIC = 6,
-    ASYNC_KIND_PROCESS = 7
+    ASYNC_KIND_PROCESS = 7,
+    ASYNC_KIND_DEPENDENCY = 8,
+    ASYNC_KIND_BLOCKING_DEPENDENCY = 9
 };
 
 
@@ -2787,7 +3515,7 @@ typedef async_rc_t (*async_blocking_pt)(async_req_t *req);
 typedef async_rc_t (*async_hook_pt)(async_t *co);
 
 
-typedef struct {
+struct async_export_s {
     size_t                             size;
     int                                kind;
     const char                        *name;
@@ -2797,7 +3525,8 @@ typedef struct {
     async_fn_pt                        task;
     async_hook_pt                      hook;
     async_thread_pt                    process;
-} async_export_t;
+    const async_attribute_t           *attributes;   /* up to that of none */
+};
 
 
 typedef struct {
@@ -2817,14 +3546,15 @@ typedef struct {
  * them.  The section's bounds are in the one symbol "async_app".
  */
 #define ASYNC_EXPORT(symbol, text, kind, handler, blocking, task, hook)      \
-    ASYNC_EXPORT_(symbol, text, kind, handler, blocking, task, hook, NULL)
+    ASYNC_EXPORT_(symbol, text, kind, handler, blocking, task, hook, NULL,   \
+                  NULL)
 
 #define ASYNC_EXPORT_(symbol, text, kind, handler, blocking, task, hook,     \
-    process)                                                                 \
+    process, attributes)                                                     \
     ASYNC_EXTERN_C const async_export_t async_export_of_##symbol ASYNC_API;  \
     const async_export_t async_export_of_##symbol = {                        \
         sizeof(async_export_t), kind, text, ASYNC_SITE, handler, blocking,   \
-        task, hook, process                                                  \
+        task, hook, process, attributes                                      \
     };                                                                       \
     __attribute__((section("async_exports"), used))                          \
     static const async_export_t *const async_exported_##symbol =             \

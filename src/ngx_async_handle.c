@@ -8,12 +8,30 @@
 #include <ngx_async_handle.h>
 
 
+static void *ngx_async_handle_make(ngx_async_task_t *t, size_t size,
+    void (*close)(void *handle), ngx_uint_t memory);
 static void ngx_async_handle_ended(ngx_async_end_t *end);
 static void ngx_async_handle_cleanup(void *data);
 
 
 void *
 ngx_async_handle(ngx_async_task_t *t, size_t size, void (*close)(void *handle))
+{
+    return ngx_async_handle_make(t, size, close, 0);
+}
+
+
+void *
+ngx_async_handle_memory(ngx_async_task_t *t, size_t size,
+    void (*close)(void *handle))
+{
+    return ngx_async_handle_make(t, size, close, 1);
+}
+
+
+static void *
+ngx_async_handle_make(ngx_async_task_t *t, size_t size,
+    void (*close)(void *handle), ngx_uint_t memory)
 {
     ngx_pool_t          *pool;
     ngx_async_handle_t  *h;
@@ -34,6 +52,11 @@ ngx_async_handle(ngx_async_task_t *t, size_t size, void (*close)(void *handle))
 
     while (t->parent) {
         t = t->parent;
+    }
+
+    if (memory && t->lasting) {
+        /* a thread may still read it when the task has ended */
+        return h;
     }
 
     h->task = t;

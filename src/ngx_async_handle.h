@@ -31,5 +31,12 @@ typedef struct {
 void *ngx_async_handle(ngx_async_task_t *t, size_t size,
     void (*close)(void *handle));
 
+/*
+ * The same for what has memory and nothing else.  Where that of the task lasts
+ * until its threads are through, so does this.
+ */
+void *ngx_async_handle_memory(ngx_async_task_t *t, size_t size,
+    void (*close)(void *handle));
+
 
 #endif /* _NGX_ASYNC_HANDLE_H_INCLUDED_ */

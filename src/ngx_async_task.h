@@ -197,6 +197,8 @@ struct async_s {
     unsigned                   timer_is_deadline:1;
     unsigned                   own_pool:1;
     unsigned                   unbound:1;     /* by ngx_async_unbind() */
+    unsigned                   lasting:1;     /* threads may read its memory
+                                                 when it has ended */
 };
 
 

@@ -134,6 +134,13 @@ ngx_async_thread_free(void *data)
 
 
 async_rc_t
+ngx_async_thread_rc(void *data)
+{
+    return ngx_async_job(data)->rc;
+}
+
+
+async_rc_t
 ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
     void *data)
 {
@@ -220,13 +227,14 @@ void
 ngx_async_thread_abandon(ngx_async_task_t *t, ngx_async_job_t *job,
     async_rc_t rc)
 {
+    job->rc = rc;
+
     if (job->handled) {
         ngx_async_thread_give_defers(t, job);
         ngx_async_thread_drop(job);
         return;
     }
 
-    job->rc = rc;
     ngx_memcpy(job->error, t->error, NGX_ASYNC_ERROR_LEN);
 
     __atomic_store_n(&job->abandoned, 1, __ATOMIC_RELEASE);

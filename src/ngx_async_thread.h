@@ -54,6 +54,9 @@ void ngx_async_thread_free(void *data);
 async_rc_t ngx_async_thread_await(ngx_async_task_t *t,
     ngx_async_thread_pool_t *pool, void *data);
 
+/* In "drop": what the await of the task has answered; ASYNC_OK: nothing. */
+async_rc_t ngx_async_thread_rc(void *data);
+
 /*
  * The same for what nobody awaits: the data is dropped when the function has
  * returned, or when it cannot run.  The worker waits for it before it exits.

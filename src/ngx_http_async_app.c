@@ -8,6 +8,7 @@
 
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_inspect.h>
+#include <ngx_http_async_schema.h>
 #include <ngx_async_near.h>
 #include <sys/mman.h>
 
@@ -19,6 +20,7 @@ static ngx_int_t ngx_http_async_app_fill(ngx_conf_t *cf, ngx_fd_t from,
     ngx_fd_t to, ngx_str_t *path);
 static ngx_int_t ngx_http_async_app_find(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf, ngx_http_async_ref_t *ref);
+static ngx_uint_t ngx_http_async_app_is_text(ngx_http_async_fn_t *fn);
 static ngx_uint_t ngx_http_async_app_fits(ngx_http_async_fn_t *fn,
     ngx_int_t kind);
 static ngx_uint_t ngx_http_async_app_match(ngx_http_async_fn_t *fn,
@@ -27,6 +29,8 @@ static void ngx_http_async_app_unknown(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf, ngx_http_async_ref_t *ref);
 static void ngx_http_async_app_ambiguous(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf, ngx_http_async_ref_t *ref);
+static ngx_int_t ngx_http_async_app_models(ngx_http_async_app_t *app,
+    const async_app_t *loaded, ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_async_app_bind(ngx_http_async_app_t *app,
     const async_app_t *loaded, ngx_log_t *log);
 
@@ -347,17 +351,64 @@ ngx_http_async_app_find(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
+    if (ref->kind == NGX_HTTP_ASYNC_KIND_TEXT
+        && !ngx_http_async_app_is_text(ref->fn))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" takes a dependency of the type \"const char\", "
+                      "but \"%V\" gives \"%V\" in %s:%ui", ref->directive,
+                      &ref->fn->name, &ref->fn->type, ref->file, ref->line);
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
 }
 
 
-/* what serves requests is either kind of handler */
+static ngx_uint_t
+ngx_http_async_app_is_text(ngx_http_async_fn_t *fn)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  types[] = {
+        ngx_string("const char"), ngx_string("char"), ngx_string("char const")
+    };
+
+    for (i = 0; i < 3; i++) {
+        if (fn->type.len == types[i].len
+            && ngx_memcmp(fn->type.data, types[i].data, types[i].len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
 
 static ngx_uint_t
 ngx_http_async_app_fits(ngx_http_async_fn_t *fn, ngx_int_t kind)
 {
-    return fn->kind == kind
-           || (kind == ASYNC_KIND_HANDLER && fn->kind == ASYNC_KIND_BLOCKING);
+    switch (kind) {
+
+    case ASYNC_KIND_HANDLER:
+        return fn->kind == ASYNC_KIND_HANDLER
+               || fn->kind == ASYNC_KIND_BLOCKING;
+
+    case ASYNC_KIND_DEPENDENCY:
+        return fn->kind == ASYNC_KIND_DEPENDENCY
+               || fn->kind == ASYNC_KIND_BLOCKING_DEPENDENCY;
+
+    case NGX_HTTP_ASYNC_KIND_TEXT:
+        return ngx_http_async_app_fits(fn, ASYNC_KIND_DEPENDENCY);
+
+    case NGX_HTTP_ASYNC_KIND_GUARD:
+        return ngx_http_async_app_fits(fn, ASYNC_KIND_HANDLER)
+               || ngx_http_async_app_fits(fn, ASYNC_KIND_DEPENDENCY);
+
+    default:
+        return fn->kind == kind;
+    }
 }
 
 
@@ -417,8 +468,9 @@ ngx_http_async_app_unknown(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
 
     if (mcf->apps.nelts == 0) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "no app has a handler \"%V\": there is no \"async_app\" "
-                      "in %s:%ui", &ref->name, ref->file, ref->line);
+                      "no app has a %s \"%V\": there is no \"async_app\" "
+                      "in %s:%ui", ngx_http_async_kind_name(ref->kind),
+                      &ref->name, ref->file, ref->line);
         return;
     }
 
@@ -520,11 +572,42 @@ ngx_http_async_app_load(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
             continue;
         }
 
-        if (ngx_http_async_app_bind(&app[i], loaded, cycle->log) == NGX_OK) {
+        if (ngx_http_async_app_models(&app[i], loaded, cycle) == NGX_OK
+            && ngx_http_async_app_bind(&app[i], loaded, cycle->log) == NGX_OK)
+        {
             ngx_log_debug1(NGX_LOG_DEBUG_CORE, cycle->log, 0,
                            "async app \"%V\" loaded", &app[i].path);
         }
     }
+}
+
+
+/* They have been found to be right when the app was inspected. */
+
+static ngx_int_t
+ngx_http_async_app_models(ngx_http_async_app_t *app, const async_app_t *loaded,
+    ngx_cycle_t *cycle)
+{
+    const async_model_t *const  *model;
+    u_char                       error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
+
+    if (loaded->size < sizeof(async_app_t)) {
+        return NGX_OK;
+    }
+
+    ngx_sprintf(error, "no memory%Z");
+
+    for (model = loaded->models; model < loaded->models_end; model++) {
+
+        if (ngx_http_async_schema_make(*model, cycle->pool, error) != NGX_OK) {
+            ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                          "async app \"%V\" could not be loaded, its handlers "
+                          "answer 503: %s", &app->path, error);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

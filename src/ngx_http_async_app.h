@@ -50,12 +50,20 @@ typedef struct {
 } ngx_http_async_main_conf_t;
 
 
+/* of references: a handler or a dependency, each of either kind */
+#define NGX_HTTP_ASYNC_KIND_GUARD  -1
+
+/* a dependency of either kind whose value is text */
+#define NGX_HTTP_ASYNC_KIND_TEXT   -2
+
+
 /* The directive async_app. */
 char *ngx_http_async_app(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /*
  * A function named by a directive; found by ngx_http_async_app_resolve().
- * ASYNC_KIND_HANDLER stands for handlers of either kind.
+ * ASYNC_KIND_HANDLER stands for handlers of either kind, and so does
+ * ASYNC_KIND_DEPENDENCY for dependencies.
  */
 ngx_http_async_ref_t *ngx_http_async_app_ref(ngx_conf_t *cf, ngx_str_t *name,
     ngx_int_t kind);

@@ -9,13 +9,12 @@
  */
 
 #include <ngx_http_async_background.h>
+#include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
 
 
 #define NGX_HTTP_ASYNC_BACKGROUND_POOL  1024
 
-
-typedef struct ngx_http_async_left_s  ngx_http_async_left_t;
 
 struct ngx_http_async_left_s {
     ngx_http_async_left_t         *next;
@@ -28,30 +27,21 @@ struct ngx_http_async_left_s {
 };
 
 
-struct ngx_http_async_background_s {
-    ngx_pool_t                    *pool;
-    ngx_http_async_left_t         *first;
-    ngx_http_async_left_t        **last;
-    ngx_log_t                      log;
-};
-
-
 typedef struct {
     ngx_async_task_t               task;
     ngx_http_async_background_t   *background;
 } ngx_http_async_background_task_t;
 
 
-static ngx_http_async_background_t *ngx_http_async_background_get(
-    async_req_t *req);
+static void ngx_http_async_background_release(void *data);
 static void ngx_http_async_background_start(void *data);
 static void ngx_http_async_background_body(ngx_async_task_t *t);
 static async_rc_t ngx_http_async_background_run(ngx_async_task_t *t,
-    ngx_http_async_left_t *left);
+    ngx_http_async_background_t *b, ngx_http_async_left_t *left);
 static void ngx_http_async_background_done(ngx_async_task_t *t);
 
 
-static ngx_http_async_background_t *
+ngx_http_async_background_t *
 ngx_http_async_background_get(async_req_t *req)
 {
     ngx_log_t                     log;
@@ -79,6 +69,7 @@ ngx_http_async_background_get(async_req_t *req)
     }
 
     b->pool = pool;
+    b->refs = 1;
     b->last = &b->first;
     pool->log = &b->log;
 
@@ -165,7 +156,7 @@ async_background_str(async_req_t *req, const char *text)
 
 
 async_rc_t
-ngx_http_async_background_hold(async_req_t *req, async_rc_t rc)
+ngx_http_async_background_hold(async_req_t *req)
 {
     ngx_pool_cleanup_t                *cln;
     ngx_http_async_background_t       *b;
@@ -173,19 +164,20 @@ ngx_http_async_background_hold(async_req_t *req, async_rc_t rc)
 
     b = req->background;
 
-    if (rc != ASYNC_OK || b->first == NULL) {
+    if (b->first == NULL && b->teardowns == NULL) {
         ngx_http_async_background_drop(req);
-        return rc;
+        return ASYNC_OK;
     }
 
+    /* it takes the place of the request's task, which is about to end */
+
     cln = ngx_pool_cleanup_add(req->r->main->pool, 0);
-    bt = cln ? ngx_async_task_create(ngx_http_async_background_body,
-                                     ngx_http_async_background_done,
-                                     req->task.profile, ngx_cycle->log)
+    bt = cln ? ngx_async_task_create_over(ngx_http_async_background_body,
+                                          ngx_http_async_background_done,
+                                          req->task.profile, ngx_cycle->log)
              : NULL;
 
     if (bt == NULL) {
-        ngx_http_async_background_drop(req);
         return ngx_async_set_error(&req->task, ASYNC_BUSY, "no task for what "
                                    "is to be done in the background");
     }
@@ -212,10 +204,93 @@ ngx_http_async_background_drop(async_req_t *req)
     b = req->background;
     req->background = NULL;
 
+    ngx_http_async_background_free(b);
+}
+
+
+void
+ngx_http_async_background_free(ngx_http_async_background_t *b)
+{
+    ngx_http_async_background_release(b);
+}
+
+
+static void
+ngx_http_async_background_release(void *data)
+{
+    ngx_http_async_background_t  *b = data;
+
+    if (--b->refs) {
+        return;
+    }
+
     /* its log lies in it */
     b->pool->log = ngx_cycle->log;
 
     ngx_destroy_pool(b->pool);
+}
+
+
+void
+ngx_http_async_background_forget(ngx_http_async_background_t *b)
+{
+    b->first = NULL;
+    b->last = &b->first;
+}
+
+
+void
+ngx_http_async_background_join(ngx_http_async_background_t **to,
+    ngx_http_async_background_t *b)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_async_teardown_t   **td;
+    ngx_http_async_background_t  *first;
+
+    first = *to;
+
+    if (first == NULL) {
+        *to = b;
+        return;
+    }
+
+    if (b->first) {
+        *first->last = b->first;
+        first->last = b->last;
+    }
+
+    /* those that were called later come first */
+
+    for (td = &b->teardowns; *td; td = &(*td)->next) {
+        /* void */
+    }
+
+    *td = first->teardowns;
+    first->teardowns = b->teardowns;
+
+    cln = ngx_pool_cleanup_add(first->pool, 0);
+
+    if (cln == NULL) {
+        /* its memory is lost rather than used when it is gone */
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "no memory for what is to be done in the background");
+        return;
+    }
+
+    cln->handler = ngx_http_async_background_release;
+    cln->data = b;
+}
+
+
+async_rc_t
+ngx_http_async_background_thread(ngx_async_task_t *t,
+    ngx_http_async_background_t *b, const char *site, const char *pool,
+    async_thread_pt fn, void *arg, size_t size)
+{
+    b->refs++;
+
+    return ngx_http_async_thread_kept(t, site, pool, fn, arg, size,
+                                      ngx_http_async_background_release, b);
 }
 
 
@@ -233,15 +308,16 @@ ngx_http_async_background_start(void *data)
 static void
 ngx_http_async_background_body(ngx_async_task_t *t)
 {
-    async_rc_t              rc;
-    const char             *cause;
-    ngx_http_async_left_t  *left;
+    async_rc_t                    rc;
+    const char                   *cause;
+    ngx_http_async_left_t        *left;
+    ngx_http_async_background_t  *b;
 
-    left = ((ngx_http_async_background_task_t *) t)->background->first;
+    b = ((ngx_http_async_background_task_t *) t)->background;
 
-    for ( /* void */ ; left; left = left->next) {
+    for (left = b->first; left; left = left->next) {
 
-        rc = ngx_http_async_background_run(t, left);
+        rc = ngx_http_async_background_run(t, b, left);
 
         if (rc == ASYNC_OK) {
             continue;
@@ -256,12 +332,14 @@ ngx_http_async_background_body(ngx_async_task_t *t)
                       t->await ? t->await : "no await",
                       t->site ? t->site : "-");
     }
+
+    ngx_http_async_teardown_run(t, b, NULL, ASYNC_OK);
 }
 
 
 static async_rc_t
 ngx_http_async_background_run(ngx_async_task_t *t,
-    ngx_http_async_left_t *left)
+    ngx_http_async_background_t *b, ngx_http_async_left_t *left)
 {
     async_rc_t  rc;
 
@@ -275,8 +353,9 @@ ngx_http_async_background_run(ngx_async_task_t *t,
     }
 
     if (left->thread) {
-        return await_thread_at(t, left->site, left->pool, left->thread,
-                               left->arg, left->size);
+        return ngx_http_async_background_thread(t, b, left->site, left->pool,
+                                                left->thread, left->arg,
+                                                left->size);
     }
 
     rc = ngx_async_call(t, left->fn, left->arg);
@@ -296,5 +375,5 @@ ngx_http_async_background_done(ngx_async_task_t *t)
 
     bt = (ngx_http_async_background_task_t *) t;
 
-    ngx_destroy_pool(bt->background->pool);
+    ngx_http_async_background_free(bt->background);
 }

@@ -7,11 +7,19 @@
  * So the real request may end at any time.  When the handler has returned in
  * time, the response and the pool go over to the real request; otherwise they
  * are freed when the thread has done with them.
+ *
+ * With dependencies a request may have several such copies, one after another
+ * or at the same time: what each changes is merged, and what one has made lives
+ * as long as the arena of the request, if it has one.
  */
 
 #include <ngx_http_async_blocking.h>
-#include <ngx_http_async_background.h>
 #include <ngx_http_async_body.h>
+#include <ngx_http_async_form.h>
+#include <ngx_http_async_given.h>
+#include <ngx_http_async_param.h>
+#include <ngx_http_async_response.h>
+#include <ngx_http_async_teardown.h>
 
 
 /* nginx makes larger pools in pieces of this size, too */
@@ -21,6 +29,8 @@
 typedef struct {
     async_req_t              req;          /* the thread's */
     ngx_http_async_in_t      in;
+    ngx_http_async_given_t   given;
+    ngx_http_async_run_pt    run;
     ngx_pool_t              *pool;
     ngx_log_t                log;          /* of the pool: says nothing */
 } ngx_http_async_blocking_t;
@@ -28,7 +38,9 @@ typedef struct {
 
 static ngx_http_async_blocking_t *ngx_http_async_blocking_create(
     async_req_t *req);
-static ngx_uint_t ngx_http_async_blocking_has_body(ngx_http_request_t *r);
+static async_rc_t ngx_http_async_blocking_call(async_req_t *own);
+static async_rc_t ngx_http_async_blocking_go(ngx_async_task_t *t,
+    async_req_t *req, ngx_http_async_blocking_t *b, const char *site);
 static ngx_int_t ngx_http_async_blocking_copy(async_req_t *req,
     ngx_http_async_blocking_t *b);
 static ngx_int_t ngx_http_async_blocking_headers(ngx_http_request_t *r,
@@ -39,6 +51,9 @@ static void ngx_http_async_blocking_run(void *data);
 static void ngx_http_async_blocking_drop(void *data);
 static async_rc_t ngx_http_async_blocking_take(async_req_t *req,
     ngx_http_async_blocking_t *b);
+static ngx_int_t ngx_http_async_blocking_merge(async_req_t *req,
+    ngx_http_async_blocking_t *b);
+static void ngx_http_async_blocking_json(void *data);
 
 
 async_rc_t
@@ -52,34 +67,7 @@ ngx_http_async_blocking(async_req_t *req)
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
-    if (ngx_http_async_blocking_has_body(req->r)) {
-
-        rc = ngx_async_enter(&req->task, "the body",
-                             req->fn->exported->site);
-
-        if (rc == ASYNC_OK) {
-            rc = ngx_http_async_body_whole(&req->task, req, b->pool);
-        }
-
-        if (rc != ASYNC_OK) {
-            ngx_http_async_blocking_drop(b);
-            ngx_async_thread_free(b);
-            return rc;
-        }
-
-    } else {
-        req->body.data = "";
-        req->body.len = 0;
-        req->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
-    }
-
-    if (ngx_http_async_blocking_copy(req, b) != NGX_OK) {
-        ngx_http_async_blocking_drop(b);
-        ngx_async_thread_free(b);
-        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
-    }
-
-    rc = ngx_async_enter(&req->task, "its thread", req->fn->exported->site);
+    rc = ngx_http_async_blocking_body(req, b->pool);
 
     if (rc != ASYNC_OK) {
         ngx_http_async_blocking_drop(b);
@@ -87,7 +75,87 @@ ngx_http_async_blocking(async_req_t *req)
         return rc;
     }
 
-    rc = ngx_async_thread_await(&req->task, req->conf->thread_pool, b);
+    b->run = ngx_http_async_blocking_call;
+
+    return ngx_http_async_blocking_go(&req->task, req, b,
+                                      req->fn->exported->site);
+}
+
+
+async_rc_t
+ngx_http_async_blocking_steps(ngx_async_task_t *t, async_req_t *req,
+    ngx_http_async_run_pt run, const char *site)
+{
+    ngx_http_async_blocking_t  *b;
+
+    b = ngx_http_async_blocking_create(req);
+
+    if (b == NULL) {
+        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+    }
+
+    b->run = run;
+
+    return ngx_http_async_blocking_go(t, req, b, site);
+}
+
+
+async_rc_t
+ngx_http_async_blocking_body(async_req_t *req, ngx_pool_t *pool)
+{
+    async_rc_t  rc;
+
+    if (req->form) {
+        return ASYNC_OK;
+    }
+
+    if (req->body_state == NGX_HTTP_ASYNC_BODY_UNREAD
+        && !ngx_http_async_blocking_has_body(req->r))
+    {
+        req->body.data = "";
+        req->body.len = 0;
+        req->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
+
+        return ASYNC_OK;
+    }
+
+    rc = ngx_async_enter(&req->task, "the body", req->fn->exported->site);
+
+    return (rc == ASYNC_OK) ? ngx_http_async_body_whole(&req->task, req, pool)
+                            : rc;
+}
+
+
+/* In the thread. */
+
+static async_rc_t
+ngx_http_async_blocking_call(async_req_t *own)
+{
+    return own->fn->exported->blocking(own);
+}
+
+
+static async_rc_t
+ngx_http_async_blocking_go(ngx_async_task_t *t, async_req_t *req,
+    ngx_http_async_blocking_t *b, const char *site)
+{
+    async_rc_t  rc;
+
+    if (ngx_http_async_blocking_copy(req, b) != NGX_OK) {
+        ngx_http_async_blocking_drop(b);
+        ngx_async_thread_free(b);
+        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+    }
+
+    rc = ngx_async_enter(t, "its thread", site);
+
+    if (rc != ASYNC_OK) {
+        ngx_http_async_blocking_drop(b);
+        ngx_async_thread_free(b);
+        return rc;
+    }
+
+    rc = ngx_async_thread_await(t, req->conf->thread_pool, b);
 
     return (rc == ASYNC_OK) ? ngx_http_async_blocking_take(req, b) : rc;
 }
@@ -117,7 +185,7 @@ ngx_http_async_blocking_create(async_req_t *req)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_async_blocking_has_body(ngx_http_request_t *r)
 {
     if (r != r->main) {
@@ -139,10 +207,8 @@ ngx_http_async_blocking_has_body(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
 {
-    ngx_uint_t                     i;
-    async_req_t                   *own;
-    ngx_http_request_t            *r;
-    ngx_http_async_route_param_t  *params;
+    async_req_t         *own, *origin;
+    ngx_http_request_t  *r;
 
     r = req->r;
     own = &b->req;
@@ -158,8 +224,38 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
     own->fn = req->fn;
     own->out.fd = NGX_INVALID_FILE;
 
-    own->body = req->body;
-    own->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
+    own->early = req->early;
+    own->invalid = ngx_http_async_has_errors(req);
+
+    if (req->given) {
+
+        if (ngx_http_async_given_copy(&b->given, req->given, b->pool)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        own->given = &b->given;
+        own->origin = ngx_http_async_origin(req);
+
+        if (b->given.arena) {
+            ngx_http_async_arena_enter(b->given.arena);
+        }
+    }
+
+    origin = ngx_http_async_origin(req);
+
+    own->body = origin->body;
+    own->body_state = origin->body_state;
+
+    if (origin->form) {
+        if (ngx_http_async_form_hold(origin->form, b->pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        own->form = origin->form;
+        own->form_state = origin->form_state;
+    }
 
     if (ngx_http_async_blocking_str(b->pool, &b->in.method, &r->method_name)
         != NGX_OK
@@ -173,28 +269,40 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
         return NGX_ERROR;
     }
 
+    own->nparams = req->nparams;
+
+    return ngx_http_async_blocking_params(b->pool, &own->params, req);
+}
+
+
+ngx_int_t
+ngx_http_async_blocking_params(ngx_pool_t *pool,
+    ngx_http_async_route_param_t **params, async_req_t *req)
+{
+    ngx_uint_t                     i;
+    ngx_http_async_route_param_t  *copy;
+
     if (req->nparams == 0) {
         return NGX_OK;
     }
 
-    params = ngx_palloc(b->pool, req->nparams
-                                 * sizeof(ngx_http_async_route_param_t));
-    if (params == NULL) {
+    copy = ngx_palloc(pool, req->nparams
+                            * sizeof(ngx_http_async_route_param_t));
+    if (copy == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < req->nparams; i++) {
-        params[i] = req->params[i];
+        copy[i] = req->params[i];
 
-        if (ngx_http_async_blocking_str(b->pool, &params[i].value,
+        if (ngx_http_async_blocking_str(pool, &copy[i].value,
                                         &req->params[i].value) != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
 
-    own->params = params;
-    own->nparams = req->nparams;
+    *params = copy;
 
     return NGX_OK;
 }
@@ -282,7 +390,7 @@ ngx_http_async_blocking_run(void *data)
 {
     ngx_http_async_blocking_t  *b = data;
 
-    b->req.rc = b->req.fn->exported->blocking(&b->req);
+    b->req.rc = b->run(&b->req);
 }
 
 
@@ -308,8 +416,19 @@ ngx_http_async_blocking_drop(void *data)
     }
 
     if (b->req.background) {
-        ngx_http_async_background_drop(&b->req);
+        ngx_http_async_background_forget(b->req.background);
     }
+
+    if (b->given.arena) {
+        ngx_http_async_arena_leave(b->given.arena, b->req.background);
+
+    } else if (b->req.background) {
+        ngx_http_async_teardown_late(b->req.background, NULL,
+                                     b->req.task.profile,
+                                     ngx_async_thread_rc(b), NULL, NULL);
+    }
+
+    /* what is to be torn down points to memory of its own */
 
     ngx_destroy_pool(b->pool);
 }
@@ -324,24 +443,24 @@ ngx_http_async_blocking_take(async_req_t *req, ngx_http_async_blocking_t *b)
     ngx_pool_t          *pool;
     ngx_pool_cleanup_t  *cln;
 
-    cln = ngx_pool_cleanup_add(req->r->pool, 0);
+    cln = ngx_pool_cleanup_add(b->given.arena ? b->given.arena->pool
+                                              : req->r->pool, 0);
 
-    if (cln == NULL) {
+    if (cln == NULL || ngx_http_async_blocking_merge(req, b) != NGX_OK) {
         ngx_http_async_blocking_drop(b);
         ngx_async_thread_free(b);
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
     pool = b->pool;
-    pool->log = req->r->pool->log;
+    pool->log = b->given.arena ? ngx_cycle->log : req->r->pool->log;
 
     cln->handler = (ngx_pool_cleanup_pt) ngx_destroy_pool;
     cln->data = pool;
 
-    req->out = b->req.out;
-    req->json = b->req.json;
-    req->errors = b->req.errors;
-    req->background = b->req.background;
+    if (b->given.arena) {
+        ngx_http_async_arena_leave(b->given.arena, NULL);
+    }
 
     ngx_memcpy(req->task.error, b->req.task.error, NGX_ASYNC_ERROR_LEN);
 
@@ -350,6 +469,58 @@ ngx_http_async_blocking_take(async_req_t *req, ngx_http_async_blocking_t *b)
     ngx_async_thread_free(b);
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_async_blocking_merge(async_req_t *req, ngx_http_async_blocking_t *b)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (req->given == NULL) {
+        req->out = b->req.out;
+        req->json = b->req.json;
+        req->errors = b->req.errors;
+        req->background = b->req.background;
+
+        return NGX_OK;
+    }
+
+    if (b->req.json) {
+        /* values may be parts of it */
+
+        cln = ngx_pool_cleanup_add(b->pool, 0);
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        cln->handler = ngx_http_async_blocking_json;
+        cln->data = b->req.json;
+
+        b->req.json = NULL;
+    }
+
+    if (ngx_http_async_merge_out(req, &b->req.out) != ASYNC_OK
+        || ngx_http_async_given_errors(req, &b->req) != ASYNC_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (b->req.background) {
+        ngx_http_async_background_join(&req->background, b->req.background);
+        b->req.background = NULL;
+    }
+
+    ngx_http_async_given_back(req->given, &b->given);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_async_blocking_json(void *data)
+{
+    json_decref((json_t *) data);
 }
 
 
@@ -393,10 +564,18 @@ async_call(async_req_t *req, async_fn_pt fn, void *arg)
 int
 async_cancelled(async_req_t *req)
 {
+    ngx_async_task_t  *t;
+
     ngx_http_async_check(req);
 
-    return req->task.job ? ngx_async_thread_abandoned(req->task.job)
-                         : req->task.cancel != NGX_ASYNC_KEEP
-                           || (req->task.reason == NGX_ASYNC_DEADLINE
-                               && req->task.bound == NULL);
+    if (req->task.job) {
+        return ngx_async_thread_abandoned(req->task.job);
+    }
+
+    /* a copy has no task of its own */
+
+    t = req->origin ? ngx_async_task_self() : &req->task;
+
+    return t->cancel != NGX_ASYNC_KEEP
+           || (t->reason == NGX_ASYNC_DEADLINE && t->bound == NULL);
 }

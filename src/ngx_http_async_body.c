@@ -38,7 +38,6 @@ static void ngx_http_async_body_stop(void *data);
 static void ngx_http_async_body_give_up(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_body_join(ngx_async_task_t *t,
     async_req_t *req, ngx_pool_t *pool);
-static async_rc_t ngx_http_async_body_value(async_req_t *req, json_t **value);
 static async_rc_t ngx_http_async_body_pread(ngx_async_task_t *t,
     async_req_t *req, ngx_buf_t *b, u_char *p);
 static void ngx_http_async_pread_run(void *data);
@@ -59,6 +58,8 @@ await_body_at(async_t *co, const char *site, async_req_t *req,
 
     body->data = NULL;
     body->len = 0;
+
+    req = ngx_http_async_origin(req);
 
     rc = ngx_async_enter(co, "await_body", site);
     if (rc != ASYNC_OK) {
@@ -81,6 +82,7 @@ async_body(async_req_t *req, async_str_t *body)
 {
     ngx_http_async_check(req);
 
+    req = ngx_http_async_reader(req);
     *body = req->body;
 
     if (req->body_state != NGX_HTTP_ASYNC_BODY_WHOLE) {
@@ -282,11 +284,7 @@ ngx_http_async_body_join(ngx_async_task_t *t, async_req_t *req,
 
     rb = req->r->request_body;
 
-    /* over HTTP/2 nothing may be left to come, yet not all has been saved */
-
-    if (rb && (rb->rest > 0
-               || (rb->rest == 0 && rb->post_handler && !rb->last_saved)))
-    {
+    if (ngx_http_async_body_is_partial(req->r)) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR,
                                    "the body was given up half read");
     }
@@ -329,6 +327,20 @@ ngx_http_async_body_join(ngx_async_task_t *t, async_req_t *req,
     req->body_state = NGX_HTTP_ASYNC_BODY_WHOLE;
 
     return ASYNC_OK;
+}
+
+
+ngx_uint_t
+ngx_http_async_body_is_partial(ngx_http_request_t *r)
+{
+    ngx_http_request_body_t  *rb;
+
+    rb = r->request_body;
+
+    /* over HTTP/2 nothing may be left to come, yet not all has been saved */
+
+    return rb && (rb->rest > 0
+                  || (rb->rest == 0 && rb->post_handler && !rb->last_saved));
 }
 
 
@@ -434,6 +446,8 @@ await_json_at(async_t *co, const char *site, async_req_t *req, json_t **value)
 
     *value = NULL;
 
+    req = ngx_http_async_origin(req);
+
     rc = ngx_async_enter(co, "await_json", site);
     if (rc != ASYNC_OK) {
         return rc;
@@ -467,13 +481,15 @@ async_body_json(async_req_t *req, json_t **value)
 
     *value = NULL;
 
+    req = ngx_http_async_reader(req);
+
     rc = async_body(req, &body);
 
     return (rc == ASYNC_OK) ? ngx_http_async_body_value(req, value) : rc;
 }
 
 
-static async_rc_t
+async_rc_t
 ngx_http_async_body_value(async_req_t *req, json_t **value)
 {
     if (req->json_rc != ASYNC_OK) {
@@ -493,6 +509,21 @@ ngx_http_async_body_value(async_req_t *req, json_t **value)
     *value = req->json;
 
     return ASYNC_OK;
+}
+
+
+async_rc_t
+ngx_http_async_body_is_json(async_req_t *req)
+{
+    json_t  *value;
+
+    if (req->json_rc == ASYNC_OK && req->body.len
+        && ngx_http_async_is_json(req))
+    {
+        return ASYNC_OK;
+    }
+
+    return ngx_http_async_body_value(req, &value);
 }
 
 

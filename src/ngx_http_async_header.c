@@ -174,6 +174,44 @@ ngx_http_async_challenges(ngx_http_request_t *r, ngx_http_async_out_t *out)
 }
 
 
+ngx_int_t
+ngx_http_async_early_header(ngx_http_request_t *r, ngx_table_elt_t *set,
+    ngx_table_elt_t **h)
+{
+    ngx_http_async_known_t  *known;
+
+    if (ngx_http_async_named(set, &ngx_http_async_content_type)) {
+        return NGX_DECLINED;
+    }
+
+    for (known = ngx_http_async_known; known->name.len; known++) {
+
+        if (ngx_http_async_named(set, &known->name)) {
+            /* several of this one may stand beside each other */
+
+            if (known->set == ngx_http_async_known_cache) {
+                break;
+            }
+
+            return NGX_DECLINED;
+        }
+    }
+
+    *h = ngx_list_push(&r->headers_out.headers);
+    if (*h == NULL) {
+        return NGX_ERROR;
+    }
+
+    **h = *set;
+    (*h)->hash = 1;
+#if (nginx_version >= 1023000)
+    (*h)->next = NULL;
+#endif
+
+    return known->name.len ? known->set(r, *h, known->offset) : NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_async_header(ngx_http_request_t *r, ngx_table_elt_t *set)
 {

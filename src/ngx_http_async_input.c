@@ -27,6 +27,7 @@ static ngx_table_elt_t *ngx_http_async_next_header(ngx_list_part_t **part,
     ngx_uint_t *i);
 static ngx_uint_t ngx_http_async_find_cookie(ngx_str_t *line,
     ngx_str_t *name, ngx_str_t *value);
+static void ngx_http_async_trim(u_char **start, u_char **end);
 static async_rc_t ngx_http_async_variable(async_req_t *req,
     ngx_http_async_variable_t *v, ngx_async_call_pt access);
 static async_rc_t ngx_http_async_variable_called(async_t *co, void *arg);
@@ -99,6 +100,47 @@ async_header(async_req_t *req, const char *name)
     }
 
     return ngx_http_async_absent;
+}
+
+
+ngx_int_t
+ngx_http_async_header_list(async_req_t *req, const char *name,
+    const async_str_t **values)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    async_str_t      *value;
+    ngx_array_t       list;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    if (ngx_array_init(&list, req->pool, 2, sizeof(async_str_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    len = ngx_strlen(name);
+    part = ngx_http_async_headers_part(req);
+    i = 0;
+
+    while ((h = ngx_http_async_next_header(&part, &i)) != NULL) {
+
+        if (h->key.len != len
+            || ngx_strncasecmp(h->key.data, (u_char *) name, len) != 0)
+        {
+            continue;
+        }
+
+        value = ngx_array_push(&list);
+        if (value == NULL) {
+            return NGX_ERROR;
+        }
+
+        *value = ngx_http_async_str(req, &h->value);
+    }
+
+    *values = list.elts;
+
+    return list.nelts;
 }
 
 
@@ -198,7 +240,10 @@ async_cookie(async_req_t *req, const char *name)
 }
 
 
-/* The last cookie of the name in a line of "a=1; b=2" */
+/*
+ * The last cookie of the name in a line of "a=1; b=2".  Space around names and
+ * values is no part of them (RFC 6265, 5.2).
+ */
 
 static ngx_uint_t
 ngx_http_async_find_cookie(ngx_str_t *line, ngx_str_t *name, ngx_str_t *value)
@@ -216,24 +261,22 @@ ngx_http_async_find_cookie(ngx_str_t *line, ngx_str_t *name, ngx_str_t *value)
             next = end;
         }
 
-        while (p < next && *p == ' ') {
-            p++;
+        eq = ngx_strlchr(p, next, '=');
+        if (eq == NULL) {
+            continue;
         }
 
-        eq = ngx_strlchr(p, next, '=');
+        last = eq++;
+        ngx_http_async_trim(&p, &last);
 
-        if (eq == NULL || (size_t) (eq - p) != name->len
+        if ((size_t) (last - p) != name->len
             || ngx_memcmp(p, name->data, name->len) != 0)
         {
             continue;
         }
 
-        eq++;
         last = next;
-
-        while (last > eq && last[-1] == ' ') {
-            last--;
-        }
+        ngx_http_async_trim(&eq, &last);
 
         if (last - eq >= 2 && *eq == '"' && last[-1] == '"') {
             eq++;
@@ -246,6 +289,19 @@ ngx_http_async_find_cookie(ngx_str_t *line, ngx_str_t *name, ngx_str_t *value)
     }
 
     return found;
+}
+
+
+static void
+ngx_http_async_trim(u_char **start, u_char **end)
+{
+    while (*start < *end && (**start == ' ' || **start == '\t')) {
+        (*start)++;
+    }
+
+    while (*end > *start && ((*end)[-1] == ' ' || (*end)[-1] == '\t')) {
+        (*end)--;
+    }
 }
 
 

@@ -4,11 +4,14 @@
  *
  * Loading an app runs its constructors, so the master process never does it:
  * a child with the rights of a worker loads it and tells through a pipe, a
- * line an export ("1 hello notes.c:12"), then "." or "!" and what is wrong.
+ * line an export ("1 hello notes.c:12") and behind it lines of what that needs
+ * of a route, then "." or "!" and what is wrong.
  */
 
 #include <ngx_http_async_inspect.h>
-#include <ngx_http_async_model.h>
+#include <ngx_http_async_depends.h>
+#include <ngx_http_async_plan.h>
+#include <ngx_http_async_schema.h>
 #include <dlfcn.h>
 #include <poll.h>
 #include <grp.h>
@@ -26,10 +29,16 @@ static ngx_int_t ngx_http_async_inspect_child(ngx_conf_t *cf,
     ngx_http_async_app_t *app, ngx_str_t *told);
 static ngx_int_t ngx_http_async_inspect_read(int fd, ngx_str_t *told);
 static void ngx_http_async_inspect_main(ngx_cycle_t *cycle, int app, int out);
+static ngx_int_t ngx_http_async_inspect_models(const async_app_t *app,
+    ngx_log_t *log, u_char *error);
+static ngx_int_t ngx_http_async_inspect_declared(
+    const async_export_t *exported, u_char *error);
 static const char *ngx_http_async_inspect_user(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_async_inspect_told(ngx_conf_t *cf,
     ngx_http_async_app_t *app, ngx_str_t *told);
 static ngx_int_t ngx_http_async_inspect_fn(ngx_conf_t *cf,
+    ngx_http_async_app_t *app, u_char *line, u_char *end);
+static ngx_int_t ngx_http_async_inspect_type(ngx_conf_t *cf,
     ngx_http_async_app_t *app, u_char *line, u_char *end);
 static void ngx_http_async_inspect_failed(ngx_conf_t *cf,
     ngx_http_async_app_t *app, const char *why);
@@ -61,6 +70,18 @@ ngx_http_async_kind_name(ngx_int_t kind)
 
     case ASYNC_KIND_PROCESS:
         return "process";
+
+    case ASYNC_KIND_DEPENDENCY:
+        return "dependency";
+
+    case ASYNC_KIND_BLOCKING_DEPENDENCY:
+        return "blocking dependency";
+
+    case NGX_HTTP_ASYNC_KIND_TEXT:
+        return "dependency";
+
+    case NGX_HTTP_ASYNC_KIND_GUARD:
+        return "handler or dependency";
 
     default:
         return "function of a kind that this module does not know";
@@ -215,10 +236,10 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
     void                         *loaded;
     char                          why[NGX_HTTP_ASYNC_WHY_LEN];
     const char                   *wrong;
+    ngx_pool_t                   *pool;
     const async_app_t            *app;
-    const async_model_t *const   *model;
-    const async_export_t *const  *exported;
     u_char                        error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
+    u_char                        wrong_plan[NGX_HTTP_ASYNC_PLAN_ERROR_LEN];
 
     wrong = ngx_http_async_inspect_user(cycle);
 
@@ -234,9 +255,16 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
         return;
     }
 
-    for (exported = app->exports; exported < app->exports_end; exported++) {
-        dprintf(out, "%d %s %s\n", (*exported)->kind, (*exported)->name,
-                (*exported)->site);
+    /* goes with the process */
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, cycle->log);
+
+    if (pool == NULL
+        || ngx_http_async_depends_inspect(app, out, pool, wrong_plan)
+           != NGX_OK)
+    {
+        dprintf(out, "!%s\n", pool ? (char *) wrong_plan : "no memory");
+        return;
     }
 
     /* apps of before there were models tell so by their size */
@@ -246,15 +274,81 @@ ngx_http_async_inspect_main(ngx_cycle_t *cycle, int fd, int out)
         return;
     }
 
-    for (model = app->models; model < app->models_end; model++) {
-
-        if (ngx_http_async_model_check(*model, error) != NGX_OK) {
-            dprintf(out, "!%s\n", error);
-            return;
-        }
+    if (ngx_http_async_inspect_models(app, cycle->log, error) != NGX_OK) {
+        dprintf(out, "!%s\n", error);
+        return;
     }
 
     dprintf(out, ".\n");
+}
+
+
+static ngx_int_t
+ngx_http_async_inspect_models(const async_app_t *app, ngx_log_t *log,
+    u_char *error)
+{
+    ngx_int_t                     rc;
+    ngx_pool_t                   *pool;
+    const async_model_t *const   *model;
+    const async_export_t *const  *exported;
+
+    for (model = app->models; model < app->models_end; model++) {
+        if (ngx_http_async_model_check(*model, error) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+    }
+
+    ngx_sprintf(error, "no memory%Z");
+
+    /* goes with the process */
+
+    pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (model = app->models; model < app->models_end; model++) {
+
+        rc = ngx_http_async_schema_make(*model, pool, error);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    for (exported = app->exports; exported < app->exports_end; exported++) {
+        if (ngx_http_async_inspect_declared(*exported, error) != NGX_OK) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_async_inspect_declared(const async_export_t *exported, u_char *error)
+{
+    const async_attribute_t  *a;
+
+    if (exported->size < offsetof(async_export_t, attributes) + sizeof(a)
+        || exported->attributes == NULL)
+    {
+        return NGX_OK;
+    }
+
+    for (a = exported->attributes; a->kind != ASYNC_ATTRIBUTE_NONE; a++) {
+
+        if ((a->kind == ASYNC_ATTRIBUTE_PARAMS
+             || a->kind == ASYNC_ATTRIBUTE_BODY
+             || a->kind == ASYNC_ATTRIBUTE_FORM)
+            && ngx_http_async_schema_fits(a->data, a->kind, error) != NGX_OK)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -309,7 +403,8 @@ static ngx_int_t
 ngx_http_async_inspect_told(ngx_conf_t *cf, ngx_http_async_app_t *app,
     ngx_str_t *told)
 {
-    u_char  *p, *end, *line;
+    u_char     *p, *end, *line;
+    ngx_int_t   rc;
 
     end = told->data + told->len;
 
@@ -331,7 +426,23 @@ ngx_http_async_inspect_told(ngx_conf_t *cf, ngx_http_async_app_t *app,
             return NGX_OK;
         }
 
-        if (ngx_http_async_inspect_fn(cf, app, p, line) != NGX_OK) {
+        if (*p == '=') {
+            rc = ngx_http_async_inspect_type(cf, app, p + 1, line);
+
+        } else if (*p == '\t') {
+            rc = ngx_http_async_depends_told(cf, app, p + 1, line);
+
+        } else {
+            rc = ngx_http_async_inspect_fn(cf, app, p, line);
+        }
+
+        if (rc == NGX_DECLINED) {
+            /* something else was printed to the pipe */
+            ngx_http_async_inspect_failed(cf, app,
+                                          "its description is garbled");
+        }
+
+        if (rc != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -353,9 +464,7 @@ ngx_http_async_inspect_fn(ngx_conf_t *cf, ngx_http_async_app_t *app,
     site = name ? ngx_strlchr(name + 1, end, ' ') : NULL;
 
     if (site == NULL) {
-        /* something else was printed to the pipe */
-        ngx_http_async_inspect_failed(cf, app, "its description is garbled");
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     name++;
@@ -384,6 +493,31 @@ ngx_http_async_inspect_fn(ngx_conf_t *cf, ngx_http_async_app_t *app,
     fn->profile.name = (char *) fn->name.data;
 
     return NGX_OK;
+}
+
+
+/* Of the function that was told last. */
+
+static ngx_int_t
+ngx_http_async_inspect_type(ngx_conf_t *cf, ngx_http_async_app_t *app,
+    u_char *line, u_char *end)
+{
+    ngx_str_t             type;
+    ngx_http_async_fn_t  *fn;
+
+    if (app->fns.nelts == 0) {
+        return NGX_DECLINED;
+    }
+
+    fn = (ngx_http_async_fn_t *) app->fns.elts + app->fns.nelts - 1;
+
+    type.data = line;
+    type.len = end - line;
+
+    fn->type.len = type.len;
+    fn->type.data = ngx_pstrdup(cf->pool, &type);
+
+    return fn->type.data ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -449,11 +583,19 @@ ngx_http_async_why_undefined(char *why, const char *error)
     const char  *symbol;
 
     static const char  undefined[] = "undefined symbol: ";
+    static const char  export[] = "async_export_of_";
 
     symbol = strstr(error, undefined);
 
     if (symbol) {
         symbol += sizeof(undefined) - 1;
+
+        if (ngx_strncmp(symbol, export, sizeof(export) - 1) == 0) {
+            snprintf(why, NGX_HTTP_ASYNC_WHY_LEN,
+                     "it depends on \"%.100s\", which it does not define",
+                     symbol + sizeof(export) - 1);
+            return;
+        }
 
         if (ngx_strncmp(symbol, "async_", 6) == 0
             || ngx_strncmp(symbol, "await_", 6) == 0)

@@ -115,5 +115,9 @@ void ngx_http_async_json_pack_release(ngx_http_async_json_pack_t *pack);
 
 u_char *ngx_http_async_json_double(u_char *p, double value);
 
+/* The same with the fewest digits that read back as the same float. */
+
+u_char *ngx_http_async_json_float(u_char *p, float value);
+
 
 #endif /* _NGX_HTTP_ASYNC_JSON_H_INCLUDED_ */

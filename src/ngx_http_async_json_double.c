@@ -10,6 +10,10 @@
 #include <ngx_http_async_json_write.h>
 
 
+/* room for a number that is to be read back */
+#define NGX_HTTP_ASYNC_JSON_READ_LEN  64
+
+
 #define ngx_http_async_json_is_digit(c)  ((c) >= '0' && (c) <= '9')
 
 
@@ -24,11 +28,19 @@ typedef struct {
 
 static ngx_int_t ngx_http_async_json_short(ngx_http_async_json_decimal_t *d,
     double value);
+static ngx_int_t ngx_http_async_json_short_float(
+    ngx_http_async_json_decimal_t *d, float value);
 static void ngx_http_async_json_long(ngx_http_async_json_decimal_t *d,
     double value);
+static void ngx_http_async_json_long_float(ngx_http_async_json_decimal_t *d,
+    float value);
+static void ngx_http_async_json_strip(ngx_http_async_json_decimal_t *d);
 static void ngx_http_async_json_round(ngx_http_async_json_decimal_t *d,
     double value, ngx_int_t ndigits);
 static double ngx_http_async_json_read(ngx_http_async_json_decimal_t *d);
+static float ngx_http_async_json_read_float(ngx_http_async_json_decimal_t *d);
+static char *ngx_http_async_json_text(ngx_http_async_json_decimal_t *d,
+    char text[NGX_HTTP_ASYNC_JSON_READ_LEN]);
 static u_char *ngx_http_async_json_layout(u_char *p,
     ngx_http_async_json_decimal_t *d);
 
@@ -45,6 +57,24 @@ ngx_http_async_json_double(u_char *p, double value)
 
     if (ngx_http_async_json_short(&d, value) != NGX_OK) {
         ngx_http_async_json_long(&d, value);
+    }
+
+    return ngx_http_async_json_layout(p, &d);
+}
+
+
+u_char *
+ngx_http_async_json_float(u_char *p, float value)
+{
+    ngx_http_async_json_decimal_t  d;
+
+    if (signbit(value)) {
+        *p++ = '-';
+        value = -value;
+    }
+
+    if (ngx_http_async_json_short_float(&d, value) != NGX_OK) {
+        ngx_http_async_json_long_float(&d, value);
     }
 
     return ngx_http_async_json_layout(p, &d);
@@ -80,6 +110,41 @@ ngx_http_async_json_short(ngx_http_async_json_decimal_t *d, double value)
         n = (uint64_t) (scaled + 0.5);
 
         if ((double) n / powers[i] == value) {
+            d->ndigits = ngx_http_async_json_digits(d->digits, n) - d->digits;
+            d->point = d->ndigits - (ngx_int_t) i;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * The same of floats, whose decimals of 6 digits are all different.  A quotient
+ * that lies between two floats is the decimal itself, for both take fewer bits
+ * than a double has: so that it is rounded twice does no harm.
+ */
+
+static ngx_int_t
+ngx_http_async_json_short_float(ngx_http_async_json_decimal_t *d, float value)
+{
+    double      power, scaled;
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    power = 1;
+
+    for (i = 0; i <= 10; i++, power *= 10) {
+        scaled = value * power;
+
+        if (scaled >= 1e6) {
+            return NGX_DECLINED;
+        }
+
+        n = (uint64_t) (scaled + 0.5);
+
+        if ((float) ((double) n / power) == value) {
             d->ndigits = ngx_http_async_json_digits(d->digits, n) - d->digits;
             d->point = d->ndigits - (ngx_int_t) i;
             return NGX_OK;
@@ -136,6 +201,45 @@ ngx_http_async_json_long(ngx_http_async_json_decimal_t *d, double value)
         ngx_http_async_json_round(d, value, n);
     }
 
+    ngx_http_async_json_strip(d);
+}
+
+
+static void
+ngx_http_async_json_long_float(ngx_http_async_json_decimal_t *d, float value)
+{
+    int        exponent;
+    ngx_int_t  n, power;
+
+    power = (frexpf(value, &exponent) == 0.5f);
+
+    for (n = 1; n < 9; n++) {
+        ngx_http_async_json_round(d, value, n);
+
+        if (ngx_http_async_json_read_float(d) == value) {
+            break;
+        }
+
+        if (power && d->digits[n - 1] != '9') {
+            d->digits[n - 1]++;
+
+            if (ngx_http_async_json_read_float(d) == value) {
+                break;
+            }
+        }
+    }
+
+    if (n == 9) {
+        ngx_http_async_json_round(d, value, n);
+    }
+
+    ngx_http_async_json_strip(d);
+}
+
+
+static void
+ngx_http_async_json_strip(ngx_http_async_json_decimal_t *d)
+{
     while (d->ndigits > 1 && d->digits[d->ndigits - 1] == '0') {
         d->ndigits--;
     }
@@ -170,7 +274,26 @@ ngx_http_async_json_round(ngx_http_async_json_decimal_t *d, double value,
 static double
 ngx_http_async_json_read(ngx_http_async_json_decimal_t *d)
 {
-    u_char     *p, text[64];
+    char  text[NGX_HTTP_ASYNC_JSON_READ_LEN];
+
+    return strtod(ngx_http_async_json_text(d, text), NULL);
+}
+
+
+static float
+ngx_http_async_json_read_float(ngx_http_async_json_decimal_t *d)
+{
+    char  text[NGX_HTTP_ASYNC_JSON_READ_LEN];
+
+    return strtof(ngx_http_async_json_text(d, text), NULL);
+}
+
+
+static char *
+ngx_http_async_json_text(ngx_http_async_json_decimal_t *d,
+    char text[NGX_HTTP_ASYNC_JSON_READ_LEN])
+{
+    u_char     *p;
     ngx_int_t   exponent;
 
     exponent = d->point - d->ndigits;
@@ -181,7 +304,7 @@ ngx_http_async_json_read(ngx_http_async_json_decimal_t *d)
     p = ngx_http_async_json_digits(p, ngx_abs(exponent));
     *p = '\0';
 
-    return strtod((char *) text, NULL);
+    return text;
 }
 
 

@@ -48,8 +48,6 @@ static ngx_inline char ngx_http_async_json_pack_token(
     ngx_http_async_json_packer_t *s);
 static ngx_inline char ngx_http_async_json_pack_peek(
     ngx_http_async_json_packer_t *s);
-static ngx_uint_t ngx_http_async_json_pack_utf8(const u_char *p,
-    const u_char *last);
 static ngx_int_t ngx_http_async_json_pack_fail(
     ngx_http_async_json_packer_t *s, const char *error);
 
@@ -406,7 +404,7 @@ ngx_http_async_json_pack_parts(ngx_http_async_json_packer_t *s,
     }
 
     if (rc == NGX_OK
-        && !ngx_http_async_json_pack_utf8(out->start + start, out->pos))
+        && !ngx_http_async_json_is_utf8(out->start + start, out->pos))
     {
         return ngx_http_async_json_pack_fail(s, "the string is not UTF-8");
     }
@@ -516,34 +514,6 @@ ngx_http_async_json_pack_peek(ngx_http_async_json_packer_t *s)
     }
 
     return *s->p;
-}
-
-
-static ngx_uint_t
-ngx_http_async_json_pack_utf8(const u_char *p, const u_char *last)
-{
-    size_t    n;
-    uint64_t  v;
-
-    for ( /* void */ ; last - p >= 8; p += 8) {
-        memcpy(&v, p, 8);
-
-        if (v & 0x8080808080808080) {
-            break;
-        }
-    }
-
-    while (p < last) {
-        n = (*p < 0x80) ? 1 : ngx_http_async_value_utf8(p, last);
-
-        if (n == 0) {
-            return 0;
-        }
-
-        p += n;
-    }
-
-    return 1;
 }
 
 

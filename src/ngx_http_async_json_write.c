@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <ngx_http_async_json_write.h>
+#include <ngx_http_async_value.h>
 
 
 static ngx_int_t ngx_http_async_json_write_long(ngx_http_async_json_out_t *out,
@@ -196,6 +197,72 @@ ngx_http_async_json_write_string(ngx_http_async_json_out_t *out,
 }
 
 
+/* text that is no ASCII is read again */
+
+ngx_int_t
+ngx_http_async_json_write_text(ngx_http_async_json_out_t *out,
+    const char *data, size_t len)
+{
+    u_char        *q;
+    size_t         n;
+    const u_char  *p;
+
+    p = (const u_char *) data;
+
+    if (ngx_http_async_json_reserve(out, len + 3) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    q = out->pos;
+    *q++ = '"';
+
+    n = ngx_http_async_json_plain(q, p, len, 1);
+
+    if (n == len) {
+        q += n;
+        *q++ = '"';
+        out->pos = q;
+
+        return NGX_OK;
+    }
+
+    if (!ngx_http_async_json_is_utf8(p + n, p + len)) {
+        out->error = "the string is not UTF-8";
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_async_json_write_string(out, data, len);
+}
+
+
+ngx_uint_t
+ngx_http_async_json_is_utf8(const u_char *p, const u_char *last)
+{
+    size_t    n;
+    uint64_t  v;
+
+    for ( /* void */ ; last - p >= 8; p += 8) {
+        memcpy(&v, p, 8);
+
+        if (v & 0x8080808080808080) {
+            break;
+        }
+    }
+
+    while (p < last) {
+        n = (*p < 0x80) ? 1 : ngx_http_async_value_utf8(p, last);
+
+        if (n == 0) {
+            return 0;
+        }
+
+        p += n;
+    }
+
+    return 1;
+}
+
+
 /* where room is to be made first */
 
 static ngx_int_t
@@ -361,6 +428,26 @@ ngx_http_async_json_write_real(ngx_http_async_json_out_t *out, double value)
     }
 
     out->pos = ngx_http_async_json_double(out->pos, value);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_async_json_write_float(ngx_http_async_json_out_t *out, float value)
+{
+    if (!isfinite(value)) {
+        out->error = "nan and inf have no JSON form";
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_async_json_reserve(out, NGX_HTTP_ASYNC_JSON_DOUBLE_LEN)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    out->pos = ngx_http_async_json_float(out->pos, value);
 
     return NGX_OK;
 }

@@ -77,12 +77,20 @@ ngx_int_t ngx_http_async_json_write_string(ngx_http_async_json_out_t *out,
 ngx_int_t ngx_http_async_json_write_more(ngx_http_async_json_out_t *out,
     const char *data, size_t len);
 
+/* a whole one of which nobody knows whether it is UTF-8: else NGX_DECLINED */
+
+ngx_int_t ngx_http_async_json_write_text(ngx_http_async_json_out_t *out,
+    const char *data, size_t len);
+ngx_uint_t ngx_http_async_json_is_utf8(const u_char *p, const u_char *last);
+
 ngx_int_t ngx_http_async_json_write_word(ngx_http_async_json_out_t *out,
     const char *word, size_t len);
 ngx_int_t ngx_http_async_json_write_int(ngx_http_async_json_out_t *out,
     json_int_t value);
 ngx_int_t ngx_http_async_json_write_real(ngx_http_async_json_out_t *out,
     double value);
+ngx_int_t ngx_http_async_json_write_float(ngx_http_async_json_out_t *out,
+    float value);
 
 /* a borrowed tree, within what is open already; NULL is an error */
 

@@ -19,14 +19,23 @@ typedef struct {
 
 static ngx_int_t ngx_http_async_model_check_field(const async_model_t *model,
     const async_field_t *field, u_char *error);
+static ngx_uint_t ngx_http_async_model_known(const async_field_t *field);
 static const char *ngx_http_async_model_misfit(const async_field_t *field);
+static const char *ngx_http_async_model_type_misfit(
+    const async_field_t *field);
+static const char *ngx_http_async_model_presence_misfit(
+    const async_field_t *field);
+static const char *ngx_http_async_model_bounds_misfit(
+    const async_field_t *field);
+static const char *ngx_http_async_model_text_misfit(
+    const async_field_t *field);
+static const char *ngx_http_async_model_choices_misfit(
+    const async_field_t *field);
 static ngx_int_t ngx_http_async_model_check_pair(const async_model_t *model,
     const async_field_t *one, const async_field_t *two, u_char *error);
 static ngx_uint_t ngx_http_async_model_overlap(const async_field_t *one,
     const async_field_t *two);
 static size_t ngx_http_async_model_end(const async_field_t *field);
-static ngx_int_t ngx_http_async_model_fail(const async_model_t *model,
-    u_char *error, const char *fmt, ...);
 
 
 /* by ASYNC_MEMBER_... */
@@ -46,7 +55,9 @@ static ngx_http_async_model_kind_t  ngx_http_async_model_kinds[] = {
     { "double", sizeof(double), 0, 0 },
     { "const char *", sizeof(char *), 0, 0 },
     { "async_str_t", sizeof(async_str_t), 0, 0 },
-    { "json_t *", sizeof(json_t *), 0, 0 }
+    { "json_t *", sizeof(json_t *), 0, 0 },
+    { "a struct", 0, 0, 0 },
+    { "async_upload_t *", sizeof(async_upload_t *), 0, 0 }
 };
 
 #define NGX_HTTP_ASYNC_MODEL_KINDS                                           \
@@ -58,8 +69,8 @@ ngx_int_t
 ngx_http_async_model_check(const async_model_t *model,
     u_char error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN])
 {
-    size_t                i, j;
-    const async_field_t  *field;
+    ngx_uint_t     i, j;
+    async_field_t  field, other;
 
     if (model->field_size > sizeof(async_field_t)) {
         return ngx_http_async_model_fail(model, error,
@@ -68,16 +79,17 @@ ngx_http_async_model_check(const async_model_t *model,
     }
 
     for (i = 0; i < model->n; i++) {
-        field = ngx_http_async_model_field(model, i);
+        ngx_http_async_model_copy(model, i, &field);
 
-        if (ngx_http_async_model_check_field(model, field, error) != NGX_OK) {
+        if (ngx_http_async_model_check_field(model, &field, error) != NGX_OK) {
             return NGX_DECLINED;
         }
 
         for (j = 0; j < i; j++) {
-            if (ngx_http_async_model_check_pair(model,
-                                         ngx_http_async_model_field(model, j),
-                                         field, error) != NGX_OK)
+            ngx_http_async_model_copy(model, j, &other);
+
+            if (ngx_http_async_model_check_pair(model, &other, &field, error)
+                != NGX_OK)
             {
                 return NGX_DECLINED;
             }
@@ -88,19 +100,23 @@ ngx_http_async_model_check(const async_model_t *model,
 }
 
 
+void
+ngx_http_async_model_copy(const async_model_t *model, ngx_uint_t i,
+    async_field_t *field)
+{
+    ngx_memzero(field, sizeof(async_field_t));
+    ngx_memcpy(field, ngx_http_async_model_field(model, i),
+               ngx_min(model->field_size, sizeof(async_field_t)));
+}
+
+
 static ngx_int_t
 ngx_http_async_model_check_field(const async_model_t *model,
     const async_field_t *field, u_char *error)
 {
-    ngx_uint_t   kind;
     const char  *misfit;
 
-    kind = ngx_http_async_model_kind(field);
-
-    if (kind == 0 || kind >= NGX_HTTP_ASYNC_MODEL_KINDS
-        || field->kind & ~(ASYNC_MEMBER_KIND | ASYNC_MEMBER_POINTER
-                           | ASYNC_MEMBER_LIST))
-    {
+    if (!ngx_http_async_model_known(field)) {
         return ngx_http_async_model_fail(model, error,
                    "field \"%s\" is of no kind that this module of version %s "
                    "knows", field->member, ASYNC_VERSION);
@@ -151,10 +167,55 @@ ngx_http_async_model_check_field(const async_model_t *model,
 }
 
 
-/* NULL: its attributes fit */
+static ngx_uint_t
+ngx_http_async_model_known(const async_field_t *field)
+{
+    ngx_uint_t  kind;
+
+    kind = ngx_http_async_model_kind(field);
+
+    if (kind == 0 || kind >= NGX_HTTP_ASYNC_MODEL_KINDS
+        || field->kind & ~(ASYNC_MEMBER_KIND | ASYNC_MEMBER_POINTER
+                           | ASYNC_MEMBER_LIST))
+    {
+        return 0;
+    }
+
+    return (kind == ASYNC_MEMBER_OBJECT) == (field->model != NULL);
+}
+
+
+/* NULL: its attributes fit; what needs memory, schemas see to */
 
 static const char *
 ngx_http_async_model_misfit(const async_field_t *field)
+{
+    const char  *misfit;
+
+    misfit = ngx_http_async_model_type_misfit(field);
+
+    if (misfit == NULL) {
+        misfit = ngx_http_async_model_presence_misfit(field);
+    }
+
+    if (misfit == NULL) {
+        misfit = ngx_http_async_model_bounds_misfit(field);
+    }
+
+    if (misfit == NULL) {
+        misfit = ngx_http_async_model_text_misfit(field);
+    }
+
+    if (misfit == NULL) {
+        misfit = ngx_http_async_model_choices_misfit(field);
+    }
+
+    return misfit;
+}
+
+
+static const char *
+ngx_http_async_model_type_misfit(const async_field_t *field)
 {
     ngx_uint_t  kind;
 
@@ -163,31 +224,173 @@ ngx_http_async_model_misfit(const async_field_t *field)
     switch (field->type) {
 
     case ASYNC_FIELD_PLAIN:
-        break;
+        return NULL;
 
     case ASYNC_FIELD_TIME:
-        if (kind != ASYNC_MEMBER_INT64) {
-            return "is a time, and must be int64_t then";
-        }
-
-        break;
+        return (kind == ASYNC_MEMBER_INT64)
+               ? NULL : "is a time, and must be int64_t then";
 
     case ASYNC_FIELD_BYTES:
-        if (kind != ASYNC_MEMBER_STR) {
-            return "is bytes, and must be async_str_t then";
-        }
+        return (kind == ASYNC_MEMBER_STR)
+               ? NULL : "is bytes, and must be async_str_t then";
 
-        break;
+    case ASYNC_FIELD_UUID:
+        return (kind == ASYNC_MEMBER_TEXT || kind == ASYNC_MEMBER_STR)
+               ? NULL : "is a UUID, and must be a text then";
+
+    case ASYNC_FIELD_DATE:
+        return (kind == ASYNC_MEMBER_TEXT || kind == ASYNC_MEMBER_STR)
+               ? NULL : "is a date, and must be a text then";
 
     default:
         return "is of a type that this module does not know";
     }
+}
 
-    if (field->optional && kind < ASYNC_MEMBER_TEXT
+
+static const char *
+ngx_http_async_model_presence_misfit(const async_field_t *field)
+{
+    ngx_uint_t  kind;
+
+    kind = ngx_http_async_model_kind(field);
+
+    if (field->optional
+        && (kind < ASYNC_MEMBER_TEXT || kind == ASYNC_MEMBER_OBJECT)
         && (field->kind & (ASYNC_MEMBER_POINTER | ASYNC_MEMBER_LIST)) == 0)
     {
         return "is optional, and must be a pointer then, to tell null from "
                "zero";
+    }
+
+    if (field->required && field->default_value) {
+        return "is required, and needs no default";
+    }
+
+    if (field->required && !ngx_http_async_model_is_optional(field)) {
+        return "is required anyway, since it is not optional";
+    }
+
+    if (field->default_value && kind == ASYNC_MEMBER_UPLOAD) {
+        return "is an upload, and has no default";
+    }
+
+    if (field->example && kind == ASYNC_MEMBER_UPLOAD) {
+        return "is an upload, and has no example";
+    }
+
+    if (field->in < ASYNC_IN_ANY || field->in > ASYNC_IN_COOKIE) {
+        return "is in a place that this module does not know";
+    }
+
+    if (field->in == ASYNC_IN_PATH
+        && (field->default_value || ngx_http_async_model_is_optional(field)
+            || ngx_http_async_model_is_list(field)))
+    {
+        return "is in the path, and is always there, once: it has no default, "
+               "and is neither optional nor a list";
+    }
+
+    if (field->in != ASYNC_IN_ANY && kind >= ASYNC_MEMBER_OBJECT) {
+        return "is a struct or an upload, which no parameter can be";
+    }
+
+    return NULL;
+}
+
+
+static const char *
+ngx_http_async_model_bounds_misfit(const async_field_t *field)
+{
+    ngx_uint_t  kind;
+
+    kind = ngx_http_async_model_kind(field);
+
+    if (field->gt == NULL && field->ge == NULL && field->lt == NULL
+        && field->le == NULL)
+    {
+        return NULL;
+    }
+
+    if (kind > ASYNC_MEMBER_DOUBLE || kind == ASYNC_MEMBER_BOOL
+        || field->type != ASYNC_FIELD_PLAIN)
+    {
+        return "has bounds, and is no number";
+    }
+
+    if (field->choices) {
+        return "has choices, and no bounds beside them";
+    }
+
+    if ((field->gt && field->ge) || (field->lt && field->le)) {
+        return "has two bounds on one side";
+    }
+
+    return NULL;
+}
+
+
+static const char *
+ngx_http_async_model_text_misfit(const async_field_t *field)
+{
+    ngx_uint_t  kind, text;
+
+    kind = ngx_http_async_model_kind(field);
+    text = (kind == ASYNC_MEMBER_TEXT || kind == ASYNC_MEMBER_STR)
+           && field->type == ASYNC_FIELD_PLAIN;
+
+    if ((field->min_length || field->max_length) && !text
+        && !ngx_http_async_model_is_list(field))
+    {
+        return "has bounds of its length, and is neither text nor a list";
+    }
+
+    if (field->max_length && field->min_length > field->max_length) {
+        return "has a min_length above its max_length";
+    }
+
+    if (field->pattern && !text) {
+        return "has a pattern, and is no text";
+    }
+
+    return NULL;
+}
+
+
+static const char *
+ngx_http_async_model_choices_misfit(const async_field_t *field)
+{
+    ngx_uint_t  i, j, kind;
+
+    if (field->choices == NULL) {
+        return NULL;
+    }
+
+    kind = ngx_http_async_model_kind(field);
+
+    if (field->type != ASYNC_FIELD_PLAIN
+        || (kind >= ASYNC_MEMBER_BOOL && kind != ASYNC_MEMBER_TEXT
+            && kind != ASYNC_MEMBER_STR))
+    {
+        return "has choices, and is neither text nor an integer";
+    }
+
+    if (field->choices[0] == NULL) {
+        return "has no choice at all";
+    }
+
+    for (i = 0; field->choices[i]; i++) {
+        for (j = 0; j < i; j++) {
+            if (ngx_strcmp(field->choices[i], field->choices[j]) == 0) {
+                return "has one choice twice";
+            }
+        }
+    }
+
+    if (kind < ASYNC_MEMBER_BOOL
+        && i - 1 > ngx_http_async_model_kinds[kind].max)
+    {
+        return "has more choices than its integer has values";
     }
 
     return NULL;
@@ -258,14 +461,26 @@ ngx_http_async_model_overlap(const async_field_t *one,
 static size_t
 ngx_http_async_model_end(const async_field_t *field)
 {
-    return field->offset
-           + ((field->kind & (ASYNC_MEMBER_POINTER | ASYNC_MEMBER_LIST))
-              ? sizeof(void *)
-              : ngx_http_async_model_size(ngx_http_async_model_kind(field)));
+    size_t      size;
+    ngx_uint_t  kind;
+
+    kind = ngx_http_async_model_kind(field);
+
+    if (field->kind & (ASYNC_MEMBER_POINTER | ASYNC_MEMBER_LIST)) {
+        size = sizeof(void *);
+
+    } else if (kind == ASYNC_MEMBER_OBJECT) {
+        size = field->model->type_size;
+
+    } else {
+        size = ngx_http_async_model_size(kind);
+    }
+
+    return field->offset + size;
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_async_model_fail(const async_model_t *model, u_char *error,
     const char *fmt, ...)
 {
@@ -297,6 +512,11 @@ ngx_http_async_model_clear(const async_model_t *model, void *to)
     for (i = 0; i < model->n; i++) {
         field = ngx_http_async_model_field(model, i);
 
+        if (field->kind == ASYNC_MEMBER_OBJECT) {
+            ngx_http_async_model_clear(field->model, p + field->offset);
+            continue;
+        }
+
         ngx_memzero(p + field->offset,
                     ngx_http_async_model_end(field) - field->offset);
 
@@ -318,6 +538,18 @@ const char *
 ngx_http_async_model_type(ngx_uint_t kind)
 {
     return ngx_http_async_model_kinds[kind].type;
+}
+
+
+void
+ngx_http_async_model_range(ngx_uint_t kind, int64_t *min, int64_t *max)
+{
+    ngx_http_async_model_kind_t  *k;
+
+    k = &ngx_http_async_model_kinds[kind];
+
+    *min = k->min;
+    *max = (k->max > INT64_MAX) ? INT64_MAX : (int64_t) k->max;
 }
 
 

@@ -7,8 +7,9 @@
  *
  * An app may have been compiled with fewer attributes than this module has, so
  * fields are taken by ngx_http_async_model_field() only, and an attribute that
- * came after the first version is looked at if field_size covers it.  More
- * attributes than the module knows are refused when the app is inspected.
+ * came after the first version ("optional" is the last of that) is looked at if
+ * field_size covers it, or in a copy.  More attributes than the module knows
+ * are refused when the app is inspected.
  */
 
 #ifndef _NGX_HTTP_ASYNC_MODEL_H_INCLUDED_
@@ -24,7 +25,7 @@
 #include <ngx_async.h>
 
 
-#define NGX_HTTP_ASYNC_MODEL_ERROR_LEN  256
+#define NGX_HTTP_ASYNC_MODEL_ERROR_LEN  1024
 
 
 #define ngx_http_async_model_field(model, i)                                 \
@@ -44,6 +45,16 @@
 #define ngx_http_async_model_is_optional(field)                              \
     ((field)->optional || ngx_http_async_model_is_pointer(field))
 
+/* attributes that an older app may not have: see above */
+
+#define ngx_http_async_model_choices(model, field)                           \
+    ((model)->field_size >= offsetof(async_field_t, check)                   \
+     ? (field)->choices : NULL)
+
+#define ngx_http_async_model_within(model, field)                            \
+    ((model)->field_size >= offsetof(async_field_t, in)                      \
+     ? (field)->model : NULL)
+
 /* what it is called outside */
 #define ngx_http_async_model_name(field)                                     \
     ((field)->name ? (field)->name : (field)->member)
@@ -53,12 +64,23 @@
 ngx_int_t ngx_http_async_model_check(const async_model_t *model,
     u_char error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN]);
 
+/* Says what is wrong, with the model's name and place; NGX_DECLINED. */
+ngx_int_t ngx_http_async_model_fail(const async_model_t *model, u_char *error,
+    const char *fmt, ...);
+
+/* A field with all of its attributes; those that the app does not have: 0. */
+void ngx_http_async_model_copy(const async_model_t *model, ngx_uint_t i,
+    async_field_t *field);
+
 /* Makes the fields of the struct absent, and leaves the rest alone. */
 void ngx_http_async_model_clear(const async_model_t *model, void *to);
 
-/* How large a value is, and its type in C. */
+/* How large a value is (of an object, see its model), and its type in C. */
 size_t ngx_http_async_model_size(ngx_uint_t kind);
 const char *ngx_http_async_model_type(ngx_uint_t kind);
+
+/* The integers of a kind, as far as int64_t has them. */
+void ngx_http_async_model_range(ngx_uint_t kind, int64_t *min, int64_t *max);
 
 /*
  * Write a value of a kind.  NGX_DECLINED: it does not fit, and nothing has been

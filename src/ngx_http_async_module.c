@@ -6,17 +6,23 @@
  * goes through is ngx_http_async_content_handler(), below.
  */
 
+#include <ngx_http_async_access.h>
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_blocking.h>
 #include <ngx_http_async_client.h>
+#include <ngx_http_async_depends.h>
+#include <ngx_http_async_docs.h>
 #include <ngx_http_async_every.h>
 #include <ngx_http_async_file.h>
 #include <ngx_http_async_lifecycle.h>
+#include <ngx_http_async_openapi.h>
 #include <ngx_http_async_process.h>
 #include <ngx_http_async_request.h>
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
+#include <ngx_http_async_set.h>
+#include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
 #include <ngx_async_mail.h>
 #include <ngx_async_quit.h>
@@ -29,6 +35,7 @@
 
 
 static ngx_int_t ngx_http_async_content_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_async_access_handler(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_call_handler(async_req_t *req);
 static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
 static ngx_int_t ngx_http_async_header_filter(ngx_http_request_t *r);
@@ -42,6 +49,10 @@ static char *ngx_http_async_merge_params(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
 static char *ngx_http_async_merge_content(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *prev, ngx_http_async_loc_conf_t *conf);
+static char *ngx_http_async_merge_docs(ngx_conf_t *cf,
+    ngx_http_async_loc_conf_t *conf, ngx_http_core_loc_conf_t *clcf);
+static char *ngx_http_async_merge_pool(ngx_conf_t *cf,
+    ngx_http_async_loc_conf_t *conf);
 static char *ngx_http_async_param(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_async_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -74,6 +85,11 @@ static ngx_conf_num_bounds_t  ngx_http_async_nice_bounds = {
 };
 
 
+static ngx_conf_num_bounds_t  ngx_http_async_parts_bounds = {
+    ngx_conf_check_num_bounds, 1, 1000000
+};
+
+
 static ngx_command_t  ngx_http_async_commands[] = {
 
     { ngx_string("async_app"),
@@ -97,6 +113,34 @@ static ngx_command_t  ngx_http_async_commands[] = {
       0,
       NULL },
 
+    { ngx_string("async_depends"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_async_depends_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_openapi"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
+      ngx_http_async_openapi,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_docs"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_http_async_docs,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_access"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_async_access_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("async_run"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_async_run,
@@ -109,6 +153,13 @@ static ngx_command_t  ngx_http_async_commands[] = {
                         |NGX_CONF_TAKE5,
       ngx_http_async_every,
       NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_set"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_async_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
@@ -189,6 +240,27 @@ static ngx_command_t  ngx_http_async_commands[] = {
       0,
       NULL },
 
+    { ngx_string("async_form_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_memory),
+      NULL },
+
+    { ngx_string("async_form_max_text"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_max_text),
+      NULL },
+
+    { ngx_string("async_form_max_parts"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, form_max_parts),
+      &ngx_http_async_parts_bounds },
+
       ngx_null_command
 };
 
@@ -200,7 +272,7 @@ static ngx_http_module_t  ngx_http_async_module_ctx = {
     ngx_http_async_create_main_conf,       /* create main configuration */
     ngx_http_async_init_main_conf,         /* init main configuration */
 
-    NULL,                                  /* create server configuration */
+    ngx_http_async_route_create_conf,      /* create server configuration */
     NULL,                                  /* merge server configuration */
 
     ngx_http_async_create_loc_conf,        /* create location configuration */
@@ -232,16 +304,16 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
     async_req_t                   *req;
-    ngx_http_async_fn_t           *fn;
+    ngx_http_async_ref_t          *ref;
     ngx_http_async_loc_conf_t     *conf;
     ngx_http_async_route_match_t   match;
     ngx_http_async_route_param_t  *params;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_async_module);
 
-    rc = ngx_http_async_route_find(r, conf, &fn, &match);
+    rc = ngx_http_async_route_find(r, conf, &ref, &match);
 
-    if (fn == NULL) {
+    if (ref == NULL) {
         return rc;
     }
 
@@ -260,8 +332,9 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
         /* shutdown functions run, or have */
         r->keepalive = 0;
 
-    } else if (fn->exported) {
-        req = ngx_http_async_create(r, conf, fn, ngx_http_async_call_handler,
+    } else if (ref->fn->exported) {
+        req = ngx_http_async_create(r, conf, ref->fn,
+                                    ngx_http_async_call_handler,
                                     ngx_http_async_finish);
     }
 
@@ -270,10 +343,18 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
                                          NGX_HTTP_SERVICE_UNAVAILABLE, NULL);
     }
 
+    req->plan = ref->plan;
     req->params = params;
     req->nparams = match.nparams;
 
     return ngx_http_async_start(req);
+}
+
+
+static ngx_int_t
+ngx_http_async_access_handler(ngx_http_request_t *r)
+{
+    return ngx_http_async_access(r, ngx_http_async_call_handler);
 }
 
 
@@ -289,7 +370,9 @@ ngx_http_async_call_handler(async_req_t *req)
         return rc;
     }
 
-    rc = (req->fn->kind == ASYNC_KIND_BLOCKING)
+    rc = req->plan
+             ? ngx_http_async_depends(req)
+         : (req->fn->kind == ASYNC_KIND_BLOCKING)
              ? ngx_http_async_blocking(req)
              : ngx_async_call(&req->task, ngx_http_async_call_exported, req);
 
@@ -297,7 +380,8 @@ ngx_http_async_call_handler(async_req_t *req)
         rc = ngx_http_async_file_open(req);
     }
 
-    return rc;
+    return (req->background || req->given)
+           ? ngx_http_async_teardown_end(req, rc) : rc;
 }
 
 
@@ -379,6 +463,9 @@ ngx_http_async_create_loc_conf(ngx_conf_t *cf)
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
     conf->intercept_errors = NGX_CONF_UNSET;
+    conf->form_memory = NGX_CONF_UNSET_SIZE;
+    conf->form_max_text = NGX_CONF_UNSET_SIZE;
+    conf->form_max_parts = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -396,9 +483,26 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->ignore_client_abort, prev->ignore_client_abort,
                          0);
     ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+    ngx_conf_merge_size_value(conf->form_memory, prev->form_memory, 64 * 1024);
+    ngx_conf_merge_size_value(conf->form_max_text, prev->form_max_text,
+                              1024 * 1024);
+    ngx_conf_merge_uint_value(conf->form_max_parts, prev->form_max_parts,
+                              1000);
 
     if (conf->thread_pool == NULL) {
         conf->thread_pool = prev->thread_pool;
+    }
+
+    ngx_http_async_access_merge(prev, conf);
+
+    rv = ngx_http_async_depends_merge(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    rv = ngx_http_async_set_merge(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
     rv = ngx_http_async_merge_params(cf, prev, conf);
@@ -423,10 +527,16 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
         conf->routes = prev->routes;
         conf->handler = prev->handler;
         conf->first = prev->first;
+        conf->openapi = prev->openapi;
+        conf->docs = prev->docs;
+    }
+
+    if (conf->openapi || conf->docs) {
+        return ngx_http_async_merge_docs(cf, conf, clcf);
     }
 
     if (conf->routes == NULL && conf->handler == NULL) {
-        return NGX_CONF_OK;
+        return ngx_http_async_merge_pool(cf, conf);
     }
 
     if (clcf->handler) {
@@ -440,12 +550,52 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
 
     clcf->handler = ngx_http_async_content_handler;
 
-    if (conf->thread_pool == NULL) {
-        /* "default" comes into being when it is first named */
+    return ngx_http_async_merge_pool(cf, conf);
+}
+
+
+/* "default" comes into being when it is first named */
+
+static char *
+ngx_http_async_merge_pool(ngx_conf_t *cf, ngx_http_async_loc_conf_t *conf)
+{
+    if (conf->thread_pool == NULL
+        && (conf->routes || conf->handler || conf->access || conf->sets))
+    {
         conf->thread_pool = ngx_async_thread_pool_add(cf, NULL);
+
+        if (conf->thread_pool == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
-    return conf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_async_merge_docs(ngx_conf_t *cf, ngx_http_async_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_http_handler_pt  handler;
+
+    handler = conf->openapi ? ngx_http_async_openapi_handler
+                            : ngx_http_async_docs_handler;
+
+    if (clcf->handler && clcf->handler != handler) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" stands beside another directive that answers "
+                      "the requests of location \"%V\" in %s:%ui",
+                      conf->openapi ? "async_openapi" : "async_docs",
+                      &clcf->name,
+                      conf->openapi ? conf->openapi->file : conf->docs->file,
+                      conf->openapi ? conf->openapi->line : conf->docs->line);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf->handler = handler;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -590,6 +740,7 @@ ngx_http_async_init(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_module);
 
     if (ngx_http_async_app_resolve(cf, mcf) != NGX_OK
+        || ngx_http_async_depends_check(cf, mcf) != NGX_OK
         || ngx_http_async_every_resolve(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -616,6 +767,14 @@ ngx_http_async_init(ngx_conf_t *cf)
     if (mcf->apps.nelts) {
         ngx_http_next_header_filter = ngx_http_top_header_filter;
         ngx_http_top_header_filter = ngx_http_async_header_filter;
+
+        if (ngx_http_async_access_init(cf, ngx_http_async_access_handler)
+            != NGX_OK
+            || ngx_http_async_set_init(cf, ngx_http_async_set_all,
+                                       ngx_http_async_call_handler) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;
@@ -673,6 +832,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     (void) signal(SIGCHLD, SIG_DFL);
 
     ngx_http_async_app_load(cycle, mcf);
+    ngx_http_async_depends_load(cycle, mcf);
 
     if (ngx_http_async_lifecycle_init(cycle, mcf) != NGX_OK) {
         return NGX_OK;

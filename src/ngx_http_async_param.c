@@ -8,6 +8,7 @@
  */
 
 #include <ngx_http_async_param.h>
+#include <ngx_http_async_take.h>
 #include <ngx_http_async_value.h>
 
 
@@ -35,21 +36,18 @@ static ngx_int_t ngx_http_async_parse_bool(async_req_t *req, ngx_str_t *text,
 static ngx_int_t ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text,
     void *value, ngx_http_async_value_error_t *error);
 static ngx_array_t *ngx_http_async_query(async_req_t *req);
-static ngx_int_t ngx_http_async_query_add(async_req_t *req, u_char *p,
-    u_char *end);
-static ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to,
+static u_char *ngx_http_async_query_add(async_req_t *req, u_char *d,
     u_char *p, u_char *end);
-static json_t *ngx_http_async_json_text(ngx_pool_t *pool,
-    ngx_str_t *text);
-static ngx_int_t ngx_http_async_utf8(ngx_pool_t *pool, ngx_str_t *text,
-    ngx_str_t *valid);
-static size_t ngx_http_async_utf8_start(u_char *p, u_char *end);
+static u_char *ngx_http_async_find(u_char *p, u_char *end, u_char c);
+static u_char *ngx_http_async_decode_to(u_char *d, u_char *p, u_char *end);
+static ngx_int_t ngx_http_async_record(async_req_t *req, json_t *error);
 static ngx_uint_t ngx_http_async_rank(json_t *error);
 
 
 async_str_t
 async_path(async_req_t *req, const char *name)
 {
+    size_t                         len;
     async_str_t                    str;
     ngx_uint_t                     i;
     ngx_http_async_route_param_t  *param;
@@ -59,11 +57,13 @@ async_path(async_req_t *req, const char *name)
     str.data = NULL;
     str.len = 0;
 
+    len = ngx_strlen(name);
+
     for (i = 0; i < req->nparams; i++) {
         param = &req->params[i];
 
-        if (ngx_strncmp(param->name.data, name, param->name.len) == 0
-            && name[param->name.len] == '\0')
+        if (param->name.len == len
+            && ngx_memcmp(param->name.data, name, len) == 0)
         {
             str.data = (char *) param->value.data;
             str.len = param->value.len;
@@ -313,12 +313,26 @@ async_valid(async_req_t *req)
 {
     ngx_http_async_check(req);
 
-    if (req->errors && req->errors->nelts) {
+    if (ngx_http_async_has_errors(req)) {
         return ngx_async_set_error(&req->task, ASYNC_INVALID,
                                    "the input is not valid");
     }
 
     return ASYNC_OK;
+}
+
+
+ngx_uint_t
+ngx_http_async_has_errors(async_req_t *req)
+{
+    async_req_t  *reader;
+
+    /* the bodies of those that run together are read by their origin */
+
+    reader = ngx_http_async_reader(req);
+
+    return req->invalid || (req->errors && req->errors->nelts)
+           || (reader->errors && reader->errors->nelts);
 }
 
 
@@ -368,7 +382,7 @@ ngx_http_async_typed(async_req_t *req, const char *source, const char *name,
         ctx = json_pack("{s:s%}", "error", error.ctx.data, error.ctx.len);
     }
 
-    input = ngx_http_async_json_text(req->pool, &text);
+    input = ngx_http_async_schema_input(req->pool, &text);
 
     return ngx_http_async_invalid_input(req, &error.type, &error.msg, loc,
                                         input, ctx);
@@ -390,7 +404,7 @@ ngx_http_async_parse_str(async_req_t *req, ngx_str_t *text, void *value,
         return NGX_OK;
     }
 
-    if (ngx_http_async_utf8(req->pool, text, &valid) != NGX_OK) {
+    if (ngx_http_async_schema_utf8(req->pool, text, &valid) != NGX_OK) {
         valid = *text;
     }
 
@@ -476,36 +490,43 @@ ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text, void *value,
 }
 
 
-/* The query string, split and decoded once */
+/*
+ * The query string, split and decoded once, into one piece of memory: "=" and
+ * "&" leave the room for the zeros behind names and values.
+ */
 
 static ngx_array_t *
 ngx_http_async_query(async_req_t *req)
 {
-    u_char     *p, *end, *next;
+    u_char     *p, *d, *end, *next;
     ngx_str_t  *args;
 
     if (req->query) {
         return req->query;
     }
 
+    args = req->in ? &req->in->args : &req->r->args;
+
     req->query = ngx_array_create(req->pool, 4,
                                   sizeof(ngx_http_async_query_t));
-    if (req->query == NULL) {
-        return NULL;
+    d = ngx_pnalloc(req->pool, args->len + 1);
+
+    if (req->query == NULL || d == NULL) {
+        return req->query;
     }
 
-    args = req->in ? &req->in->args : &req->r->args;
     end = args->data + args->len;
 
     for (p = args->data; p < end; p = next + 1) {
 
-        next = ngx_strlchr(p, end, '&');
-        if (next == NULL) {
-            next = end;
-        }
+        next = ngx_http_async_find(p, end, '&');
 
-        if (next > p && ngx_http_async_query_add(req, p, next) != NGX_OK) {
-            return NULL;
+        if (next > p) {
+            d = ngx_http_async_query_add(req, d, p, next);
+
+            if (d == NULL) {
+                return NULL;
+            }
         }
     }
 
@@ -513,43 +534,57 @@ ngx_http_async_query(async_req_t *req)
 }
 
 
-static ngx_int_t
-ngx_http_async_query_add(async_req_t *req, u_char *p, u_char *end)
+static u_char *
+ngx_http_async_query_add(async_req_t *req, u_char *d, u_char *p, u_char *end)
 {
     u_char                  *eq;
-    ngx_str_t                value;
     ngx_http_async_query_t  *q;
 
     q = ngx_array_push(req->query);
     if (q == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
-    eq = ngx_strlchr(p, end, '=');
-    if (eq == NULL) {
-        eq = end;
+    eq = ngx_http_async_find(p, end, '=');
+
+    q->name.data = d;
+    d = ngx_http_async_decode_to(d, p, eq);
+    q->name.len = d - q->name.data;
+
+    q->value.data = (char *) d;
+    q->value.len = 0;
+
+    *d++ = '\0';
+
+    if (eq < end) {
+        q->value.data = (char *) d;
+        d = ngx_http_async_decode_to(d, eq + 1, end);
+        q->value.len = d - (u_char *) q->value.data;
+
+        *d++ = '\0';
     }
 
-    if (ngx_http_async_decode(req->pool, &q->name, p, eq) != NGX_OK
-        || ngx_http_async_decode(req->pool, &value,
-                                 (eq < end) ? eq + 1 : end, end) != NGX_OK)
-    {
-        req->query->nelts--;
-        return NGX_ERROR;
-    }
-
-    q->value.data = (char *) value.data;
-    q->value.len = value.len;
-
-    return NGX_OK;
+    return d;
 }
 
 
-static ngx_int_t
+/* the first such byte; "end": there is none */
+
+static u_char *
+ngx_http_async_find(u_char *p, u_char *end, u_char c)
+{
+    while (p < end && *p != c) {
+        p++;
+    }
+
+    return p;
+}
+
+
+ngx_int_t
 ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
 {
-    u_char     *d;
-    ngx_int_t   high, low;
+    u_char  *d;
 
     d = ngx_pnalloc(pool, end - p + 1);
     if (d == NULL) {
@@ -557,6 +592,20 @@ ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
     }
 
     to->data = d;
+
+    d = ngx_http_async_decode_to(d, p, end);
+
+    *d = '\0';
+    to->len = d - to->data;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_async_decode_to(u_char *d, u_char *p, u_char *end)
+{
+    ngx_int_t  high, low;
 
     for ( /* void */ ; p < end; p++) {
 
@@ -579,10 +628,7 @@ ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
         *d++ = *p;
     }
 
-    *d = '\0';
-    to->len = d - to->data;
-
-    return NGX_OK;
+    return d;
 }
 
 
@@ -590,40 +636,83 @@ async_rc_t
 ngx_http_async_invalid_input(async_req_t *req, ngx_str_t *type,
     ngx_str_t *msg, json_t *loc, json_t *input, json_t *ctx)
 {
-    json_t      *error, **errors, *moved;
-    ngx_uint_t   i;
+    json_t  *error;
 
     error = json_pack("{s:s%, s:o, s:s%, s:o, s:o*}",
                       "type", type->data, type->len, "loc", loc,
                       "msg", msg->data, msg->len, "input", input, "ctx", ctx);
 
+    if (error == NULL || ngx_http_async_record(req, error) != NGX_OK) {
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+
+    return ngx_async_set_error(&req->task, ASYNC_INVALID, "%V", msg);
+}
+
+
+async_rc_t
+ngx_http_async_invalid(async_req_t *req, json_t *errors)
+{
+    size_t       i;
+    ngx_int_t    rc;
+    const char  *msg;
+
+    rc = NGX_OK;
+
+    for (i = 0; i < json_array_size(errors) && rc == NGX_OK; i++) {
+        rc = ngx_http_async_record(req, json_incref(json_array_get(errors,
+                                                                   i)));
+    }
+
+    msg = json_string_value(json_object_get(json_array_get(errors, 0), "msg"));
+
+    if (rc == NGX_OK) {
+        (void) ngx_async_set_error(&req->task, ASYNC_INVALID, "%s",
+                                   msg ? msg : "the input is not valid");
+    }
+
+    json_decref(errors);
+
+    return (rc == NGX_OK) ? ASYNC_INVALID
+                          : ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                                "no memory");
+}
+
+
+/*
+ * Steals the error, also if it fails.  The order is path, query, header,
+ * cookie, body; within each as they came.
+ */
+
+static ngx_int_t
+ngx_http_async_record(async_req_t *req, json_t *error)
+{
+    json_t      **errors;
+    ngx_uint_t    i;
+
     if (req->errors == NULL) {
         req->errors = ngx_array_create(req->pool, 4, sizeof(json_t *));
     }
 
-    if (error == NULL || req->errors == NULL
-        || ngx_array_push(req->errors) == NULL)
-    {
+    if (req->errors == NULL || ngx_array_push(req->errors) == NULL) {
         json_decref(error);
-        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+        return NGX_ERROR;
     }
-
-    /* path, query, header, cookie, body; within each as they came */
 
     errors = req->errors->elts;
-    i = req->errors->nelts - 1;
-    errors[i] = error;
 
-    while (i && ngx_http_async_rank(errors[i - 1])
-                > ngx_http_async_rank(error))
-    {
-        moved = errors[i - 1];
-        errors[i - 1] = error;
-        errors[i] = moved;
-        i--;
+    for (i = req->errors->nelts - 1; i; i--) {
+
+        if (ngx_http_async_rank(errors[i - 1]) <= ngx_http_async_rank(error)) {
+            break;
+        }
+
+        errors[i] = errors[i - 1];
     }
 
-    return ngx_async_set_error(&req->task, ASYNC_INVALID, "%V", msg);
+    errors[i] = error;
+
+    return NGX_OK;
 }
 
 
@@ -641,94 +730,4 @@ ngx_http_async_rank(json_t *error)
     }
 
     return i;
-}
-
-
-static json_t *
-ngx_http_async_json_text(ngx_pool_t *pool, ngx_str_t *text)
-{
-    json_t     *value;
-    ngx_str_t   valid;
-
-    value = NULL;
-
-    if (ngx_http_async_utf8(pool, text, &valid) == NGX_OK) {
-        value = json_stringn((char *) valid.data, valid.len);
-    }
-
-    return value ? value : json_null();
-}
-
-
-/*
- * The text itself if it is UTF-8.  Otherwise a copy as Python decodes it with
- * errors="replace": the longest start of a character, or else one byte,
- * becomes U+FFFD (Unicode 15, 3.9, "maximal subparts").
- */
-
-static ngx_int_t
-ngx_http_async_utf8(ngx_pool_t *pool, ngx_str_t *text, ngx_str_t *valid)
-{
-    size_t   len;
-    u_char  *p, *end, *dst;
-
-    p = text->data;
-    end = p + text->len;
-
-    while (p < end && (len = ngx_http_async_value_utf8(p, end)) != 0) {
-        p += len;
-    }
-
-    if (p == end) {
-        *valid = *text;
-        return NGX_OK;
-    }
-
-    dst = ngx_pnalloc(pool, text->len * 3 + 1);
-    if (dst == NULL) {
-        return NGX_ERROR;
-    }
-
-    valid->data = dst;
-
-    for (p = text->data; p < end; p += len) {
-        len = ngx_http_async_value_utf8(p, end);
-
-        if (len) {
-            dst = ngx_cpymem(dst, p, len);
-            continue;
-        }
-
-        len = ngx_http_async_utf8_start(p, end);
-        dst = ngx_cpymem(dst, "\xef\xbf\xbd", 3);
-    }
-
-    *dst = '\0';
-    valid->len = dst - valid->data;
-
-    return NGX_OK;
-}
-
-
-/* the length of what begins a character at p, but does not end it; least 1 */
-
-static size_t
-ngx_http_async_utf8_start(u_char *p, u_char *end)
-{
-    size_t  len;
-    u_char  whole[4];
-
-    /* with the bytes that are missing it would be one */
-
-    for (len = ngx_min(end - p, 3); len > 1; len--) {
-
-        ngx_memset(whole, 0x80, sizeof(whole));
-        ngx_memcpy(whole, p, len);
-
-        if (ngx_http_async_value_utf8(whole, whole + sizeof(whole)) > len) {
-            break;
-        }
-    }
-
-    return len;
 }

@@ -9,6 +9,8 @@
  */
 
 #include <ngx_http_async_pg_model.h>
+#include <ngx_http_async_schema.h>
+#include <ngx_http_async_value_time.h>
 
 
 /* so many fields cost no memory */
@@ -22,6 +24,8 @@ typedef struct {
     int                         column;
     ngx_uint_t                  kind;         /* ASYNC_MEMBER_... */
     u_char                      delimiter;    /* of an array */
+    const char *const          *choices;      /* of an integer; or NULL */
+    ngx_http_async_schema_field_t  *object;   /* of an object; or NULL */
 } ngx_http_async_pg_source_t;
 
 
@@ -35,15 +39,20 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_async_pg_source(ngx_http_async_pg_fill_t *fill,
-    ngx_http_async_pg_source_t *s);
+    ngx_http_async_pg_source_t *s, ngx_uint_t i);
 static const ngx_http_async_pg_wants_t *ngx_http_async_pg_wants(
-    const async_field_t *field);
+    ngx_http_async_pg_source_t *s);
+static ngx_int_t ngx_http_async_pg_no_upload(ngx_http_async_pg_fill_t *fill,
+    const char *name);
 static ngx_int_t ngx_http_async_pg_no_source(ngx_http_async_pg_fill_t *fill,
     const char *name);
 static ngx_int_t ngx_http_async_pg_fill_row(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *sources, u_char *to);
 static ngx_int_t ngx_http_async_pg_fill_field(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to);
+static ngx_int_t ngx_http_async_pg_fill_object(
+    ngx_http_async_pg_fill_t *fill, ngx_http_async_pg_source_t *s,
+    ngx_str_t *text, u_char *to);
 static ngx_int_t ngx_http_async_pg_fill_list(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to);
 static ngx_int_t ngx_http_async_pg_fill_count(ngx_http_async_pg_fill_t *fill,
@@ -54,8 +63,16 @@ static ngx_int_t ngx_http_async_pg_fill_value(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to);
 static ngx_int_t ngx_http_async_pg_fill_int(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to);
+static ngx_int_t ngx_http_async_pg_fill_choice(
+    ngx_http_async_pg_fill_t *fill, ngx_http_async_pg_source_t *s,
+    ngx_str_t *text, void *to);
 static ngx_int_t ngx_http_async_pg_fill_float(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to);
+static ngx_int_t ngx_http_async_pg_fill_text(
+    ngx_http_async_pg_fill_t *fill, ngx_http_async_pg_source_t *s,
+    ngx_str_t *text, const char **to);
+static ngx_int_t ngx_http_async_pg_fill_form(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text);
 static ngx_int_t ngx_http_async_pg_fill_str(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *s, ngx_str_t *text, async_str_t *to);
 static ngx_int_t ngx_http_async_pg_fill_json(ngx_http_async_pg_fill_t *fill,
@@ -90,6 +107,17 @@ static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_json = {
     NGX_HTTP_ASYNC_PG_JSONS, "json or jsonb", "json or jsonb"
 };
 
+/* a string column may hold these, too */
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_uuid = {
+    1 << NGX_HTTP_ASYNC_PG_IS_TEXT, "a UUID", "UUIDs"
+};
+
+static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_date = {
+    1 << NGX_HTTP_ASYNC_PG_IS_DATE | 1 << NGX_HTTP_ASYNC_PG_IS_TEXT,
+    "a date", "dates"
+};
+
 static const ngx_http_async_pg_wants_t  ngx_http_async_pg_wants_text = {
     0, "text", "text"
 };
@@ -118,8 +146,7 @@ ngx_http_async_pg_fill(ngx_http_async_pg_fill_t *fill)
     rc = NGX_OK;
 
     for (i = 0; i < fill->model->n && rc == NGX_OK; i++) {
-        sources[i].field = ngx_http_async_model_field(fill->model, i);
-        rc = ngx_http_async_pg_source(fill, &sources[i]);
+        rc = ngx_http_async_pg_source(fill, &sources[i], i);
     }
 
     to = fill->to;
@@ -141,7 +168,7 @@ ngx_http_async_pg_fill(ngx_http_async_pg_fill_t *fill)
 
 static ngx_int_t
 ngx_http_async_pg_source(ngx_http_async_pg_fill_t *fill,
-    ngx_http_async_pg_source_t *s)
+    ngx_http_async_pg_source_t *s, ngx_uint_t i)
 {
     Oid                               oid;
     u_char                           *p, *last;
@@ -151,7 +178,22 @@ ngx_http_async_pg_source(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_type_t          type;
     const ngx_http_async_pg_wants_t  *wants;
 
+    s->field = ngx_http_async_model_field(fill->model, i);
+    s->kind = ngx_http_async_model_kind(s->field);
+    s->choices = (s->kind < ASYNC_MEMBER_BOOL)
+                 ? ngx_http_async_model_choices(fill->model, s->field) : NULL;
+    s->object = NULL;
+
     name = ngx_http_async_model_name(s->field);
+
+    if (s->kind == ASYNC_MEMBER_UPLOAD) {
+        return ngx_http_async_pg_no_upload(fill, name);
+    }
+
+    if (s->kind == ASYNC_MEMBER_OBJECT) {
+        s->object = &ngx_http_async_schema(fill->model)->fields[i];
+    }
+
     s->column = ngx_http_async_pg_column(fill->result, name);
 
     if (s->column < 0) {
@@ -160,10 +202,9 @@ ngx_http_async_pg_source(ngx_http_async_pg_fill_t *fill,
 
     oid = PQftype(fill->result, s->column);
     type = ngx_http_async_pg_type(oid);
-    list = ngx_http_async_model_is_list(s->field);
-    wants = ngx_http_async_pg_wants(s->field);
+    list = ngx_http_async_model_is_list(s->field) && s->object == NULL;
+    wants = ngx_http_async_pg_wants(s);
 
-    s->kind = ngx_http_async_model_kind(s->field);
     s->delimiter = type.delimiter;
 
     if ((wants->kinds == 0 || wants->kinds & 1 << type.kind)
@@ -186,17 +227,27 @@ ngx_http_async_pg_source(ngx_http_async_pg_fill_t *fill,
 
 
 static const ngx_http_async_pg_wants_t *
-ngx_http_async_pg_wants(const async_field_t *field)
+ngx_http_async_pg_wants(ngx_http_async_pg_source_t *s)
 {
-    if (field->type == ASYNC_FIELD_TIME) {
+    switch (s->field->type) {
+
+    case ASYNC_FIELD_TIME:
         return &ngx_http_async_pg_wants_time;
-    }
 
-    if (field->type == ASYNC_FIELD_BYTES) {
+    case ASYNC_FIELD_BYTES:
         return &ngx_http_async_pg_wants_bytes;
+
+    case ASYNC_FIELD_UUID:
+        return &ngx_http_async_pg_wants_uuid;
+
+    case ASYNC_FIELD_DATE:
+        return &ngx_http_async_pg_wants_date;
+
+    default:
+        break;
     }
 
-    switch (ngx_http_async_model_kind(field)) {
+    switch (s->kind) {
 
     case ASYNC_MEMBER_BOOL:
         return &ngx_http_async_pg_wants_bool;
@@ -210,11 +261,24 @@ ngx_http_async_pg_wants(const async_field_t *field)
         return &ngx_http_async_pg_wants_text;
 
     case ASYNC_MEMBER_JSON:
+    case ASYNC_MEMBER_OBJECT:
         return &ngx_http_async_pg_wants_json;
 
     default:
-        return &ngx_http_async_pg_wants_int;
+        return s->choices ? &ngx_http_async_pg_wants_text
+                          : &ngx_http_async_pg_wants_int;
     }
+}
+
+
+static ngx_int_t
+ngx_http_async_pg_no_upload(ngx_http_async_pg_fill_t *fill, const char *name)
+{
+    ngx_snprintf(fill->error, NGX_HTTP_ASYNC_PG_ERROR_LEN,
+                 "%s(): \"%s\" is an upload, which no column is%Z",
+                 fill->call, name);
+
+    return NGX_DECLINED;
 }
 
 
@@ -284,6 +348,10 @@ ngx_http_async_pg_fill_field(ngx_http_async_pg_fill_t *fill,
 {
     void  *value;
 
+    if (s->object) {
+        return ngx_http_async_pg_fill_object(fill, s, text, to);
+    }
+
     if (ngx_http_async_model_is_list(s->field)) {
         return ngx_http_async_pg_fill_list(fill, s, text, to);
     }
@@ -301,6 +369,42 @@ ngx_http_async_pg_fill_field(ngx_http_async_pg_fill_t *fill,
     *(void **) (to + s->field->offset) = value;
 
     return ngx_http_async_pg_fill_value(fill, s, text, value);
+}
+
+
+/* JSON: a struct, a pointer to one, or a list of them */
+
+static ngx_int_t
+ngx_http_async_pg_fill_object(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, u_char *to)
+{
+    u_char                    words[NGX_HTTP_ASYNC_PG_ERROR_LEN];
+    ngx_int_t                 rc;
+    ngx_http_async_loc_t      loc;
+    ngx_http_async_reading_t  reading;
+
+    loc.up = NULL;
+    loc.name = s->object->name;
+    loc.index = 0;
+
+    reading.pool = fill->pool;
+    reading.errors = NULL;
+
+    rc = ngx_http_async_schema_json_field(&reading, &loc, s->object, text, to);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_async_reading_words(&reading, words, words + sizeof(words));
+
+        rc = ngx_http_async_pg_fill_fail(fill, s, "JSON that does not fit: %s",
+                                         words);
+
+    } else if (rc == NGX_ERROR) {
+        rc = ngx_http_async_pg_fill_no_memory(fill);
+    }
+
+    json_decref(reading.errors);
+
+    return rc;
 }
 
 
@@ -327,7 +431,7 @@ ngx_http_async_pg_fill_list(ngx_http_async_pg_fill_t *fill,
 
     copy = NULL;
 
-    if (s->kind >= ASYNC_MEMBER_TEXT) {
+    if (s->kind >= ASYNC_MEMBER_TEXT || s->choices) {
 
         /* brackets and commas leave room for the zeros */
 
@@ -449,8 +553,7 @@ ngx_http_async_pg_fill_value(ngx_http_async_pg_fill_t *fill,
         return ngx_http_async_pg_fill_float(fill, s, text, to);
 
     case ASYNC_MEMBER_TEXT:
-        *(const char **) to = (char *) text->data;
-        return NGX_OK;
+        return ngx_http_async_pg_fill_text(fill, s, text, to);
 
     case ASYNC_MEMBER_STR:
         return ngx_http_async_pg_fill_str(fill, s, text, to);
@@ -459,7 +562,8 @@ ngx_http_async_pg_fill_value(ngx_http_async_pg_fill_t *fill,
         return ngx_http_async_pg_fill_json(fill, s, text, to);
 
     default:
-        return ngx_http_async_pg_fill_int(fill, s, text, to);
+        return s->choices ? ngx_http_async_pg_fill_choice(fill, s, text, to)
+                          : ngx_http_async_pg_fill_int(fill, s, text, to);
     }
 }
 
@@ -492,6 +596,29 @@ ngx_http_async_pg_fill_int(ngx_http_async_pg_fill_t *fill,
 }
 
 
+/* there are no more choices than the integer has values */
+
+static ngx_int_t
+ngx_http_async_pg_fill_choice(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to)
+{
+    int64_t  i;
+
+    for (i = 0; s->choices[i]; i++) {
+
+        if (ngx_strlen(s->choices[i]) == text->len
+            && ngx_memcmp(s->choices[i], text->data, text->len) == 0)
+        {
+            return ngx_http_async_model_int(s->kind, to, i);
+        }
+    }
+
+    return ngx_http_async_pg_fill_fail(fill, s,
+                                       "\"%V\", which is none of its choices",
+                                       text);
+}
+
+
 static ngx_int_t
 ngx_http_async_pg_fill_float(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *s, ngx_str_t *text, void *to)
@@ -510,16 +637,92 @@ ngx_http_async_pg_fill_float(ngx_http_async_pg_fill_t *fill,
 
 
 static ngx_int_t
+ngx_http_async_pg_fill_text(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text, const char **to)
+{
+    ngx_int_t  rc;
+    ngx_str_t  form;
+
+    form = *text;
+
+    rc = ngx_http_async_pg_fill_form(fill, s, &form);
+
+    if (rc == NGX_OK) {
+        *to = (char *) form.data;
+    }
+
+    return rc;
+}
+
+
+/* a UUID and a date in the one form that they have; other text as it is */
+
+static ngx_int_t
+ngx_http_async_pg_fill_form(ngx_http_async_pg_fill_t *fill,
+    ngx_http_async_pg_source_t *s, ngx_str_t *text)
+{
+    u_char                        *p, form[NGX_HTTP_ASYNC_UUID_LEN];
+    size_t                         len;
+    ngx_int_t                      rc;
+    ngx_http_async_value_error_t   error;
+
+    if (s->field->type == ASYNC_FIELD_UUID) {
+        len = NGX_HTTP_ASYNC_UUID_LEN;
+        rc = ngx_http_async_value_uuid(text, form, &error);
+
+    } else if (s->field->type == ASYNC_FIELD_DATE) {
+        len = NGX_HTTP_ASYNC_DATE_LEN;
+        rc = ngx_http_async_value_date(text, form, &error);
+
+    } else {
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_http_async_pg_fill_fail(fill, s, "\"%V\", not %s", text,
+                                           s->field->type == ASYNC_FIELD_UUID
+                                           ? "a UUID"
+                                           : "a date by DateStyle ISO");
+    }
+
+    if (text->len == len && ngx_memcmp(text->data, form, len) == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(fill->pool, len + 1);
+    if (p == NULL) {
+        return ngx_http_async_pg_fill_no_memory(fill);
+    }
+
+    ngx_memcpy(p, form, len);
+    p[len] = '\0';
+
+    text->data = p;
+    text->len = len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_async_pg_fill_str(ngx_http_async_pg_fill_t *fill,
     ngx_http_async_pg_source_t *s, ngx_str_t *text, async_str_t *to)
 {
-    u_char  *bytes;
-
-    to->data = (char *) text->data;
-    to->len = text->len;
+    u_char     *bytes;
+    ngx_int_t   rc;
+    ngx_str_t   form;
 
     if (s->field->type != ASYNC_FIELD_BYTES) {
-        return NGX_OK;
+        form = *text;
+
+        rc = ngx_http_async_pg_fill_form(fill, s, &form);
+
+        if (rc == NGX_OK) {
+            to->data = (char *) form.data;
+            to->len = form.len;
+        }
+
+        return rc;
     }
 
     bytes = text->data;

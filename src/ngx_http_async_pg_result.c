@@ -34,8 +34,8 @@ ngx_http_async_pg_result(ngx_async_task_t *t, PGresult *result)
 {
     async_pg_result_t  *handle;
 
-    handle = ngx_async_handle(t, sizeof(async_pg_result_t),
-                              ngx_http_async_pg_result_close);
+    handle = ngx_async_handle_memory(t, sizeof(async_pg_result_t),
+                                     ngx_http_async_pg_result_close);
     if (handle == NULL) {
         PQclear(result);
         return NULL;

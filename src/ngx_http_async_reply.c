@@ -25,9 +25,9 @@ static async_rc_t ngx_http_async_is_null(async_req_t *req, const char *call);
 static async_rc_t ngx_http_async_header_out(async_req_t *req,
     const char *name, const char *value, ngx_uint_t replace);
 static async_rc_t ngx_http_async_header_add(async_req_t *req,
-    ngx_str_t *name, ngx_str_t *value);
+    ngx_str_t *name, ngx_str_t *value, ngx_uint_t replace);
+static ngx_table_elt_t *ngx_http_async_header_push(async_req_t *req);
 static ngx_uint_t ngx_http_async_is_framing(const char *name);
-static void ngx_http_async_trim(ngx_str_t *value);
 static void ngx_http_async_remove_header(async_req_t *req, ngx_str_t *name);
 static ngx_int_t ngx_http_async_copy(ngx_pool_t *pool, ngx_str_t *to,
     const void *data, size_t len);
@@ -548,22 +548,10 @@ ngx_http_async_header_out(async_req_t *req, const char *name,
     ngx_str_t    key, text;
     const char  *wrong;
 
-    wrong = (name == NULL || !ngx_http_async_is_token(name))
-                ? "the name is no token"
-            : ngx_http_async_is_framing(name) ? "nginx makes this one"
-            : (value && ngx_http_async_has_control(value))
-                ? "the value has a control character"
-            : NULL;
+    wrong = ngx_http_async_field_wrong(name, value);
 
     if (wrong) {
-        ngx_async_log(&req->task, NGX_LOG_ERR, 0,
-                      "async handler \"%s\" set a header field that is "
-                      "refused: %s, after %s at %s", req->task.profile->name,
-                      wrong, req->task.await ? req->task.await : "no await",
-                      req->task.site ? req->task.site : "-");
-
-        return ngx_async_set_error(&req->task, ASYNC_ERROR,
-                                   "a header field was refused: %s", wrong);
+        return ngx_http_async_field_refused(req, wrong);
     }
 
     key.data = (u_char *) name;
@@ -573,45 +561,50 @@ ngx_http_async_header_out(async_req_t *req, const char *name,
         ngx_http_async_remove_header(req, &key);
     }
 
-    if (value == NULL) {
+    ngx_str_null(&text);
+
+    if (value) {
+        text.data = (u_char *) value;
+        text.len = ngx_strlen(value);
+
+        ngx_http_async_field_trim(&text);
+
+    } else if (req->origin == NULL) {
         return ASYNC_OK;
     }
 
-    text.data = (u_char *) value;
-    text.len = ngx_strlen(value);
-
-    ngx_http_async_trim(&text);
-
-    return ngx_http_async_header_add(req, &key, &text);
+    return ngx_http_async_header_add(req, &key, &text, replace);
 }
 
 
+/*
+ * "hash", which nginx looks at in what it sends only: it has replaced others,
+ * and does so when a copy of the request is merged; without data, it removes.
+ */
+
 static async_rc_t
-ngx_http_async_header_add(async_req_t *req, ngx_str_t *name, ngx_str_t *value)
+ngx_http_async_header_add(async_req_t *req, ngx_str_t *name, ngx_str_t *value,
+    ngx_uint_t replace)
 {
     ngx_pool_t       *pool;
     ngx_table_elt_t  *h;
 
     pool = req->pool;
 
-    if (req->out.headers == NULL) {
-        req->out.headers = ngx_array_create(pool, 4, sizeof(ngx_table_elt_t));
-    }
-
-    h = req->out.headers ? ngx_array_push(req->out.headers) : NULL;
+    h = ngx_http_async_header_push(req);
 
     if (h == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
+    h->hash = replace;
     h->lowcase_key = ngx_pnalloc(pool, name->len);
 
     if (h->lowcase_key == NULL
         || ngx_http_async_copy(pool, &h->key, name->data, name->len) != NGX_OK
-        || ngx_http_async_copy(pool, &h->value, value->data, value->len)
-           != NGX_OK)
+        || (value->data
+            && ngx_http_async_copy(pool, &h->value, value->data, value->len)
+               != NGX_OK))
     {
         req->out.headers->nelts--;
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
@@ -620,6 +613,94 @@ ngx_http_async_header_add(async_req_t *req, ngx_str_t *name, ngx_str_t *value)
     ngx_strlow(h->lowcase_key, name->data, name->len);
 
     return ASYNC_OK;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_async_header_push(async_req_t *req)
+{
+    ngx_table_elt_t  *h;
+
+    if (req->out.headers == NULL) {
+        req->out.headers = ngx_array_create(req->pool, 4,
+                                            sizeof(ngx_table_elt_t));
+    }
+
+    h = req->out.headers ? ngx_array_push(req->out.headers) : NULL;
+
+    if (h) {
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+    }
+
+    return h;
+}
+
+
+async_rc_t
+ngx_http_async_merge_out(async_req_t *req, ngx_http_async_out_t *out)
+{
+    ngx_uint_t        i, started;
+    ngx_array_t      *headers;
+    ngx_table_elt_t  *h, *copy;
+
+    headers = req->out.headers;
+
+    if (out->status) {
+        started = req->out.started;
+
+        req->out = *out;
+        req->out.headers = headers;
+        req->out.started = started;
+    }
+
+    h = out->headers ? out->headers->elts : NULL;
+
+    for (i = 0; h && i < out->headers->nelts; i++) {
+
+        if (h[i].hash || h[i].value.data == NULL) {
+            ngx_http_async_remove_header(req, &h[i].key);
+        }
+
+        if (h[i].value.data == NULL && req->origin == NULL) {
+            continue;
+        }
+
+        copy = ngx_http_async_header_push(req);
+
+        if (copy == NULL) {
+            return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+        }
+
+        *copy = h[i];
+    }
+
+    return ASYNC_OK;
+}
+
+
+const char *
+ngx_http_async_field_wrong(const char *name, const char *value)
+{
+    return (name == NULL || !ngx_http_async_is_token(name))
+               ? "the name is no token"
+           : ngx_http_async_is_framing(name) ? "nginx makes this one"
+           : (value && ngx_http_async_has_control(value))
+               ? "the value has a control character"
+           : NULL;
+}
+
+
+async_rc_t
+ngx_http_async_field_refused(async_req_t *req, const char *wrong)
+{
+    ngx_async_log(&req->task, NGX_LOG_ERR, 0,
+                  "async handler \"%s\" set a header field that is "
+                  "refused: %s, after %s at %s", req->task.profile->name,
+                  wrong, req->task.await ? req->task.await : "no await",
+                  req->task.site ? req->task.site : "-");
+
+    return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                               "a header field was refused: %s", wrong);
 }
 
 
@@ -644,8 +725,8 @@ ngx_http_async_is_framing(const char *name)
 
 /* no part of a value (RFC 9110, 5.5), and an error in HTTP/2 (RFC 9113) */
 
-static void
-ngx_http_async_trim(ngx_str_t *value)
+void
+ngx_http_async_field_trim(ngx_str_t *value)
 {
     while (value->len
            && (value->data[0] == ' ' || value->data[0] == '\t'))

@@ -8,7 +8,8 @@
  * While handlers of a request, or of its subrequests, are suspended
  *
  *   - each holds a reference in r->main->count, as nginx's asynchronous
- *     content handlers do;
+ *     content handlers do; in an earlier phase that is the one that the request
+ *     has had from the beginning, with which nginx goes on afterwards;
  *   - together they hold one in r->main->blocked.  ngx_http_terminate_request()
  *     frees a request whatever its count, but not a blocked one: it runs the
  *     cleanups, ours cancels the handlers, and the request is finalized again
@@ -27,6 +28,7 @@ struct ngx_http_async_main_s {
     ngx_http_request_t         *r;
     ngx_queue_t                 suspended;    /* of async_req_t */
     ngx_uint_t                  subrequests;  /* ngx_http_async_capture.c */
+    ngx_http_async_phases_t     phases;
     unsigned                    terminated:1;
 };
 
@@ -35,7 +37,9 @@ static ngx_http_async_main_t *ngx_http_async_find_main(ngx_http_request_t *r);
 static ngx_http_async_main_t *ngx_http_async_get_main(ngx_http_request_t *r);
 static void ngx_http_async_cancel(ngx_http_async_main_t *main,
     ngx_http_request_t *r, ngx_async_reason_e reason);
+static ngx_int_t ngx_http_async_begin(async_req_t *req, ngx_int_t *rc);
 static void ngx_http_async_suspended(async_req_t *req);
+static void ngx_http_async_resume(async_req_t *req);
 static void ngx_http_async_body(ngx_async_task_t *t);
 static void ngx_http_async_done(ngx_async_task_t *t);
 static void ngx_http_async_cleanup(void *data);
@@ -92,18 +96,55 @@ ngx_http_async_start(async_req_t *req)
 {
     ngx_int_t  rc;
 
+    if (ngx_http_async_begin(req, &rc) == NGX_OK) {
+        return rc;
+    }
+
+    /* nginx takes away one for what a content handler returns */
+    req->r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_async_start_early(async_req_t *req, ngx_int_t *rc)
+{
+    ngx_http_request_t  *r;
+
+    r = req->r;
+    req->early = 1;
+
+    if (ngx_http_async_begin(req, rc) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    /* an event of the connection is not to run the phases */
+    if (r->write_event_handler == ngx_http_core_run_phases) {
+        r->write_event_handler = ngx_http_request_empty_handler;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/* NGX_OK: it has ended with *rc; NGX_AGAIN: it is suspended */
+
+static ngx_int_t
+ngx_http_async_begin(async_req_t *req, ngx_int_t *rc)
+{
     /* set by ngx_http_async_done() if the handler ends without suspending */
-    rc = NGX_DONE;
-    req->result = &rc;
+    *rc = NGX_DONE;
+    req->result = rc;
 
     if (ngx_async_task_run(&req->task) == NGX_DONE) {
-        return rc;
+        return NGX_OK;
     }
 
     req->result = NULL;
     ngx_http_async_suspended(req);
 
-    return NGX_DONE;
+    return NGX_AGAIN;
 }
 
 
@@ -122,8 +163,6 @@ ngx_http_async_suspended(async_req_t *req)
 
     ngx_queue_insert_tail(&main->suspended, &req->queue);
     ngx_http_async_nsuspended++;
-
-    r->main->count++;
 
     if (req->body_state != NGX_HTTP_ASYNC_BODY_READING) {
         ngx_http_async_watch_client(req);
@@ -224,9 +263,59 @@ ngx_http_async_done(ngx_async_task_t *t)
         rc = main->terminated ? NGX_ERROR : NGX_DONE;
     }
 
-    ngx_http_finalize_request(r, rc);
+    if (req->early && rc == NGX_DECLINED) {
+        ngx_http_async_resume(req);
+
+    } else {
+        ngx_http_finalize_request(r, rc);
+    }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/* nginx goes on with the phase handler that has suspended */
+
+static void
+ngx_http_async_resume(async_req_t *req)
+{
+    ngx_http_request_t  *r;
+
+    r = req->r;
+
+    if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    req->main->phases.resumed = 1;
+
+    ngx_http_core_run_phases(r);
+}
+
+
+ngx_http_async_phases_t *
+ngx_http_async_phases(ngx_http_request_t *r)
+{
+    ngx_http_async_main_t  *main;
+
+    main = ngx_http_async_get_main(r);
+
+    return main ? &main->phases : NULL;
+}
+
+
+ngx_http_async_phases_t *
+ngx_http_async_find_phases(ngx_http_request_t *r)
+{
+    ngx_http_async_main_t  *main;
+
+    main = ngx_http_async_find_main(r);
+
+    return main ? &main->phases : NULL;
 }
 
 
@@ -348,6 +437,7 @@ ngx_http_async_get_main(ngx_http_request_t *r)
     main->r = r->main;
     main->subrequests = 0;
     main->terminated = 0;
+    ngx_memzero(&main->phases, sizeof(ngx_http_async_phases_t));
     ngx_queue_init(&main->suspended);
 
     main->cleanup.handler = ngx_http_async_cleanup;

@@ -24,6 +24,10 @@ typedef struct ngx_http_async_app_s   ngx_http_async_app_t;
 
 typedef struct ngx_http_async_stream_s  ngx_http_async_stream_t;
 typedef struct ngx_http_async_background_s  ngx_http_async_background_t;
+typedef struct ngx_http_async_given_s  ngx_http_async_given_t;
+
+typedef struct ngx_http_async_openapi_conf_s  ngx_http_async_openapi_conf_t;
+typedef struct ngx_http_async_docs_conf_s  ngx_http_async_docs_conf_t;
 
 typedef async_rc_t (*ngx_http_async_run_pt)(async_req_t *req);
 typedef ngx_int_t (*ngx_http_async_finish_pt)(async_req_t *req);
@@ -35,8 +39,10 @@ typedef struct {
     ngx_str_t                   name;         /* zero-terminated */
     ngx_http_async_app_t       *app;
     ngx_int_t                   kind;         /* ASYNC_KIND_… */
+    ngx_str_t                   type;         /* that a dependency gives */
     ngx_async_profile_t         profile;
     const async_export_t       *exported;
+    ngx_array_t                *needs;        /* of routes: _depends_conf.c */
 } ngx_http_async_fn_t;
 
 
@@ -49,20 +55,37 @@ typedef struct {
     u_char                     *file;
     ngx_uint_t                  line;
     ngx_http_async_fn_t        *fn;
+
+    /* ngx_http_async_depends_conf.c, in workers: of what serves requests; NULL:
+       there is nothing to be done before it */
+    struct ngx_http_async_plan_s  *plan;
+
+    /* of a route or handler: the location, and the pattern or none */
+    struct ngx_http_async_loc_conf_s  *conf;
+    ngx_str_t                   pattern;
 } ngx_http_async_ref_t;
 
 
-typedef struct {
+typedef struct ngx_http_async_loc_conf_s {
     ngx_array_t                *params;       /* of ngx_keyval_t */
+    ngx_array_t                *depends;      /* of ngx_http_async_ref_t * */
     ngx_msec_t                  timeout;
     ngx_flag_t                  ignore_client_abort;
     ngx_flag_t                  intercept_errors;
     ngx_async_thread_pool_t    *thread_pool;
+    size_t                      form_memory;
+    size_t                      form_max_text;
+    ngx_uint_t                  form_max_parts;
+
+    ngx_array_t                *access;       /* of ngx_http_async_ref_t * */
+    ngx_array_t                *sets;         /* ngx_http_async_set.c */
 
     /* of this location alone */
     ngx_http_async_route_tree_t  *routes;     /* of ngx_http_async_ref_t */
     ngx_http_async_ref_t       *handler;
     ngx_http_async_ref_t       *first;        /* named here, for messages */
+    ngx_http_async_openapi_conf_t  *openapi;
+    ngx_http_async_docs_conf_t  *docs;
 } ngx_http_async_loc_conf_t;
 
 
@@ -73,6 +96,14 @@ typedef enum {
     NGX_HTTP_ASYNC_BODY_READ,
     NGX_HTTP_ASYNC_BODY_WHOLE                 /* in one piece, in "body" */
 } ngx_http_async_body_e;
+
+
+typedef enum {
+    NGX_HTTP_ASYNC_FORM_UNREAD = 0,
+    NGX_HTTP_ASYNC_FORM_READING,
+    NGX_HTTP_ASYNC_FORM_READ,
+    NGX_HTTP_ASYNC_FORM_FAILED
+} ngx_http_async_form_e;
 
 
 /*
@@ -110,6 +141,19 @@ typedef struct {
 
 
 /*
+ * What the functions that run in phases of nginx before that of the content
+ * have left behind, once a main request.  ngx_http_async_phase.c.
+ */
+
+typedef struct {
+    ngx_uint_t                  place;        /* in the list that runs */
+    ngx_array_t                *headers;      /* added to the response */
+    ngx_array_t                *values;       /* ngx_http_async_set.c */
+    unsigned                    resumed:1;
+} ngx_http_async_phases_t;
+
+
+/*
  * The request of a handler.  That of a blocking one exists twice: as the task
  * that awaits the thread, and as what the thread has, with task.job set, whose
  * "r" may be used on the loop only.  Memory that
@@ -133,6 +177,7 @@ struct async_req_s {
     ngx_queue_t                 queue;
     ngx_int_t                  *result;
     ngx_uint_t                  gone;         /* nobody is to be answered */
+    ngx_uint_t                  early;        /* before the content phase */
 
     /* ngx_http_async_route.c */
     ngx_http_async_route_param_t  *params;    /* zero-terminated */
@@ -141,6 +186,7 @@ struct async_req_s {
     /* ngx_http_async_param.c: parsed query; errors for the 422 */
     ngx_array_t                *query;
     ngx_array_t                *errors;       /* of json_t *, owned */
+    ngx_uint_t                  invalid;      /* a copy: there were errors */
 
     /* ngx_http_async_body.c */
     ngx_http_async_body_e       body_state;
@@ -151,6 +197,10 @@ struct async_req_s {
     async_rc_t                  json_rc;      /* of the first await_json() */
     ngx_int_t                   nginx_rc;     /* the answer of nginx to it */
 
+    /* ngx_http_async_form.c */
+    ngx_http_async_form_e       form_state;
+    async_form_t               *form;
+
     ngx_http_async_out_t        out;
 
     /* ngx_http_async_background.c; NULL: nothing is to be done afterwards */
@@ -158,7 +208,21 @@ struct async_req_s {
 
     /* ngx_http_async_stream.c; NULL: the response is a whole */
     ngx_http_async_stream_t    *stream;
+
+    /* ngx_http_async_depends.c; NULL: there is nothing to be done before */
+    struct ngx_http_async_plan_s  *plan;
+    ngx_http_async_given_t     *given;
+    async_req_t                *origin;       /* of a copy: see there */
 };
+
+
+/* the request of the task */
+#define ngx_http_async_origin(req)  ((req)->origin ? (req)->origin : (req))
+
+/* whose body is meant: a thread's copy has what has been read before */
+#define ngx_http_async_reader(req)                                           \
+    ((req)->task.job ? (req) : ngx_http_async_origin(req))
+
 
 
 extern ngx_module_t  ngx_http_async_module;
@@ -173,11 +237,32 @@ async_req_t *ngx_http_async_create(ngx_http_request_t *r,
     ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
 ngx_int_t ngx_http_async_start(async_req_t *req);
 
+/*
+ * The same in a phase before that of the content, whose handlers say by
+ * NGX_DECLINED of "finish" that nginx is to go on.  NGX_AGAIN: it is suspended,
+ * and goes on from the same phase handler again by itself, with "resumed" set
+ * below; otherwise *rc is what "finish" has given.
+ */
+ngx_int_t ngx_http_async_start_early(async_req_t *req, ngx_int_t *rc);
+
+/* NULL: no memory */
+ngx_http_async_phases_t *ngx_http_async_phases(ngx_http_request_t *r);
+
+/* NULL: there is nothing of the request */
+ngx_http_async_phases_t *ngx_http_async_find_phases(ngx_http_request_t *r);
+
 /* That of the task, or of the parent of its parent and so on; NULL: none. */
 async_req_t *ngx_http_async_req_of(ngx_async_task_t *t);
 
 /* Lets the client's going be seen: after whoever has set read handlers. */
 void ngx_http_async_watch_client(async_req_t *req);
+
+/*
+ * ngx_http_async_input.c: the values of all header fields of a name; how many.
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_async_header_list(async_req_t *req, const char *name,
+    const async_str_t **values);
 
 /* Aborts with the name of the public call in a wrong thread. */
 

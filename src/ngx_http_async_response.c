@@ -8,11 +8,10 @@
  */
 
 #include <ngx_http_async_response.h>
-#include <ngx_http_async_background.h>
+#include <ngx_http_async_given.h>
 #include <ngx_http_async_stream.h>
 
 
-static void ngx_http_async_release(async_req_t *req);
 static ngx_int_t ngx_http_async_outcome(async_req_t *req);
 static ngx_int_t ngx_http_async_invalid(async_req_t *req);
 static ngx_int_t ngx_http_async_failed(async_req_t *req);
@@ -40,10 +39,6 @@ ngx_http_async_finish(async_req_t *req)
 {
     ngx_int_t  rc;
 
-    if (req->background) {
-        req->rc = ngx_http_async_background_hold(req, req->rc);
-    }
-
     if (req->out.started && !req->gone) {
         rc = ngx_http_async_stream_finish(req);
         ngx_http_async_release(req);
@@ -62,7 +57,7 @@ ngx_http_async_finish(async_req_t *req)
 }
 
 
-static void
+void
 ngx_http_async_release(async_req_t *req)
 {
     ngx_uint_t   i;
@@ -87,6 +82,7 @@ ngx_http_async_release(async_req_t *req)
 static ngx_int_t
 ngx_http_async_outcome(async_req_t *req)
 {
+    const char            *name;
     ngx_http_async_out_t  *out;
 
     out = &req->out;
@@ -105,9 +101,12 @@ ngx_http_async_outcome(async_req_t *req)
         return ngx_http_async_invalid(req);
 
     case ASYNC_TIMEOUT:
+        name = ngx_http_async_given_name(req);
+
         ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
-                      "async handler \"%s\" timed out: %s, in %s at %s",
-                      req->task.profile->name, async_error(&req->task),
+                      "async handler \"%s\" timed out%s%s: %s, in %s at %s",
+                      req->task.profile->name, name ? " in its dependency "
+                      : "", name ? name : "", async_error(&req->task),
                       req->task.await ? req->task.await : "no await",
                       req->task.site ? req->task.site : "-");
 
@@ -167,7 +166,7 @@ ngx_http_async_invalid(async_req_t *req)
 static ngx_int_t
 ngx_http_async_failed(async_req_t *req)
 {
-    const char  *cause;
+    const char  *cause, *name;
 
     if (req->nginx_rc) {
         /* nginx has refused the body: its answer says it best */
@@ -175,12 +174,14 @@ ngx_http_async_failed(async_req_t *req)
     }
 
     cause = async_error(&req->task);
+    name = ngx_http_async_given_name(req);
 
     ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
-                  "async handler \"%s\" %s %s%s%s, after %s at %s",
+                  "async handler \"%s\" %s%s%s: %s%s%s, after %s at %s",
                   req->task.profile->name,
-                  (req->rc == ASYNC_OK) ? "ended without a response:"
-                                        : "failed:",
+                  (req->rc == ASYNC_OK) ? "ended without a response"
+                                        : "failed",
+                  name ? " in its dependency " : "", name ? name : "",
                   ngx_async_rc_name(req->rc), *cause ? ": " : "", cause,
                   req->task.await ? req->task.await : "no await",
                   req->task.site ? req->task.site : "-");
@@ -282,6 +283,32 @@ ngx_http_async_send_error(ngx_http_request_t *r,
         && ngx_http_async_retry_after(r, &out) != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    return ngx_http_async_send(r, conf, &out);
+}
+
+
+ngx_int_t
+ngx_http_async_send_text(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_str_t *type, ngx_str_t *text,
+    ngx_keyval_t *headers)
+{
+    ngx_http_async_out_t  out;
+
+    ngx_memzero(&out, sizeof(ngx_http_async_out_t));
+
+    out.fd = NGX_INVALID_FILE;
+    out.status = NGX_HTTP_OK;
+    out.type = *type;
+    out.body = *text;
+
+    for ( /* void */ ; headers->key.len; headers++) {
+        if (ngx_http_async_push(r, &out, &headers->key, &headers->value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return ngx_http_async_send(r, conf, &out);

@@ -19,9 +19,20 @@
  */
 ngx_int_t ngx_http_async_finish(async_req_t *req);
 
+/* Releases what a handler held whose response is not sent. */
+void ngx_http_async_release(async_req_t *req);
+
 /* Sends {"detail": ...} without a handler; extra header field or NULL. */
 ngx_int_t ngx_http_async_send_error(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_keyval_t *header);
+
+/*
+ * Sends a text that outlives the request, without a handler, with status 200
+ * and header fields up to one without a name.
+ */
+ngx_int_t ngx_http_async_send_text(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_str_t *type, ngx_str_t *text,
+    ngx_keyval_t *headers);
 
 /* Sends a redirect without a body. */
 ngx_int_t ngx_http_async_send_redirect(ngx_http_request_t *r,
@@ -38,9 +49,31 @@ ngx_int_t ngx_http_async_send_header(ngx_http_request_t *r,
 async_rc_t ngx_http_async_json_text(async_req_t *req, const char *call,
     int status, ngx_str_t *text);
 
+/*
+ * The same: what has been set on a copy of the request is set on it; the memory
+ * of "out" lives as long.  ASYNC_ERROR: no memory.
+ */
+async_rc_t ngx_http_async_merge_out(async_req_t *req,
+    ngx_http_async_out_t *out);
+
+/*
+ * The same: what is wrong with a field that an app sets, or NULL, and the
+ * answer to that; value: or NULL.
+ */
+const char *ngx_http_async_field_wrong(const char *name, const char *value);
+async_rc_t ngx_http_async_field_refused(async_req_t *req, const char *wrong);
+void ngx_http_async_field_trim(ngx_str_t *value);
+
 /* ngx_http_async_header.c: what nginx is to send of it as the header */
 ngx_int_t ngx_http_async_headers(ngx_http_request_t *r,
     ngx_http_async_out_t *out);
+
+/*
+ * A field for the response of whoever serves the request.  NGX_DECLINED: that
+ * says it by itself.
+ */
+ngx_int_t ngx_http_async_early_header(ngx_http_request_t *r,
+    ngx_table_elt_t *set, ngx_table_elt_t **h);
 
 /*
  * Of a 401 that an error page answers, the challenges alone: as with nginx's

@@ -12,13 +12,6 @@
 #include <ngx_async_near.h>
 
 
-/*
- * Every method, also those that nginx does not know.  HEAD follows GET, so
- * that the same route takes both where "*" and "GET" stand beside each other.
- */
-#define NGX_HTTP_ASYNC_ANY_METHOD  (~(ngx_uint_t) NGX_HTTP_HEAD)
-
-
 typedef struct {
     ngx_str_t    name;
     ngx_uint_t   mask;
@@ -29,6 +22,9 @@ static ngx_int_t ngx_http_async_methods(ngx_conf_t *cf, ngx_str_t *list,
     ngx_uint_t *mask);
 static ngx_int_t ngx_http_async_method(ngx_conf_t *cf, u_char *p, u_char *end,
     ngx_uint_t *mask);
+static ngx_int_t ngx_http_async_route_declared(ngx_conf_t *cf,
+    ngx_http_async_loc_conf_t *lcf, ngx_uint_t methods, ngx_str_t *pattern,
+    ngx_http_async_ref_t *ref);
 static char *ngx_http_async_route_alone(ngx_conf_t *cf);
 static char *ngx_http_async_route_inside(ngx_conf_t *cf, ngx_str_t *pattern);
 static ngx_int_t ngx_http_async_not_allowed(ngx_http_request_t *r,
@@ -64,18 +60,17 @@ static ngx_http_async_method_t  ngx_http_async_method_names[] = {
 
 ngx_int_t
 ngx_http_async_route_find(ngx_http_request_t *r,
-    ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t **fn,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_ref_t **ref,
     ngx_http_async_route_match_t *match)
 {
-    ngx_int_t              rc;
-    ngx_uint_t             allow;
-    ngx_http_async_ref_t  *ref;
+    ngx_int_t   rc;
+    ngx_uint_t  allow;
 
-    *fn = NULL;
+    *ref = NULL;
 
     if (conf->routes == NULL) {
         match->nparams = 0;
-        *fn = conf->handler->fn;
+        *ref = conf->handler;
         return NGX_OK;
     }
 
@@ -90,8 +85,7 @@ ngx_http_async_route_find(ngx_http_request_t *r,
     }
 
     if (rc == NGX_OK) {
-        ref = match->value;
-        *fn = ref->fn;
+        *ref = match->value;
         return NGX_OK;
     }
 
@@ -307,9 +301,15 @@ ngx_http_async_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ref = ngx_http_async_app_ref(cf, &value[3], ASYNC_KIND_HANDLER);
 
-    if (lcf->routes == NULL || ref == NULL) {
+    if (lcf->routes == NULL || ref == NULL
+        || ngx_http_async_route_declared(cf, lcf, methods, &value[2], ref)
+           != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
+
+    ref->conf = lcf;
+    ref->pattern = value[2];
 
     if (lcf->first == NULL) {
         lcf->first = ref;
@@ -339,7 +339,7 @@ ngx_http_async_route_all(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_async_loc_conf_t  *lcf = conf;
 
     char       *rv;
-    ngx_str_t  *value;
+    ngx_str_t  *value, none;
 
     value = cf->args->elts;
 
@@ -359,9 +359,77 @@ ngx_http_async_route_all(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     lcf->handler = ngx_http_async_app_ref(cf, &value[1], ASYNC_KIND_HANDLER);
 
+    if (lcf->handler == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    lcf->handler->conf = lcf;
     lcf->first = lcf->handler;
 
-    return lcf->handler ? NGX_CONF_OK : NGX_CONF_ERROR;
+    ngx_str_null(&none);
+
+    if (ngx_http_async_route_declared(cf, lcf, NGX_HTTP_ASYNC_ANY_METHOD,
+                                      &none, lcf->handler) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+void *
+ngx_http_async_route_create_conf(ngx_conf_t *cf)
+{
+    ngx_http_async_srv_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_async_srv_conf_t));
+
+    if (conf == NULL
+        || ngx_array_init(&conf->routes, cf->pool, 8,
+                          sizeof(ngx_http_async_route_t)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return conf;
+}
+
+
+static ngx_int_t
+ngx_http_async_route_declared(ngx_conf_t *cf, ngx_http_async_loc_conf_t *lcf,
+    ngx_uint_t methods, ngx_str_t *pattern, ngx_http_async_ref_t *ref)
+{
+    ngx_http_async_route_t     *route;
+    ngx_http_async_srv_conf_t  *conf;
+
+    conf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_async_module);
+
+    route = ngx_array_push(&conf->routes);
+    if (route == NULL) {
+        return NGX_ERROR;
+    }
+
+    route->methods = methods;
+    route->pattern = *pattern;
+    route->ref = ref;
+    route->conf = lcf;
+    route->location = ngx_http_conf_get_module_loc_conf(cf,
+                                                        ngx_http_core_module);
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_async_route_beside(ngx_conf_t *cf, ngx_http_async_loc_conf_t *lcf)
+{
+    if (lcf->routes || lcf->handler) {
+        return "stands beside \"async_route\" or \"async_handler\", which "
+               "answer the requests of the location";
+    }
+
+    return ngx_http_async_route_alone(cf);
 }
 
 

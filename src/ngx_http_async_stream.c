@@ -66,9 +66,10 @@ async_stream(async_req_t *req, int status, const char *type, int64_t length)
                                    "the response has begun already");
     }
 
-    if (req->task.job) {
+    if (req->task.job || req->origin) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "a blocking "
-                                   "handler has no streaming response");
+                                   "handler has no streaming response, nor "
+                                   "has what runs together with others");
     }
 
     rc = async_bytes(req, status, type, NULL, 0);

@@ -17,12 +17,17 @@ typedef struct {
     size_t                  size;
     u_char                  error[NGX_ASYNC_ERROR_LEN];
 
+    /* what the argument points to; NULL: nothing is to be released */
+    void                  (*release)(void *kept);
+    void                   *kept;
+
     /* the copy */
     max_align_t             arg[];
 } ngx_http_async_thread_t;
 
 
 static void ngx_http_async_thread_run(void *data);
+static void ngx_http_async_thread_drop(void *data);
 
 
 /* of the http block; in workers */
@@ -85,41 +90,56 @@ async_rc_t
 await_thread_at(async_t *co, const char *site, const char *pool,
     async_thread_pt fn, void *arg, size_t size)
 {
+    return ngx_http_async_thread_kept(co, site, pool, fn, arg, size, NULL,
+                                      NULL);
+}
+
+
+async_rc_t
+ngx_http_async_thread_kept(ngx_async_task_t *t, const char *site,
+    const char *pool, async_thread_pt fn, void *arg, size_t size,
+    void (*release)(void *kept), void *kept)
+{
     async_rc_t                rc;
     ngx_async_thread_pool_t  *tp;
     ngx_http_async_thread_t  *job;
 
-    rc = ngx_async_enter(co, "await_thread", site);
-
-    if (rc != ASYNC_OK) {
-        return rc;
-    }
-
-    tp = ngx_http_async_thread_find(co, pool);
-
-    if (tp == NULL) {
-        return ASYNC_ERROR;
-    }
+    rc = ngx_async_enter(t, "await_thread", site);
+    tp = (rc == ASYNC_OK) ? ngx_http_async_thread_find(t, pool) : NULL;
+    job = NULL;
 
     if (arg == NULL) {
         size = 0;
     }
 
-    job = ngx_async_thread_job(sizeof(ngx_http_async_thread_t) + size,
-                               ngx_http_async_thread_run, NULL, co->profile,
-                               co->log);
+    if (tp) {
+        job = ngx_async_thread_job(sizeof(ngx_http_async_thread_t) + size,
+                                   ngx_http_async_thread_run,
+                                   ngx_http_async_thread_drop, t->profile,
+                                   t->log);
+    }
+
     if (job == NULL) {
-        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+
+        if (release) {
+            release(kept);
+        }
+
+        return (rc != ASYNC_OK) ? rc
+               : (tp == NULL) ? ASYNC_ERROR
+               : ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
     job->fn = fn;
     job->size = size;
+    job->release = release;
+    job->kept = kept;
 
     if (size) {
         ngx_memcpy(job->arg, arg, size);
     }
 
-    rc = ngx_async_thread_await(co, tp, job);
+    rc = ngx_async_thread_await(t, tp, job);
 
     if (rc != ASYNC_OK) {
         return rc;
@@ -132,12 +152,24 @@ await_thread_at(async_t *co, const char *site, const char *pool,
     rc = job->rc;
 
     if (rc != ASYNC_OK) {
-        (void) ngx_async_set_error(co, rc, "%s", job->error);
+        (void) ngx_async_set_error(t, rc, "%s", job->error);
     }
 
+    ngx_http_async_thread_drop(job);
     ngx_async_thread_free(job);
 
     return rc;
+}
+
+
+static void
+ngx_http_async_thread_drop(void *data)
+{
+    ngx_http_async_thread_t  *job = data;
+
+    if (job->release) {
+        job->release(job->kept);
+    }
 }
 
 

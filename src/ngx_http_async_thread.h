@@ -19,5 +19,13 @@ void ngx_http_async_thread_init(ngx_async_thread_pool_t *pool);
 ngx_async_thread_pool_t *ngx_http_async_thread_find(ngx_async_task_t *t,
     const char *name);
 
+/*
+ * await_thread(), which calls release(kept) when the thread is through, also if
+ * nobody waits for it any more.
+ */
+async_rc_t ngx_http_async_thread_kept(ngx_async_task_t *t, const char *site,
+    const char *pool, async_thread_pt fn, void *arg, size_t size,
+    void (*release)(void *kept), void *kept);
+
 
 #endif /* _NGX_HTTP_ASYNC_THREAD_H_INCLUDED_ */

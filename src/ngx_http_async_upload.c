@@ -31,6 +31,8 @@ await_body_read_at(async_t *co, const char *site, async_req_t *req, void *buf,
 
     *n = 0;
 
+    req = ngx_http_async_origin(req);
+
     rc = ngx_async_enter(co, "await_body_read", site);
 
     if (rc != ASYNC_OK) {
@@ -42,8 +44,25 @@ await_body_read_at(async_t *co, const char *site, async_req_t *req, void *buf,
                                    "into");
     }
 
+    if (req->form_state != NGX_HTTP_ASYNC_FORM_UNREAD
+        && req->body_state == NGX_HTTP_ASYNC_BODY_PIECES)
+    {
+        return ngx_async_set_error(co, ASYNC_ERROR, "the body is read as a "
+                                   "form");
+    }
+
+    return ngx_http_async_body_piece(co, req, buf, size, n);
+}
+
+
+async_rc_t
+ngx_http_async_body_piece(ngx_async_task_t *t, async_req_t *req, u_char *buf,
+    size_t size, size_t *n)
+{
+    /* in an earlier phase it stays for whoever serves the request */
+
     if (req->body_state == NGX_HTTP_ASYNC_BODY_UNREAD && req->r == req->r->main
-        && req->r->request_body == NULL)
+        && req->r->request_body == NULL && !req->early)
     {
         req->body_state = NGX_HTTP_ASYNC_BODY_PIECES;
 
@@ -51,8 +70,8 @@ await_body_read_at(async_t *co, const char *site, async_req_t *req, void *buf,
     }
 
     return (req->body_state == NGX_HTTP_ASYNC_BODY_PIECES)
-               ? ngx_http_async_upload(co, req, buf, size, n)
-               : ngx_http_async_upload_whole(co, req, buf, size, n);
+               ? ngx_http_async_upload(t, req, buf, size, n)
+               : ngx_http_async_upload_whole(t, req, buf, size, n);
 }
 
 

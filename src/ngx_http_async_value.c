@@ -48,6 +48,7 @@ static u_char *ngx_http_async_value_digits(u_char *p, u_char *last,
     uint64_t limit, uint64_t *value, ngx_uint_t *overflow);
 static ngx_uint_t ngx_http_async_value_fraction(u_char *p, u_char *last);
 
+static ngx_uint_t ngx_http_async_value_short(ngx_str_t *text, double *value);
 static ngx_int_t ngx_http_async_value_underscores(ngx_str_t *text);
 static ngx_uint_t ngx_http_async_value_not_finite(ngx_str_t *text);
 static ngx_int_t ngx_http_async_value_decimal(ngx_http_async_decimal_t *d,
@@ -337,6 +338,10 @@ ngx_http_async_value_float(ngx_str_t *text, double *value,
     ngx_uint_t                 negative;
     ngx_http_async_decimal_t   d;
 
+    if (ngx_http_async_value_short(text, value)) {
+        return NGX_OK;
+    }
+
     s = *text;
 
     switch (ngx_http_async_value_underscores(&s)) {
@@ -390,6 +395,65 @@ not_finite:
 failed:
 
     return ngx_http_async_value_fail(error, &ngx_http_async_float_parsing);
+}
+
+
+/*
+ * Most numbers: few digits, and a point perhaps.  They are integers that a
+ * double has exactly, divided by a power of ten that it has exactly, too: the
+ * one rounding is that of the division (Clinger, 1990).
+ */
+
+static ngx_uint_t
+ngx_http_async_value_short(ngx_str_t *text, double *value)
+{
+    u_char      *p, *last, *point;
+    int64_t      n;
+    ngx_uint_t   negative;
+
+    static const double  powers[] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+        1e13, 1e14, 1e15
+    };
+
+    p = text->data;
+    last = p + text->len;
+
+    negative = (p < last && *p == '-');
+    p += negative;
+
+    if (last - p > 15 || p == last || !ngx_http_async_value_is_digit(*p)
+        || !ngx_http_async_value_is_digit(last[-1]))
+    {
+        return 0;
+    }
+
+    point = NULL;
+
+    for (n = 0; p < last; p++) {
+
+        if (ngx_http_async_value_is_digit(*p)) {
+            n = n * 10 + (*p - '0');
+
+        } else if (*p == '.' && point == NULL) {
+            point = p;
+
+        } else {
+            return 0;
+        }
+    }
+
+    *value = (double) n;
+
+    if (point) {
+        *value /= powers[last - point - 1];
+    }
+
+    if (negative) {
+        *value = -*value;
+    }
+
+    return 1;
 }
 
 

@@ -353,6 +353,90 @@ accepted 'a setting again in an inner block', http => "async_param key a;",
 refused 'a setting without a value', qr/invalid number of arguments in "async_param"/,
     location => "async_param key;  # here";
 
+# ---- async_access
+
+my $guards = $n->build_app(<<'EOF_C', 'guards');
+#include <ngx_async.h>
+ASYNC_HANDLER(guard)  { return ASYNC_OK; }
+BLOCKING_HANDLER(slow_guard)  { return ASYNC_OK; }
+ASYNC_DEPENDENCY(user, void)  { return ASYNC_OK; }
+BLOCKING_DEPENDENCY(slow_user, void)  { return ASYNC_OK; }
+ASYNC_TASK(job)  { return ASYNC_OK; }
+EOF_C
+
+my @guards = (http => "async_app $guards;");
+
+for my $name (qw(guard slow_guard user slow_user guards:user)) {
+    accepted "a guard: $name", @guards, location => "async_access $name;";
+}
+
+accepted 'guards in all blocks', http => "async_app $guards; async_access guard user;",
+    server => "async_access off; location / { async_access slow_user; async_access guard; }";
+
+refused 'a misspelt guard', qr/no app has a handler or dependency "gaurd", did you mean "guard"\?/,
+    @guards, location => 'async_access user gaurd;  # here';
+
+refused 'a misspelt guard of an app',
+    qr/no app has a handler or dependency "guards:usr", did you mean "guards:user"\?/,
+    @guards, location => 'async_access guards:usr;  # here';
+
+refused 'a guard that is like nothing', qr/no app has a handler or dependency "unlike" in/,
+    @guards, location => 'async_access unlike;  # here';
+
+refused 'a guard that is neither',
+    qr/"async_access" takes a handler or dependency, but "guards:job" is a task/,
+    @guards, location => 'async_access job;  # here';
+
+refused 'a handler that is a dependency',
+    qr/"async_handler" takes a handler, but "guards:user" is a dependency/,
+    @guards, location => 'async_handler user;  # here';
+
+refused 'no guard', qr/invalid number of arguments in "async_access"/,
+    @guards, location => 'async_access;  # here';
+
+for my $both ("async_access guard;\nasync_access off;  # here", "async_access off;\nasync_access guard;  # here",
+    'async_access guard off;  # here')
+{
+    refused "a guard and none: $both", qr/"async_access" directive .*"off"/, @guards, location => $both;
+}
+
+# ---- async_set
+
+my $texts = $n->build_app(<<'EOF_C', 'texts');
+#include <ngx_async.h>
+ASYNC_DEPENDENCY(user, const char)  { return ASYNC_OK; }
+BLOCKING_DEPENDENCY(slow_user, char)  { return ASYNC_OK; }
+ASYNC_DEPENDENCY(number, int)  { return ASYNC_OK; }
+ASYNC_HANDLER(hello)  { return async_text(req, 200, "hello"); }
+EOF_C
+
+my @texts = (http => "async_app $texts;");
+
+accepted 'variables in all blocks', http => "async_app $texts; async_set \$a user; async_set \$b slow_user;",
+    server => 'async_set $a off; location / { async_set $a texts:user; add_header X "$a$b"; }';
+
+accepted 'a variable that "set" has, too', @texts,
+    location => 'set $a ""; async_set $a user;';
+
+refused 'a misspelt dependency', qr/no app has a dependency "usr", did you mean "user"\?/,
+    @texts, location => 'async_set $a usr;  # here';
+
+refused 'a value that is no text',
+    qr/"async_set" takes a dependency of the type "const char", but "texts:number" gives "int"/,
+    @texts, location => 'async_set $a number;  # here';
+
+refused 'a handler for a variable', qr/"async_set" takes a dependency, but "texts:hello" is a handler/,
+    @texts, location => 'async_set $a hello;  # here';
+
+refused 'no variable', qr/"a" is no variable: it begins with "\$"/,
+    @texts, location => 'async_set a user;  # here';
+
+refused 'a variable twice', qr/"\$a" is set twice in the same block/,
+    @texts, location => "async_set \$a user;\nasync_set \$a slow_user;  # here";
+
+refused 'a variable of nginx', qr/the duplicate "host" variable/,
+    @texts, location => 'async_set $host user;  # here';
+
 # ---- places and names of directives
 
 for my $directive ('async_route GET / hello', 'async_handler hello') {

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# README.md's guides to PostgreSQL and to rows as structs: their code, as it stands
-# there, and what is said of it.
+# README.md's guides to PostgreSQL, to structs in and out and to rows as structs:
+# their code, as it stands there, and what is said of it.
 
 use strict;
 use warnings;
@@ -18,9 +18,10 @@ use NginxAsync::Say qw(json);
 
 NginxAsync::Pg::or_skip_all();
 
-my ($structs, $guide) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md")
-    =~ /^# Guides\n.*?^## Rows as structs\n(.*?)^## .*?^## PostgreSQL\n(.*?)^## /ms;
-my @code = "$guide$structs" =~ /^```c\n(.*?)^```/gms;
+my ($guides) = NginxAsync::Env::slurp("$NginxAsync::Env::Root/README.md") =~ /^# Guides\n(.*?)^# Limits\n/ms;
+my %guide    = $guides =~ /^## ([^\n]+)\n(.*?)(?=^## |\z)/gms;
+my @code     = map { ($guide{$_} // die "no guide $_") =~ /^```c\n(.*?)^```/gms }
+    'PostgreSQL', 'Structs in and out', 'Rows as structs';
 my $so   = NginxAsync->build_app(join "\n", "#include <ngx_async.h>\n", @code, <<'EOF_C');
 ASYNC_HANDLER(held)
 {
@@ -56,13 +57,17 @@ $pg->sql(
 sub nginx {
     my ($settings, %change) = @_;
 
-    my ($line) = $guide =~ /^```nginx\n(async_pg .*?)^```/ms;
+    my ($line) = $guide{PostgreSQL} =~ /^```nginx\n(async_pg .*?)^```/ms;
     $line =~ s/"[^"]*"/'"' . $pg->conninfo . '"'/e;
     $line =~ s/;/ $settings;/;
     $line =~ s/$_/$change{$_}/ for keys %change;
 
-    return NginxAsync->new(conf => { http => "async_app $so; async_timeout 10s; $line",
+    return NginxAsync->new(conf => { http => "async_app $so; async_timeout 10s; $line"
+        . ' upstream baskets.internal { server 127.0.0.1:$TEST_NGINX_SERVER_PORT; }',
         server => <<'EOF_CONF' })->start;
+        location = /1 {
+            return 200 '{"lines": [{"price": 1, "cost": 0.5, "product": "tea"}], "owner": 7, "id": "x"}';
+        }
         location / {
             async_route  GET   /open               open_orders;
             async_route  GET   /find               find_orders;
@@ -77,6 +82,10 @@ sub nginx {
             async_route  POST  /orders/csv         orders_from_csv;
             async_route  GET   /orders/events      order_events;
             async_route  GET   /stars              stars_of_posts;
+            async_route  GET   /posts              list_posts;
+            async_route  POST  /baskets            fill_basket;
+            async_route  GET   /baskets/theirs     show_basket_of_others;
+            async_route  POST  /baskets/publish    publish_basket;
         }
 EOF_CONF
 }
@@ -147,7 +156,21 @@ is $n->get('/orders/all')->body, join('', map { qq({"id":$_,"item":"tea no. $_",
 
 # ---- structs
 
+my ($sent, $shown) = $guide{'Structs in and out'} =~ /curl -d '(.*?)'.*?\n(\{.*?\n)```/s;
+
+$r = $n->post('/baskets', $sent, headers => ['Content-Type', 'application/json']);
+is $r->body, $shown =~ s/\n *//gr, 'a struct in and out';
+is $r->status, 201, '... with the status';
+$r = $n->post('/baskets', '{"lines": [{"product": "", "price": -1}]}', headers => ['Content-Type', 'application/json']);
+is $r->status, 422, '... and not one that is wrong';
+is_deeply [map { join '.', @{ $_->{loc} } } @{ json($r)->{detail} }],
+    ['body.lines.0.product', 'body.lines.0.price'], '... in two places';
+is $n->get('/baskets/theirs')->body, '{"id":"x","lines":[{"product":"tea","price":1}]}', 'a tree that is cut';
+is $n->post('/baskets/publish', $sent, headers => ['Content-Type', 'application/json'])->status, 202, 'text alone';
+
 is $n->get('/stars')->body, '{"posts":2,"stars":9}', 'rows as structs';
+like $n->get('/posts')->body, qr/^\[\{"id":1,"text":"a","rating":4,"owner":null,"created":"2\d{3}-[^"]*Z","tags":null\},
+    \{"id":2,"text":"b","rating":5,"owner":7,"created":"[^"]*","tags":\["c","d"\]\}\]$/x, '... and as JSON';
 $pg->sql('INSERT INTO posts VALUES (3, NULL, 1, NULL, now(), NULL)');
 is $n->get('/stars')->status, 500, '... of which none lacks what it should have';
 
@@ -179,7 +202,7 @@ is $n->get('/dashboard')->body, '{"open":5000,"cents":60}', '... and both one af
 $n->stop;
 
 subtest 'a test, as it is shown' => sub {
-    my ($test) = $guide =~ /^```perl\n(.*?)^```/ms;
+    my ($test) = $guide{PostgreSQL} =~ /^```perl\n(.*?)^```/ms;
 
     my $app = "#include <ngx_async.h>\n$code[0]";
     $test =~ s/'shop\.c'/\$app/;

@@ -187,9 +187,9 @@ GET /cookie?n=a
 
 
 
-=== TEST 18: spaces around cookies do not count
+=== TEST 18: spaces around cookies, their names and values do not count
 --- raw_request eval
-"GET /cookie?n=b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: a=1;b=2  ;   c=3\r\n\r\n"
+"GET /cookie?n=b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: a=1;b =\t 2  ;   c=3\r\n\r\n"
 --- response_body: 2
 
 

@@ -33,6 +33,9 @@ EOF_CONF
         async_route GET /wrong wrong;
         async_route GET /nothing nothing;
         async_route GET /points points;
+        async_route GET /order order;
+        async_route GET /orders orders;
+        async_route GET /upload upload;
     }
 EOF_CONF2
 
@@ -119,6 +122,74 @@ for (['struct', qr/async_pg_into\(\): the struct has 8 bytes, that of the model 
     is $r->{rc}, -1, "wrong: $how";
     like $r->{error}, $error, '... and why';
 }
+
+# ---- choices, UUIDs, dates, and structs of JSON
+
+my $uuid = '5dc2a3c4-0000-4000-8000-00000000abcd';
+my $item = '{"product": "ab", "price": 1.5, "seen": null}';
+
+# A row of what order_model wants, with some of it changed.
+sub order {
+    my %column = (id => "'$uuid'::uuid", day => q('2026-01-31'::date), state => q('paid'), before => q('open'),
+        colour => q('green'), best => "'$item'::jsonb", spare => "'$item'::json", items => "'[$item, $item]'::jsonb",
+        states => q(ARRAY['s"ent', 'open']), ids => "ARRAY['$uuid'::uuid]", days => q(ARRAY['2026-02-28'::date]),
+        @_);
+
+    return 'SELECT ' . join ', ', map { qq($column{$_} AS "$_") } sort keys %column;
+}
+
+sub order_error {
+    my $r = ask('/order?', order(@_));
+
+    ok $r->{zero}, '... and nothing is left in it';
+
+    return $r->{error};
+}
+
+my $one = { product => 'ab', price => 1.5, seen => undef };
+my $usual_order = { id => $uuid, day => '2026-01-31', state => 'paid', before => 'open', colour => 'green',
+    best => $one, spare => $one, items => [$one, $one], states => ['s"ent', 'open'], ids => [$uuid],
+    days => ['2026-02-28'] };
+
+is_deeply ask('/order?', order()), $usual_order, 'choices, UUIDs, dates and structs';
+is_deeply ask('/order?', order(day => 'NULL', before => 'NULL', colour => 'NULL', spare => 'NULL::json',
+    items => q('[]'::json), states => q('{}'::text[]), ids => q('{}'::uuid[]), days => q('{}'::date[]))),
+    { %$usual_order, day => undef, before => undef, colour => undef, spare => undef, items => [], states => [],
+        ids => [], days => [] }, 'what may be null, or empty';
+is_deeply ask('/order?', order(spare => q('null'::jsonb))), { %$usual_order, spare => undef }, 'null as JSON';
+is_deeply ask('/order?', order(id => q('{5DC2A3C4-0000-4000-8000-00000000ABCD}'::text),
+    day => q('2026-01-31T00:00:00Z'::text), ids => q(ARRAY['5dc2a3c400004000800000000000abcd']))), $usual_order,
+    'text of another form becomes that of the field';
+is_deeply ask('/orders?', order() . ' UNION ALL ' . order(state => q('open'))),
+    [$usual_order, { %$usual_order, state => 'open' }], 'all rows';
+
+for (
+    [[state => q('stolen')], '"state" of row 0 is "stolen", which is none of its choices', 'no choice'],
+    [[states => q(ARRAY['open', 'sent'])], 'item 1 of "states" of row 0 is "sent", which is none of its choices',
+        'an item that is none'],
+    [[id => q('7')], '"id" of row 0 is "7", not a UUID', 'no UUID'],
+    [[id => '7'], '"id" is integer, not a UUID', 'a column of no UUIDs'],
+    [[day => q('infinity'::date)], '"day" of row 0 is "infinity", not a date by DateStyle ISO', 'no date'],
+    [[day => 'now()'], '"day" is timestamptz, not a date', 'a column of no dates'],
+    [[best => 'NULL::json'], '"best" of row 0 is null, which "order_model" does not allow', 'a struct that is null'],
+    [[best => q('null'::json)],
+        '"best" of row 0 is JSON that does not fit: Input should be a valid dictionary or object to extract '
+        . 'fields from', 'null for a struct'],
+    [[best => q('{"product": "ab"}'::json)],
+        '"best" of row 0 is JSON that does not fit: "price": Field required', 'a member that is missing'],
+    [[items => qq('[$item, {"product": "a", "price": 0}]'::json)], '"items" of row 0 is JSON that does not fit: '
+        . '"1.product": String should have at least 2 characters', 'the bounds of what is in JSON'],
+    [[items => q('{}'::json)], '"items" of row 0 is JSON that does not fit: Input should be a valid list', 'no list'],
+    [[items => "ARRAY['$item'::json]"], '"items" is json[], not json or jsonb', 'an array of JSON'],
+    [[spare => q('x')], '"spare" is text, not json or jsonb', 'a column of no JSON'])
+{
+    my ($changed, $error, $title) = @$_;
+
+    is order_error(@$changed), "async_pg_into(): $error", $title;
+}
+
+is ask('/upload?', 'SELECT 1 AS file')->{error}, 'async_pg_into(): "file" is an upload, which no column is',
+    'an upload';
 
 is_deeply json($n->get('/nothing')), { rows => 0, columns => 0, column => undef, affected => 0,
     is_null => JSON::PP::true() }, 'of no result there is nothing';

@@ -60,18 +60,18 @@ $routes
         error_page 401 404 408 422 500 503 504 /page;
         error_page 400 =200 /page;
         location / {
-            async_timeout 200ms;
 $routes
         }
+        location = /slow { async_timeout 200ms; async_handler code; }
         location = /page { return 200 "a page"; }
     }
 EOF_HTTP
     server => <<"EOF_SERVER",
         keepalive_timeout 60;
         location / {
-            async_timeout 300ms;
 $routes
         }
+        location = /slow { async_timeout 200ms; async_handler code; }
 EOF_SERVER
 })->start;
 
@@ -181,7 +181,7 @@ subtest 'The connection is kept, whatever the answer' => sub {
     my $c = $n->connect;
 
     for my $uri ('/reply/large', '/reply/none', '/code?code=-4', '/invalid',
-        '/code?slow=1', '/reply/empty', '/none', '/code?code=-5')
+        '/slow?slow=1', '/reply/empty', '/none', '/code?code=-5')
     {
         my $r = $c->request('GET', $uri);
         ok $r->complete, "$uri is answered on the same connection";
@@ -205,7 +205,7 @@ subtest 'A code is answered in place of the handler' => sub {
         is $r->header('X-Handler'), undef, "Code $code drops the headers";
     }
 
-    for my $uri ('/code?code=-2', '/code?slow=1') {
+    for my $uri ('/code?code=-2', '/slow?slow=1') {
         $r = logs $uri, 504, 'timed out', 'A timeout';
         is $r->body, '{"detail":"Gateway Timeout"}', 'It is JSON';
         is $r->header('X-Handler'), undef, 'It drops the headers';
@@ -457,7 +457,7 @@ subtest 'Error pages take over when they are asked to' => sub {
     my @port = (port => $n->port(4));
 
     for my $uri ('/reply/fail?status=404&value=x', '/none', '/invalid',
-        '/reply/none', '/code?code=-5', '/code?slow=1',
+        '/reply/none', '/code?code=-5', '/slow?slow=1',
         '/reply/json?status=404')
     {
         is $n->get($uri, @port)->body, 'a page', "$uri shows the page";

@@ -219,6 +219,10 @@ sub connection {
     return NginxAsync::Connection->new(port => $tour->{port}, timeout => 30);
 }
 
+like connection()->request('GET', '/openapi.json')->body,
+    qr{"/calculate/\{number\}":\{"get":.*"/notes/":\{"get":}, 'the routes, for programs';
+like connection()->request('GET', '/docs')->body, qr{^<!DOCTYPE html>}, 'and for people';
+
 my %answer = (
     '/data'              => '{"message":"Hello, world"}',
     '/async-example'     => '{"status":"This is async"}',
@@ -235,6 +239,9 @@ my %answer = (
     '/calculate/10'      => '{"number":10,"result":61640696}',
     '/calculate/0'       => '{"number":0,"result":0}',
     '/calculate/-3'      => '{"number":-3,"result":0}',
+
+    '/mixed' => '{"sync_dep":{"dep":"sync"},"async_dep":{"dep":"async"},'
+        . '"sync_calc":305172}',
 
     '/external'          => '{"data":[1,2,3]}',
     '/call-other-api'    => '{"status":200}',

@@ -35,15 +35,22 @@ my $libpq = `pkg-config --cflags --libs libpq 2>/dev/null` || '-lpq';
 my @json = ('value', map { "json_$_" } qw/ load write double encode /);
 my @pg = map { "pg_$_" } qw/ type value write tree /;
 
+my @schema = (map({ "value$_" } '', qw/ _uuid _time _base64 /),
+    map({ "json_$_" } qw/ load read write double encode /), 'model', 'schema',
+    map { "schema_$_" } qw/ check text json json_value json_wrong /);
+
 my @programs = (
     [near => ['near']],
     [beneath => []],
     [route_tree => ['near', 'route_parse', 'route_tree']],
-    [value => ['value', 'value_uuid']],
+    [value => [map { "value$_" } '', qw/ _uuid _time _base64 /], '-lm'],
     [url => ['url', 'url_join']],
     [inflate => ['inflate'], '-lz'],
+    [multipart => ['multipart']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
+    [schema_json => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
+    [schema => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
     [pg_params => [qw/ near pg_statement pg_literal pg_params value /,
         map({ "json_$_" } qw/ write double encode /)],
         $libpq =~ /(-I\S+)/g, '-ljansson'],
@@ -55,8 +62,9 @@ my @programs = (
     [pg_write => [@json, @pg], '-ljansson', '-lpq'],
     [pg_rows => ['near', @json, @pg, 'pg_rows', 'pg_cell'], '-ljansson',
         '-lpq'],
-    [pg_model => ['near', @json, @pg,
-        qw/ pg_cell pg_lent pg_model model /], '-ljansson', '-lpq'],
+    [pg_model => ['near', @schema, @pg, qw/ pg_cell pg_lent pg_model /],
+        '-ljansson', '-lpq', '-lpcre2-8', '-lm'],
+    [model_write => [@json, 'model', 'model_write'], '-ljansson', '-lm'],
 );
 
 chomp(my $pkg_config = `pkg-config --cflags libpq 2>/dev/null` // '');

@@ -171,6 +171,43 @@ BLOCKING_HANDLER(calculate)
 
 
 /*
+ * Dependencies of either kind, under a handler of either kind: they have run
+ * when the handler begins, and it has their values by name_of(req).  This one
+ * may compute: it runs in a thread.
+ */
+
+BLOCKING_DEPENDENCY(sync_dependency, const char)
+{
+    int64_t  work;
+
+    ASYNC_TRY(complex_calculation(req, 1000, &work));
+
+    return async_provide(req, "sync");
+}
+
+
+ASYNC_DEPENDENCY(async_dependency, const char)
+{
+    ASYNC_TRY(await_sleep(co, 50));
+
+    return async_provide(req, "async");
+}
+
+
+ASYNC_HANDLER(read_mixed, ASYNC_DEPENDS(sync_dependency, async_dependency))
+{
+    int64_t  calc;
+
+    ASYNC_TRY(complex_calculation(req, 500, &calc));    /* it is short */
+
+    return async_json_pack(req, 200, "{s:{s:s}, s:{s:s}, s:I}",
+                           "sync_dep", "dep", sync_dependency_of(req),
+                           "async_dep", "dep", async_dependency_of(req),
+                           "sync_calc", (json_int_t) calc);
+}
+
+
+/*
  * The API of somebody else.  "api" is an upstream {} of nginx.conf; it might be
  * https://api.example.com as well.  What it says is passed on, whatever its
  * status is; no JSON is an error, and the client gets 500.

@@ -301,3 +301,133 @@ ASYNC_HANDLER(nothing)
                            (json_int_t) async_pg_affected(NULL), "is_null",
                            async_pg_is_null(NULL, 0, "id"));
 }
+
+
+/* what JSON columns hold, names of choices, and text of one form */
+
+typedef enum { OPEN, PAID, SENT } state_t;
+
+static const char *const  states[] = { "open", "paid", "s\"ent", NULL };
+
+typedef struct {
+    const char  *product;
+    double       price;
+    int64_t     *seen;
+} item_t;
+
+ASYNC_MODEL(item_model, item_t,
+    ASYNC_FIELD(item_t, product, ASYNC_WITH(min_length, 2)),
+    ASYNC_FIELD(item_t, price, ASYNC_GT(0)),
+    ASYNC_FIELD(item_t, seen)
+);
+
+typedef struct {
+    const char    *id;
+    async_str_t    day;
+    state_t        state;
+    uint8_t       *before;
+    const char    *colour;
+    item_t         best;
+    item_t        *spare;
+    item_t        *items;
+    size_t         n_items;
+    int           *states;
+    size_t         n_states;
+    const char   **ids;
+    size_t         n_ids;
+    async_str_t   *days;
+    size_t         n_days;
+} order_t;
+
+static const char *const  colours[] = { "red", NULL };
+
+ASYNC_MODEL(order_model, order_t,
+    ASYNC_FIELD(order_t, id, .type = ASYNC_FIELD_UUID),
+    ASYNC_FIELD(order_t, day, .type = ASYNC_FIELD_DATE, .optional = 1),
+    ASYNC_FIELD(order_t, state, .choices = states),
+    ASYNC_FIELD(order_t, before, .choices = states),
+    ASYNC_FIELD(order_t, colour, .choices = colours, .max_length = 1,
+                .optional = 1),
+    ASYNC_OBJECT(order_t, best, item_model),
+    ASYNC_OBJECT(order_t, spare, item_model),
+    ASYNC_OBJECTS(order_t, items, n_items, item_model),
+    ASYNC_LIST(order_t, states, n_states, .choices = states),
+    ASYNC_LIST(order_t, ids, n_ids, .type = ASYNC_FIELD_UUID),
+    ASYNC_LIST(order_t, days, n_days, .type = ASYNC_FIELD_DATE)
+);
+
+/* the same, as it is written: what of a row is wrong for that */
+
+ASYNC_MODEL(order_out_model, order_t,
+    ASYNC_FIELD(order_t, id, .type = ASYNC_FIELD_UUID),
+    ASYNC_FIELD(order_t, day, .type = ASYNC_FIELD_DATE, .optional = 1),
+    ASYNC_FIELD(order_t, state, .choices = states),
+    ASYNC_FIELD(order_t, before, .choices = states),
+    ASYNC_FIELD(order_t, colour, .optional = 1),
+    ASYNC_OBJECT(order_t, best, item_model),
+    ASYNC_OBJECT(order_t, spare, item_model),
+    ASYNC_OBJECTS(order_t, items, n_items, item_model),
+    ASYNC_LIST(order_t, states, n_states, .choices = states),
+    ASYNC_LIST(order_t, ids, n_ids),
+    ASYNC_LIST(order_t, days, n_days)
+);
+
+
+/* /order?q=, /orders?q=: the rows, and back */
+
+ASYNC_HANDLER(order)
+{
+    order_t             order;
+    async_pg_result_t  *result;
+
+    ASYNC_TRY(asked(co, req, &result));
+
+    if (async_pg_into(co, result, 0, &order_model, &order) != ASYNC_OK) {
+        return async_json_pack(req, 200, "{s:s, s:b}", "error",
+                               async_error(co), "zero",
+                               order.id == NULL && order.items == NULL
+                               && order.n_items == 0
+                               && order.best.product == NULL
+                               && order.spare == NULL);
+    }
+
+    return async_respond(req, 200, &order_out_model, &order);
+}
+
+
+ASYNC_HANDLER(orders)
+{
+    size_t              n;
+    order_t            *orders;
+    async_pg_result_t  *result;
+
+    ASYNC_TRY(asked(co, req, &result));
+    ASYNC_TRY(async_pg_all_into(co, result, &order_model, &orders, &n));
+
+    return async_respond_all(req, 200, &order_out_model, orders, n);
+}
+
+
+/* a struct that no row can fill */
+
+typedef struct {
+    async_upload_t  *file;
+} upload_t;
+
+ASYNC_MODEL(upload_model, upload_t,
+    ASYNC_FIELD(upload_t, file)
+);
+
+ASYNC_HANDLER(upload)
+{
+    upload_t            upload;
+    async_pg_result_t  *result;
+
+    ASYNC_TRY(asked(co, req, &result));
+
+    if (async_pg_into(co, result, 0, &upload_model, &upload) == ASYNC_OK) {
+        return async_text(req, 500, "it has been filled");
+    }
+
+    return async_json_pack(req, 200, "{s:s}", "error", async_error(co));
+}

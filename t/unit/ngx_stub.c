@@ -63,7 +63,14 @@ ngx_destroy_pool(ngx_pool_t *pool)
 {
     ngx_pool_large_t   *l;
     ngx_stub_block_t   *block, *next;
+    ngx_pool_cleanup_t *cln;
     ngx_stub_pool_t    *stub = (ngx_stub_pool_t *) pool;
+
+    for (cln = pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler) {
+            cln->handler(cln->data);
+        }
+    }
 
     for (l = pool->large; l; l = l->next) {
         free(l->alloc);
@@ -109,6 +116,30 @@ ngx_pcalloc(ngx_pool_t *pool, size_t size)
     p = ngx_palloc(pool, size);
 
     return p ? memset(p, 0, size) : NULL;
+}
+
+
+ngx_pool_cleanup_t *
+ngx_pool_cleanup_add(ngx_pool_t *pool, size_t size)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pcalloc(pool, sizeof(ngx_pool_cleanup_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    if (size) {
+        cln->data = ngx_palloc(pool, size);
+        if (cln->data == NULL) {
+            return NULL;
+        }
+    }
+
+    cln->next = pool->cleanup;
+    pool->cleanup = cln;
+
+    return cln;
 }
 
 
@@ -215,6 +246,20 @@ ngx_sprintf(u_char *buf, const char *fmt, ...)
 
 
 u_char *
+ngx_snprintf(u_char *buf, size_t max, const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(buf, buf + max, fmt, args);
+    va_end(args);
+
+    return p;
+}
+
+
+u_char *
 ngx_slprintf(u_char *buf, u_char *last, const char *fmt, ...)
 {
     u_char   *p;
@@ -267,21 +312,32 @@ ngx_pfree(ngx_pool_t *pool, void *p)
 }
 
 
-/* %V %s %d %L %uz %ui %Z: what the files use */
+/* %V %s %d %i %02i %02xd %L %uz %ui %Z: what the files use */
 
 u_char *
 ngx_vslprintf(u_char *buf, u_char *last, const char *fmt, va_list args)
 {
+    int        width;
     char       text[32];
     size_t     len;
     ngx_str_t  s, *v;
 
     for ( /* void */ ; *fmt && buf < last; fmt++) {
 
+        width = 0;
+
+        if (fmt[0] == '%' && fmt[1] == '0') {
+            width = fmt[2] - '0';
+            fmt += 2;
+            text[0] = '%';
+
+        } else {
+            text[0] = *fmt;
+        }
+
         s.data = (u_char *) text;
 
-        if (*fmt != '%') {
-            text[0] = *fmt;
+        if (text[0] != '%') {
             s.len = 1;
 
         } else if (*++fmt == 'V') {
@@ -294,6 +350,14 @@ ngx_vslprintf(u_char *buf, u_char *last, const char *fmt, va_list args)
 
         } else if (*fmt == 'd') {
             s.len = sprintf(text, "%d", va_arg(args, int));
+
+        } else if (*fmt == 'i') {
+            s.len = sprintf(text, "%0*lld", width,
+                            (long long) va_arg(args, ngx_int_t));
+
+        } else if (*fmt == 'x' && fmt[1] == 'd') {
+            fmt++;
+            s.len = sprintf(text, "%0*x", width, va_arg(args, int));
 
         } else if (*fmt == 'L') {
             s.len = sprintf(text, "%lld", (long long) va_arg(args, int64_t));

@@ -10,6 +10,8 @@
 #include <locale.h>
 #include "ngx_stub.h"
 #include <ngx_http_async_value.h>
+#include <ngx_http_async_value_base64.h>
+#include <ngx_http_async_value_time.h>
 
 
 typedef struct {
@@ -29,6 +31,14 @@ typedef struct {
 #define BOOL   "bool_parsing|Input should be a valid boolean, unable to " \
                "interpret input|"
 #define UUID(e) "uuid_parsing|Input should be a valid UUID, " e "|" e
+
+#define TIME(e) "datetime_from_date_parsing|Input should be a valid datetime " \
+                "or date, " e "|" e
+#define DATE(e) "date_from_datetime_parsing|Input should be a valid date or " \
+                "datetime, " e "|" e
+#define INEXACT "date_from_datetime_inexact|Datetimes provided to dates " \
+                "should have zero time - e.g. be exact dates|"
+#define B64(e)  "bytes_invalid_encoding|Data should be valid base64: " e "|" e
 
 #define ONE    "12345678-1234-5678-1234-56781234567"
 
@@ -102,7 +112,50 @@ static value_case_t  cases[] = {
     { "uuid", "123456781-234-5678-1234-567812345678",
       UUID("invalid group length in group 0: expected 8, found 9") },
     { "uuid", "\xc3\xa9", UUID("invalid character: found `\xc3\xa9` at 1") },
-    { "uuid", "\xc3", UUID("invalid character: found `\xef\xbf\xbd` at 1") }
+    { "uuid", "\xc3", UUID("invalid character: found `\xef\xbf\xbd` at 1") },
+
+    { "time", "2026-01-31T10:20:30Z", "1769854830000" },
+    { "time", "2026-01-31T10:20:30", "1769854830000" },
+    { "time", "2026-01-31 10:20", "1769854800000" },
+    { "time", "2026-01-31t12:20:30.5+02:00", "1769854830500" },
+    { "time", "2026-01-31_06:50:30,9999999-0330", "1769854830999" },
+    { "time", "2026-01-31T10:20:30\xe2\x88\x92" "01:00", "1769858430000" },
+    { "time", "2026-01-31", "1769817600000" },
+    { "time", "1769854830", "1769854830000" },
+    { "time", "1769854830123", "1769854830123" },
+    { "time", "1769854830.25", "1769854830250" },
+    { "time", "-1", "-1000" },
+    { "time", "1969-12-31T23:59:59.9995Z", "-1" },
+    { "time", "0001-01-01T00:00Z", "-62135596800000" },
+    { "time", "9999-12-31T23:59:59.999Z", "253402300799999" },
+    { "time", "2024-02-29", "1709164800000" },
+    { "time", "", TIME("input is too short") },
+    { "time", "2026-13-01",
+      TIME("month value is outside expected range of 1-12") },
+    { "time", "2026-02-29", TIME("day value is outside expected range") },
+    { "time", "2026-01-31T24:00",
+      TIME("unexpected extra characters at the end of the input") },
+    { "time", "0000-01-01", "datetime_parsing|Input should be a valid "
+      "datetime, year 0 is out of range|year 0 is out of range" },
+    { "time", "99999999999999999",
+      TIME("dates after 9999 are not supported as unix timestamps") },
+
+    { "date", "2026-01-31", "2026-01-31" },
+    { "date", "2026-01-31T00:00:00+05:00", "2026-01-31" },
+    { "date", "86400", "1970-01-02" },
+    { "date", "2026-01-31T00:00:01", INEXACT },
+    { "date", "1", INEXACT },
+    { "date", "2026-1-31", DATE("input is too short") },
+    { "date", "2026-01-31x", DATE("invalid datetime separator, expected `T`, "
+                                  "`t`, `_` or space") },
+    { "date", "31/01/2026", DATE("invalid character in year") },
+
+    { "base64", "aGk=", "hi" },
+    { "base64", "aGk", "hi" },
+    { "base64", "", "" },
+    { "base64", "aGl=", B64("Invalid last symbol 108, offset 2.") },
+    { "base64", "a", B64("Invalid input length: 1") },
+    { "base64", "!!", B64("Invalid symbol 33, offset 0.") }
 };
 
 
@@ -110,6 +163,8 @@ static const char  *locale = "de_DE.UTF-8";
 
 
 static void value_print(ngx_str_t *kind, ngx_str_t *text, FILE *file);
+static ngx_int_t value_print_more(ngx_str_t *kind, ngx_str_t *text, FILE *file,
+    ngx_http_async_value_error_t *error);
 static int value_filter(void);
 static void value_huge(const char *kind, u_char fill, const char *expected);
 
@@ -160,6 +215,10 @@ main(int argc, char **argv)
     value_huge("bool", '1', BOOL);
     value_huge("uuid", '1', UUID("invalid length: expected length 32 for "
                                  "simple format, found 10000000"));
+    value_huge("time", '7',
+               TIME("invalid date separator, expected `-`"));
+    value_huge("date", '0', "1970-01-01");
+    value_huge("base64", '=', B64("Invalid symbol 61, offset 0."));
 
     return ngx_stub_done();
 }
@@ -198,6 +257,9 @@ value_print(ngx_str_t *kind, ngx_str_t *text, FILE *file)
             fprintf(file, "%d", (int) flag);
         }
 
+    } else if (!ngx_stub_is(kind, "uuid")) {
+        rc = value_print_more(kind, text, file, &error);
+
     } else {
         rc = ngx_http_async_value_uuid(text, uuid, &error);
 
@@ -216,6 +278,48 @@ value_print(ngx_str_t *kind, ngx_str_t *text, FILE *file)
             fwrite(error.ctx.data, 1, error.ctx.len, file);
         }
     }
+}
+
+
+static ngx_int_t
+value_print_more(ngx_str_t *kind, ngx_str_t *text, FILE *file,
+    ngx_http_async_value_error_t *error)
+{
+    u_char     date[NGX_HTTP_ASYNC_DATE_LEN];
+    int64_t    ms;
+    ngx_int_t  rc;
+    ngx_str_t  bytes;
+
+    if (ngx_stub_is(kind, "time")) {
+        rc = ngx_http_async_value_time(text, &ms, error);
+
+        if (rc == NGX_OK) {
+            fprintf(file, "%lld", (long long) ms);
+        }
+
+        return rc;
+    }
+
+    if (ngx_stub_is(kind, "date")) {
+        rc = ngx_http_async_value_date(text, date, error);
+
+        if (rc == NGX_OK) {
+            fprintf(file, "%.10s", date);
+        }
+
+        return rc;
+    }
+
+    bytes.data = malloc(text->len ? text->len : 1);
+    rc = ngx_http_async_value_base64(text, &bytes, error);
+
+    if (rc == NGX_OK) {
+        fwrite(bytes.data, 1, bytes.len, file);
+    }
+
+    free(bytes.data);
+
+    return rc;
 }
 
 

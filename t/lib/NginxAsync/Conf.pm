@@ -131,6 +131,8 @@ sub render {
 
     my %p = (map({ $_ => '' } qw(main events http server after)), %$parts);
 
+    add_every(\%p);
+
     my $listen  = $s->{listen};
     my $http2   = $s->{http2} ? http2_directive() : '';
     my $modules = NginxAsync::Env::load_modules();
@@ -181,6 +183,23 @@ events {
 $p{events}
 }
 EOF_CONF
+}
+
+
+# What util/async-test has for all tests.  The app of the run is there unless
+# the test loads its own.
+sub add_every {
+    my ($p) = @_;
+
+    my $app = $ENV{TEST_NGINX_APP} // return;
+
+    for my $part (qw(http server)) {
+        my $every = $ENV{'TEST_NGINX_EVERY_' . uc $part} // next;
+        $p->{$part} = expand($every, {}, "the $part part of all") . $p->{$part};
+    }
+
+    $p->{http} = "async_app $app;\n$p->{http}"
+        if $p->{http} !~ /^\s*async_app\s/m;
 }
 
 

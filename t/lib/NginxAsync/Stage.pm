@@ -138,7 +138,8 @@ sub serve {
     my $block = $run->{block};
 
     # without a configuration of its own it takes the server as it is
-    if (!defined $block->config) {
+    if (!defined $block->config && !length($ENV{TEST_NGINX_EVERY_SERVER} // ''))
+    {
         die "no config section, and no server from the block before\n"
             if !$server || !$server->running;
         return reuse($run);

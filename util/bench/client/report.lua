@@ -1,6 +1,16 @@
 -- wrk: one machine-readable line at the end, in microseconds; no hook per
 -- request, so that the client stays as cheap as plain wrk
 
+-- the file that is sent, if one is named
+
+init = function(args)
+    if args[1] then
+        wrk.method = "POST"
+        wrk.body = io.open(args[1], "rb"):read("*a")
+        wrk.headers["Content-Type"] = "application/json"
+    end
+end
+
 done = function(summary, latency)
     local e = summary.errors
 

@@ -11,6 +11,9 @@ import time
 from . import machine, postgres
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# what "POST /path" sends
+BODY = os.path.join(HERE, "contenders", "body.json")
 TOP = os.path.dirname(os.path.dirname(HERE))
 CONTENDERS = os.path.join(HERE, "contenders")
 WORK = os.environ.get("BENCH_WORK") or os.path.join(TOP, "build", "bench")
@@ -131,12 +134,23 @@ def version(contender, values):
     return ", ".join(p.stdout.split("\n")).strip(", ")
 
 
+def asked(path):
+    """Method, URI and body: of "POST /path" the JSON that stands there."""
+    if not path.startswith("POST "):
+        return "GET", path, None
+
+    with open(BODY, "rb") as f:
+        return "POST", path.split()[-1], f.read()
+
+
 def get(port, path, timeout=20):
     """Status, media type and body."""
     c = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
 
     try:
-        c.request("GET", path)
+        method, uri, sent = asked(path)
+        c.request(method, uri, sent, {"Content-Type": "application/json"}
+                  if sent else {})
         r = c.getresponse()
         return r.status, r.getheader("Content-Type", ""), r.read()
     finally:

@@ -4,7 +4,7 @@ import os
 import re
 
 from . import machine, pgbench
-from .contender import Server, state
+from .contender import Server, asked, state
 
 # ours looks at the stack of every 1,024th task, so counts go by multiples
 WARM = 512
@@ -26,12 +26,17 @@ def drive(port, path, n):
     c.connect()
     c.auto_open = 0
 
+    method, uri, sent = asked(path)
+
     try:
         for _ in range(n):
-            c.putrequest("GET", path, skip_host=True,
+            c.putrequest(method, uri, skip_host=True,
                          skip_accept_encoding=True)
             c.putheader("Host", "127.0.0.1")
-            c.endheaders()
+            if sent:
+                c.putheader("Content-Type", "application/json")
+                c.putheader("Content-Length", str(len(sent)))
+            c.endheaders(sent)
             answer = c.getresponse()
             body = answer.read()
             if answer.status != 200:

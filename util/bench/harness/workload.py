@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from . import count, machine, pgbench
-from .contender import HERE, WORK, Server, backend, get
+from .contender import BODY, HERE, WORK, Server, asked, backend, get
 
 CLIENTS = os.path.join(WORK, "client")
 
@@ -23,6 +23,8 @@ WORKLOADS = {
             32, 32),
     "w3n": ("pair", "hello, and the same from a pool of 32 threads, "
             "%s connections", 32, 32),
+    "wd": ("depends", "a handler in a thread, and the same behind three "
+           "dependencies in a thread, %s connections", 32, 32),
     "w4": ("wrk", "1,000 child tasks that do nothing, %s connection", 1, 1),
     "w5": ("wrk", "16 MiB in pieces of 64 KiB, %s connections", 2, 2),
     "w6d": ("bulk", "%s MiB in pieces of 64 KiB to one client", 1024, 64),
@@ -51,6 +53,13 @@ WORKLOADS = {
              "callgrind over %s requests", 512, 64),
     "w8pi": ("count", "instructions of 20 queries in a pipeline, by "
              "callgrind over %s requests", 512, 64),
+    "wq": ("wrk", "hello with five parameters, %s connections", 64, 64),
+    "wqi": ("count", "instructions of that, by callgrind over %s requests",
+            2048, 256),
+    "wj": ("wrk", "1 kB of JSON read and written again, %s connections",
+           64, 64),
+    "wji": ("count", "instructions of that, by callgrind over %s requests",
+            2048, 256),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
@@ -87,7 +96,12 @@ EXPECTED = {
     "w3": {"message": "done"},
     "w3b": {"message": "done"},
     "w3n": {"message": "Hello, World!"},
+    "wd": {"message": "Hello, World!"},
     "w4": {"sum": 1000},
+    "wq": {"message": "Hello, World!"},
+    "wqi": {"message": "Hello, World!"},
+    "wj": json.loads(asked("POST /")[2]),
+    "wji": json.loads(asked("POST /")[2]),
 }
 
 
@@ -151,10 +165,13 @@ def rate(answer, window):
 
 
 def start_wrk(server, path, connections, seconds):
+    _, uri, sent = asked(path)
+
     return client("wrk", "-t1", "-c%d" % connections, "-d%ds" % seconds,
                   "--timeout", "10s",
                   "-s", os.path.join(HERE, "client", "report.lua"),
-                  "http://127.0.0.1:%d%s" % (server.port, path))
+                  "http://127.0.0.1:%d%s" % (server.port, uri),
+                  *(["--", BODY] if sent else []))
 
 
 def wrk(server, path, connections, seconds):
@@ -392,7 +409,8 @@ def sample(contender, values, name, path, n, seconds):
                 name)
 
         measure = {"wrk": wrk, "hold": hold, "streams": streams,
-                   "stall": stall, "pair": pair, "bulk": bulk,
+                   "stall": stall, "pair": pair,
+                   "depends": pair, "bulk": bulk,
                    "latency": latency, "database": wrk,
                    "memory": memory}[kind]
 

@@ -156,6 +156,22 @@ BLOCKING_HANDLER(block)
 }
 
 
+/* the same with three of these before it */
+
+BLOCKING_DEPENDENCY(dep_one, const char)   { return async_provide(req, "1"); }
+BLOCKING_DEPENDENCY(dep_two, const char)   { return async_provide(req, "2"); }
+BLOCKING_DEPENDENCY(dep_three, const char) { return async_provide(req, "3"); }
+
+BLOCKING_HANDLER(depends, ASYNC_DEPENDS(dep_one, dep_two, dep_three))
+{
+    if (*dep_one_of(req) + *dep_two_of(req) + *dep_three_of(req) != 150) {
+        return ASYNC_ERROR;
+    }
+
+    return async_json_pack(req, 200, "{s:s}", "message", "Hello, World!");
+}
+
+
 BLOCKING_HANDLER(noop)
 {
     return async_json_pack(req, 200, "{s:s}", "message", "Hello, World!");

@@ -3,7 +3,7 @@ import asyncio
 import time
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 import rows
 
@@ -75,4 +75,22 @@ def block():
 
 @app.get("/noop")
 def noop():
+    return {"message": "Hello, World!"}
+
+
+def dep_one():
+    return 1
+
+
+def dep_two():
+    return 2
+
+
+def dep_three():
+    return 3
+
+
+@app.get("/depends")
+def depends(one: int = Depends(dep_one), two: int = Depends(dep_two),
+            three: int = Depends(dep_three)):
     return {"message": "Hello, World!"}

@@ -1,0 +1,312 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Structs from the JSON of a body, and of any text: the calls by which handlers
+ * have them.  What is wrong with a body as a whole, await_json() says.
+ */
+
+#include <ngx_http_async_body.h>
+#include <ngx_http_async_schema_json.h>
+#include <ngx_http_async_take.h>
+
+
+/* what the loop's stack is asked to read: objects within objects recur */
+
+typedef struct {
+    ngx_http_async_reading_t    reading;
+    ngx_http_async_schema_t    *schema;
+    ngx_str_t                   text;
+    void                       *to;
+    ngx_int_t                   rc;
+} ngx_http_async_take_json_t;
+
+
+typedef struct {
+    ngx_str_t                     *text;
+    ngx_int_t                      rc;
+    ngx_http_async_json_error_t    error;
+} ngx_http_async_load_t;
+
+
+static void ngx_http_async_take_json_read(void *data);
+static async_rc_t ngx_http_async_take_json_refused(async_req_t *req);
+static ngx_uint_t ngx_http_async_take_json_is_null(ngx_str_t *text);
+static async_rc_t ngx_http_async_into_wrong(async_t *co,
+    ngx_http_async_take_json_t *take);
+static void ngx_http_async_into_load(void *data);
+
+
+async_rc_t
+await_json_into_at(async_t *co, const char *site, async_req_t *req,
+    const async_model_t *model, void *value, size_t size)
+{
+    async_rc_t  rc;
+
+    ngx_http_async_take_clear(model, value, size);
+
+    req = ngx_http_async_origin(req);
+
+    rc = ngx_async_enter(co, "await_json_into", site);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_async_take_check(co, "await_json_into", model, size);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_async_body_whole(co, req, req->pool);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    return ngx_http_async_take_json(req, model, value);
+}
+
+
+async_rc_t
+async_json_into_(async_req_t *req, const async_model_t *model, void *value,
+    size_t size)
+{
+    async_rc_t   rc;
+    async_str_t  body;
+
+    ngx_http_async_check(req);
+
+    ngx_http_async_take_clear(model, value, size);
+
+    req = ngx_http_async_reader(req);
+
+    rc = ngx_http_async_take_check(&req->task, "async_json_into", model, size);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    rc = async_body(req, &body);
+
+    return (rc == ASYNC_OK) ? ngx_http_async_take_json(req, model, value) : rc;
+}
+
+
+void
+ngx_http_async_take_clear(const async_model_t *model, void *value, size_t size)
+{
+    if (model && size == model->type_size) {
+        ngx_http_async_model_clear(model, value);
+    }
+}
+
+
+async_rc_t
+ngx_http_async_take_check(ngx_async_task_t *t, const char *call,
+    const async_model_t *model, size_t size)
+{
+    if (model == NULL || size != model->type_size) {
+        return ngx_async_set_error(t, ASYNC_ERROR,
+                                   "%s(): the struct has %uz bytes, that of "
+                                   "the model \"%s\" has %uz", call, size,
+                                   model ? model->name : "NULL",
+                                   model ? model->type_size : 0);
+    }
+
+    if (model->size < offsetof(async_model_t, schema) + sizeof(void **)
+        || ngx_http_async_schema(model) == NULL)
+    {
+        return ngx_async_set_error(t, ASYNC_ERROR,
+                                   "%s(): the model \"%s\" is of an app that "
+                                   "was compiled before there was this call",
+                                   call, model->name);
+    }
+
+    return ASYNC_OK;
+}
+
+
+async_rc_t
+ngx_http_async_take_json(async_req_t *req, const async_model_t *model,
+    void *to)
+{
+    async_rc_t                  rc;
+    ngx_http_async_take_json_t  take;
+
+    ngx_http_async_model_clear(model, to);
+
+    rc = ngx_http_async_body_is_json(req);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    take.reading.pool = req->pool;
+    take.reading.errors = NULL;
+    take.schema = ngx_http_async_schema(model);
+    take.text.data = (u_char *) req->body.data;
+    take.text.len = req->body.len;
+    take.to = to;
+
+    ngx_async_on_loop(ngx_http_async_take_json_read, &take);
+
+    switch (take.rc) {
+
+    case NGX_OK:
+        return ASYNC_OK;
+
+    case NGX_DECLINED:
+
+        if (!ngx_http_async_take_json_is_null(&take.text)) {
+            return ngx_http_async_invalid(req, take.reading.errors);
+        }
+
+        /* fall through */
+
+    case NGX_ABORT:
+        json_decref(take.reading.errors);
+        return ngx_http_async_take_json_refused(req);
+
+    default:
+        json_decref(take.reading.errors);
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
+    }
+}
+
+
+static void
+ngx_http_async_take_json_read(void *data)
+{
+    ngx_http_async_loc_t         loc;
+    ngx_http_async_take_json_t  *take = data;
+
+    loc.up = NULL;
+    ngx_str_set(&loc.name, "body");
+    loc.index = 0;
+
+    take->rc = ngx_http_async_schema_json_body(&take->reading, &loc,
+                                               take->schema, &take->text,
+                                               take->to);
+}
+
+
+/* await_json() refuses it, too, and says why */
+
+static async_rc_t
+ngx_http_async_take_json_refused(async_req_t *req)
+{
+    json_t      *value;
+    async_rc_t   rc;
+
+    rc = ngx_http_async_body_value(req, &value);
+
+    if (rc == ASYNC_OK) {
+        ngx_async_log(&req->task, NGX_LOG_ALERT, 0,
+                      "JSON was refused that can be parsed");
+
+        return ngx_async_set_error(&req->task, ASYNC_ERROR,
+                                   "the body was not understood");
+    }
+
+    return rc;
+}
+
+
+/* which counts as no body */
+
+static ngx_uint_t
+ngx_http_async_take_json_is_null(ngx_str_t *text)
+{
+    ngx_http_async_json_in_t  in;
+
+    ngx_http_async_json_in(&in, NULL, text);
+    ngx_http_async_json_space(&in);
+
+    return ngx_http_async_json_next_is(&in, 'n');
+}
+
+
+async_rc_t
+async_into_(async_t *co, async_str_t text, const async_model_t *model,
+    void *value, size_t size)
+{
+    async_rc_t                  rc;
+    ngx_http_async_take_json_t  take;
+
+    ngx_async_check_task(co);
+
+    ngx_http_async_take_clear(model, value, size);
+
+    rc = ngx_http_async_take_check(co, "async_into", model, size);
+    if (rc != ASYNC_OK) {
+        return rc;
+    }
+
+    take.reading.pool = ngx_async_task_pool(co);
+    take.reading.errors = NULL;
+    take.schema = ngx_http_async_schema(model);
+    take.text.data = (u_char *) text.data;
+    take.text.len = text.data ? text.len : 0;
+    take.to = value;
+
+    if (take.reading.pool == NULL) {
+        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+    }
+
+    ngx_async_on_loop(ngx_http_async_take_json_read, &take);
+
+    if (take.rc == NGX_OK) {
+        return ASYNC_OK;
+    }
+
+    rc = ngx_http_async_into_wrong(co, &take);
+
+    json_decref(take.reading.errors);
+
+    return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_into_wrong(async_t *co, ngx_http_async_take_json_t *take)
+{
+    u_char                  words[NGX_MAX_ERROR_STR / 4];
+    ngx_http_async_load_t   load;
+
+    switch (take->rc) {
+
+    case NGX_DECLINED:
+        ngx_http_async_reading_words(&take->reading, words,
+                                     words + sizeof(words));
+
+        return ngx_async_set_error(co, ASYNC_INVALID, "async_into(): %s",
+                                   words);
+
+    case NGX_ABORT:
+
+        load.text = &take->text;
+
+        ngx_async_on_loop(ngx_http_async_into_load, &load);
+
+        if (load.rc == NGX_DECLINED) {
+            return ngx_async_set_error(co, ASYNC_INVALID, "async_into(): the "
+                                       "text is no JSON: %s, at character %uz",
+                                       load.error.text, load.error.position);
+        }
+
+        /* fall through */
+
+    default:
+        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+    }
+}
+
+
+static void
+ngx_http_async_into_load(void *data)
+{
+    json_t                 *value;
+    ngx_http_async_load_t  *load = data;
+
+    load->rc = ngx_http_async_json_load(load->text->data, load->text->len, 0,
+                                        &value, &load->error);
+
+    json_decref(value);
+}
