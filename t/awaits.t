@@ -33,8 +33,8 @@ my @kinds = qw(sleep yield body json body_read send sse join ended all gather
     file_rmdir file_open file_get file_put file_close resolve tls recv recv_all
     recv_until send_all fetch fetch_body response_read);
 
-my @pg = qw(pg pg_pipeline pg_begin pg_commit pg_rollback pg_stream pg_next
-    pg_copy pg_copy_get pg_copy_put pg_copy_close pg_listen pg_notification);
+my @pg = qw(pg pg_pipeline pg_begin pg_commit pg_stream pg_next pg_copy
+    pg_copy_get pg_copy_put pg_copy_close pg_listen pg_notification);
 
 # over other connections than those of plain HTTP/1.1
 my @some = qw(sleep body json body_read send sse all lock get thread file_read
@@ -85,13 +85,6 @@ sub database {
             'BEGIN PERFORM 1 FROM gate; RETURN 1; END';
         CREATE FUNCTION waits_too() RETURNS trigger LANGUAGE plpgsql AS
             'BEGIN PERFORM waits(); RETURN NEW; END';
-        CREATE FUNCTION waits_on() RETURNS int LANGUAGE plpgsql AS
-            'BEGIN
-                LOOP
-                    BEGIN RETURN waits();
-                    EXCEPTION WHEN query_canceled THEN END;
-                END LOOP;
-            END';
         CREATE TABLE late (id int);
         CREATE CONSTRAINT TRIGGER waits AFTER INSERT ON late
             DEFERRABLE INITIALLY DEFERRED

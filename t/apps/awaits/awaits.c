@@ -578,7 +578,6 @@ static const kind_t  kinds[] = {
     { "pg_pipeline", NULL, pg_pipeline },
     { "pg_begin", connection_taken, pg_begin },
     { "pg_commit", pg_begun, pg_commit },
-    { "pg_rollback", pg_streams_on, pg_rollback },
     { "pg_stream", NULL, pg_stream },
     { "pg_next", pg_streams, pg_next },
     { "pg_copy", NULL, pg_copy },

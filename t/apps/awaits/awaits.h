@@ -62,8 +62,6 @@ async_rc_t has_connection(async_t *co, void *arg);
 async_rc_t pg_begin(async_t *co, void *arg);
 async_rc_t pg_begun(async_t *co, void *arg);
 async_rc_t pg_commit(async_t *co, void *arg);
-async_rc_t pg_streams_on(async_t *co, void *arg);
-async_rc_t pg_rollback(async_t *co, void *arg);
 async_rc_t pg_stream(async_t *co, void *arg);
 async_rc_t pg_streams(async_t *co, void *arg);
 async_rc_t pg_next(async_t *co, void *arg);

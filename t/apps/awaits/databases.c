@@ -99,37 +99,6 @@ pg_commit(async_t *co, void *arg)
  */
 
 async_rc_t
-pg_streams_on(async_t *co, void *arg)
-{
-    int64_t             pid;
-    scene_t            *s = arg;
-    async_pg_result_t  *result;
-
-    ASYNC_TRY(await_pg_begin(co, "tx", 0));
-    ASYNC_TRY(await_pg(co, "tx", &result, "SELECT pg_backend_pid() AS pid"));
-    ASYNC_TRY(async_pg_int(co, result, 0, "pid", &pid));
-    ASYNC_TRY(await_pg_stream(co, "tx", &s->stream, ROWS_AND("waits_on()")));
-
-    do {
-        ASYNC_TRY(await_sleep(co, 20));
-        ASYNC_TRY(await_pg(co, "db", &result, "SELECT FROM pg_locks "
-                           "WHERE pid = $1 AND NOT granted", ASYNC_INT(pid)));
-    } while (async_pg_rows(result) == 0);
-
-    return ASYNC_OK;
-}
-
-
-async_rc_t
-pg_rollback(async_t *co, void *arg)
-{
-    (void) arg;
-
-    return await_pg_rollback(co, "tx");
-}
-
-
-async_rc_t
 pg_stream(async_t *co, void *arg)
 {
     return await_pg_stream(co, "db", &((scene_t *) arg)->stream,
