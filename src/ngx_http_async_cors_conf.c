@@ -21,8 +21,8 @@ typedef struct {
 } ngx_http_async_cors_option_t;
 
 
-static char *ngx_http_async_cors_option(ngx_conf_t *cf,
-    ngx_http_async_cors_t *cors, ngx_str_t *arg);
+static ngx_http_async_cors_option_t *ngx_http_async_cors_option(
+    ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *value);
 static char *ngx_http_async_cors_origins(ngx_conf_t *cf,
     ngx_http_async_cors_t *cors, ngx_str_t *value);
 static char *ngx_http_async_cors_exact(ngx_conf_t *cf,
@@ -80,9 +80,10 @@ ngx_http_async_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_async_cors_conf_t  *ccf = conf;
 
     char                             *rv;
-    ngx_str_t                        *value;
+    ngx_str_t                        *value, text;
     ngx_uint_t                        i;
     ngx_http_async_cors_t            *cors;
+    ngx_http_async_cors_option_t     *option;
     ngx_http_async_cors_main_conf_t  *cmcf;
 
     if (ccf->cors != NGX_CONF_UNSET_PTR) {
@@ -116,7 +117,8 @@ ngx_http_async_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_set(&cors->max_age, "600");
 
     for (i = 1; i < cf->args->nelts; i++) {
-        rv = ngx_http_async_cors_option(cf, cors, &value[i]);
+        option = ngx_http_async_cors_option(cf, &value[i], &text);
+        rv = option ? option->set(cf, cors, &text) : NGX_CONF_ERROR;
 
         if (rv != NGX_CONF_OK) {
             return rv;
@@ -132,12 +134,13 @@ ngx_http_async_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static char *
-ngx_http_async_cors_option(ngx_conf_t *cf, ngx_http_async_cors_t *cors,
-    ngx_str_t *arg)
+/* That of "name=value"; NULL: there is none. */
+
+static ngx_http_async_cors_option_t *
+ngx_http_async_cors_option(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *value)
 {
     u_char                        *eq;
-    ngx_str_t                      name, value;
+    ngx_str_t                      name;
     ngx_uint_t                     i;
     ngx_async_near_t               near;
     ngx_http_async_cors_option_t  *option;
@@ -155,10 +158,10 @@ ngx_http_async_cors_option(ngx_conf_t *cf, ngx_http_async_cors_t *cors,
         if (eq && name.len == option->name.len
             && ngx_strncmp(name.data, option->name.data, name.len) == 0)
         {
-            value.data = eq + 1;
-            value.len = arg->data + arg->len - value.data;
+            value->data = eq + 1;
+            value->len = arg->data + arg->len - value->data;
 
-            return option->set(cf, cors, &value);
+            return option;
         }
 
         ngx_async_near_offer(&near, &option->name);
@@ -168,7 +171,7 @@ ngx_http_async_cors_option(ngx_conf_t *cf, ngx_http_async_cors_t *cors,
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\", did you mean \"%V=\"?",
                            arg, near.best);
-        return NGX_CONF_ERROR;
+        return NULL;
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -176,7 +179,7 @@ ngx_http_async_cors_option(ngx_conf_t *cf, ngx_http_async_cors_t *cors,
                        "methods=, headers=, expose=, credentials=, max_age=, "
                        "or \"off\" alone", arg);
 
-    return NGX_CONF_ERROR;
+    return NULL;
 }
 
 

@@ -412,7 +412,7 @@ ngx_http_async_form_is(ngx_str_t *type, const char *name)
 
     len = ngx_strlen(name);
 
-    return type->len >= len
+    return type->data && type->len >= len
            && ngx_strncasecmp(type->data, (u_char *) name, len) == 0
            && (type->len == len || type->data[len] == ';'
                || type->data[len] == ' ' || type->data[len] == '\t');
