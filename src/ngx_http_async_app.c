@@ -13,6 +13,11 @@
 #include <sys/mman.h>
 
 
+static ngx_int_t ngx_http_async_app_name(ngx_conf_t *cf,
+    ngx_http_async_app_t *app);
+static void ngx_http_async_app_file_name(ngx_http_async_app_t *app);
+static ngx_int_t ngx_http_async_app_only(ngx_conf_t *cf,
+    ngx_http_async_main_conf_t *mcf, ngx_http_async_app_t *app);
 static ngx_int_t ngx_http_async_app_copy(ngx_conf_t *cf,
     ngx_http_async_app_t *app);
 static int ngx_http_async_app_memfd(const char *name);
@@ -40,10 +45,8 @@ ngx_http_async_app(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_async_main_conf_t  *mcf = conf;
 
-    u_char                *p;
     ngx_str_t             *value;
-    ngx_uint_t             i;
-    ngx_http_async_app_t  *app, *other;
+    ngx_http_async_app_t  *app;
 
     value = cf->args->elts;
 
@@ -59,65 +62,94 @@ ngx_http_async_app(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     app->conf_file = cf->conf_file->file.name.data;
     app->conf_line = cf->conf_file->line;
 
-    if (ngx_conf_full_name(cf->cycle, &app->path, 0) != NGX_OK) {
+    if (ngx_conf_full_name(cf->cycle, &app->path, 0) != NGX_OK
+        || ngx_http_async_app_name(cf, app) != NGX_OK
+        || ngx_http_async_app_only(cf, mcf, app) != NGX_OK
+        || ngx_http_async_app_copy(cf, app) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts == 3) {
+    return NGX_CONF_OK;
+}
 
-        if (ngx_strncmp(value[2].data, "name=", 5) != 0 || value[2].len == 5) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\", it takes \"name=\"",
-                               &value[2]);
-            return NGX_CONF_ERROR;
-        }
 
+static ngx_int_t
+ngx_http_async_app_name(ngx_conf_t *cf, ngx_http_async_app_t *app)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts < 3) {
+        ngx_http_async_app_file_name(app);
+
+    } else if (ngx_strncmp(value[2].data, "name=", 5) == 0
+               && value[2].len > 5)
+    {
         app->name.data = value[2].data + 5;
         app->name.len = value[2].len - 5;
 
     } else {
-        /* the file's name without folders and without ".so" */
-
-        for (p = app->path.data + app->path.len;
-             p > app->path.data && p[-1] != '/';
-             p--)
-        {
-            /* void */
-        }
-
-        app->name.data = p;
-        app->name.len = app->path.data + app->path.len - p;
-
-        if (app->name.len > 3
-            && ngx_strncmp(p + app->name.len - 3, ".so", 3) == 0)
-        {
-            app->name.len -= 3;
-        }
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", it takes \"name=\"",
+                           &value[2]);
+        return NGX_ERROR;
     }
 
     if (ngx_strlchr(app->name.data, app->name.data + app->name.len, ':')) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the name \"%V\" of an app has a colon: choose "
                            "another one with \"name=\"", &app->name);
-        return NGX_CONF_ERROR;
+        return NGX_ERROR;
     }
 
-    other = mcf->apps.elts;
+    return NGX_OK;
+}
 
-    for (i = 0; i < mcf->apps.nelts - 1; i++) {
-        if (other[i].name.len == app->name.len
-            && ngx_strncmp(other[i].name.data, app->name.data, app->name.len)
+
+/* Without folders and without ".so". */
+
+static void
+ngx_http_async_app_file_name(ngx_http_async_app_t *app)
+{
+    u_char  *p, *last;
+
+    last = app->path.data + app->path.len;
+
+    for (p = last; p > app->path.data && p[-1] != '/'; p--) { /* void */ }
+
+    app->name.data = p;
+    app->name.len = last - p;
+
+    if (app->name.len > 3 && ngx_strncmp(last - 3, ".so", 3) == 0) {
+        app->name.len -= 3;
+    }
+}
+
+
+/* Whether no app before it has its name. */
+
+static ngx_int_t
+ngx_http_async_app_only(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
+    ngx_http_async_app_t *app)
+{
+    ngx_http_async_app_t  *other;
+
+    for (other = mcf->apps.elts; other < app; other++) {
+
+        if (other->name.len == app->name.len
+            && ngx_strncmp(other->name.data, app->name.data, app->name.len)
                == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "there is an app \"%V\" already: choose "
                                "another name with \"name=\"", &app->name);
-            return NGX_CONF_ERROR;
+            return NGX_ERROR;
         }
     }
 
-    return (ngx_http_async_app_copy(cf, app) == NGX_OK) ? NGX_CONF_OK
-                                                        : NGX_CONF_ERROR;
+    return NGX_OK;
 }
 
 

@@ -11,6 +11,7 @@
 
 #include <ngx_http_async_capture.h>
 #include <ngx_http_async_aside.h>
+#include <ngx_http_async_field.h>
 
 
 /* there is no SSI here: this bit of r->buffered is free */
@@ -263,27 +264,16 @@ ngx_http_async_capture_fields(ngx_http_request_t *r, async_response_t *res)
     }
 
     part = &r->headers_out.headers.part;
-    h = part->elts;
+    i = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_async_field_next(&part, &i)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NGX_OK;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash
-            && ngx_http_async_capture_field(res, &h[i].key, &h[i].value)
-               != NGX_OK)
-        {
+        if (ngx_http_async_capture_field(res, &h->key, &h->value) != NGX_OK) {
             return NGX_ERROR;
         }
     }
+
+    return NGX_OK;
 }
 
 

@@ -27,21 +27,22 @@ static const uint32_t  ngx_http_async_tchar[] = {
 ngx_uint_t
 ngx_http_async_is_token(const char *p)
 {
-    u_char  c;
+    return ngx_http_async_is_tokens((const u_char *) p, ngx_strlen(p));
+}
 
-    if (*p == '\0') {
-        return 0;
-    }
 
-    for ( /* void */ ; *p; p++) {
-        c = (u_char) *p;
+ngx_uint_t
+ngx_http_async_is_tokens(const u_char *p, size_t len)
+{
+    size_t  i;
 
-        if (!(ngx_http_async_tchar[c >> 5] & (1U << (c & 0x1f)))) {
+    for (i = 0; i < len; i++) {
+        if (!(ngx_http_async_tchar[p[i] >> 5] & (1U << (p[i] & 0x1f)))) {
             return 0;
         }
     }
 
-    return 1;
+    return len > 0;
 }
 
 
@@ -87,4 +88,102 @@ ngx_http_async_has_controls(const u_char *p, size_t len)
     }
 
     return 0;
+}
+
+
+/* no part of a value (RFC 9110, 5.5), and an error in HTTP/2 (RFC 9113) */
+
+void
+ngx_http_async_field_trim(ngx_str_t *value)
+{
+    while (value->len
+           && (value->data[0] == ' ' || value->data[0] == '\t'))
+    {
+        value->data++;
+        value->len--;
+    }
+
+    while (value->len
+           && (value->data[value->len - 1] == ' '
+               || value->data[value->len - 1] == '\t'))
+    {
+        value->len--;
+    }
+}
+
+
+ngx_int_t
+ngx_http_async_field_item(ngx_str_t *list, ngx_str_t *item)
+{
+    u_char  *p, *end;
+
+    if (list->data == NULL) {
+        return NGX_DONE;
+    }
+
+    end = list->data + list->len;
+    p = ngx_strlchr(list->data, end, ',');
+
+    item->data = list->data;
+    item->len = (p ? p : end) - list->data;
+
+    list->data = p ? p + 1 : NULL;
+    list->len = p ? (size_t) (end - p - 1) : 0;
+
+    ngx_http_async_field_trim(item);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_async_field_is(const ngx_table_elt_t *h, const ngx_str_t *name)
+{
+    return h->key.len == name->len
+           && ngx_strncasecmp(h->key.data, name->data, name->len) == 0;
+}
+
+
+ngx_table_elt_t *
+ngx_http_async_field_next(ngx_list_part_t **part, ngx_uint_t *i)
+{
+    ngx_table_elt_t  *h;
+
+    do {
+        while (*i >= (*part)->nelts) {
+
+            if ((*part)->next == NULL) {
+                return NULL;
+            }
+
+            *part = (*part)->next;
+            *i = 0;
+        }
+
+        h = (ngx_table_elt_t *) (*part)->elts + (*i)++;
+
+        /* other modules remove fields by setting the hash to zero */
+
+    } while (h->hash == 0);
+
+    return h;
+}
+
+
+ngx_table_elt_t *
+ngx_http_async_field_find(ngx_list_part_t *part, const char *name)
+{
+    ngx_str_t         key;
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    key.data = (u_char *) name;
+    key.len = ngx_strlen(name);
+    i = 0;
+
+    do {
+        h = ngx_http_async_field_next(&part, &i);
+    } while (h && !ngx_http_async_field_is(h, &key));
+
+    return h;
 }

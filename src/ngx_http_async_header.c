@@ -7,6 +7,7 @@
  */
 
 #include <ngx_http_async_response.h>
+#include <ngx_http_async_field.h>
 
 
 typedef struct {
@@ -19,7 +20,6 @@ typedef struct {
 
 static ngx_int_t ngx_http_async_header(ngx_http_request_t *r,
     ngx_table_elt_t *set);
-static ngx_uint_t ngx_http_async_named(ngx_table_elt_t *h, ngx_str_t *name);
 static void ngx_http_async_media_type(ngx_http_request_t *r, ngx_str_t *type);
 static ngx_int_t ngx_http_async_file_headers(ngx_http_request_t *r,
     ngx_http_async_out_t *out);
@@ -163,7 +163,7 @@ ngx_http_async_challenges(ngx_http_request_t *r, ngx_http_async_out_t *out)
 
     for (i = 0; i < out->headers->nelts; i++) {
 
-        if (ngx_http_async_named(&set[i], &ngx_http_async_challenge)
+        if (ngx_http_async_field_is(&set[i], &ngx_http_async_challenge)
             && ngx_http_async_header(r, &set[i]) != NGX_OK)
         {
             return NGX_ERROR;
@@ -180,13 +180,13 @@ ngx_http_async_early_header(ngx_http_request_t *r, ngx_table_elt_t *set,
 {
     ngx_http_async_known_t  *known;
 
-    if (ngx_http_async_named(set, &ngx_http_async_content_type)) {
+    if (ngx_http_async_field_is(set, &ngx_http_async_content_type)) {
         return NGX_DECLINED;
     }
 
     for (known = ngx_http_async_known; known->name.len; known++) {
 
-        if (ngx_http_async_named(set, &known->name)) {
+        if (ngx_http_async_field_is(set, &known->name)) {
             /* several of this one may stand beside each other */
 
             if (known->set == ngx_http_async_known_cache) {
@@ -217,7 +217,7 @@ ngx_http_async_header(ngx_http_request_t *r, ngx_table_elt_t *set)
 {
     ngx_table_elt_t  *h;
 
-    if (ngx_http_async_named(set, &ngx_http_async_content_type)) {
+    if (ngx_http_async_field_is(set, &ngx_http_async_content_type)) {
         ngx_http_async_media_type(r, &set->value);
         return NGX_OK;
     }
@@ -234,14 +234,6 @@ ngx_http_async_header(ngx_http_request_t *r, ngx_table_elt_t *set)
 #endif
 
     return ngx_http_async_known_header(r, h);
-}
-
-
-static ngx_uint_t
-ngx_http_async_named(ngx_table_elt_t *h, ngx_str_t *name)
-{
-    return h->key.len == name->len
-           && ngx_strncasecmp(h->key.data, name->data, name->len) == 0;
 }
 
 
@@ -311,7 +303,7 @@ ngx_http_async_known_header(ngx_http_request_t *r, ngx_table_elt_t *h)
 
     for (known = ngx_http_async_known; known->name.len; known++) {
 
-        if (ngx_http_async_named(h, &known->name)) {
+        if (ngx_http_async_field_is(h, &known->name)) {
             return known->set(r, h, known->offset);
         }
     }

@@ -7,6 +7,7 @@
  */
 
 #include <ngx_http_async_request.h>
+#include <ngx_http_async_field.h>
 
 
 
@@ -23,11 +24,8 @@ typedef struct {
 
 static async_str_t ngx_http_async_str(async_req_t *req, ngx_str_t *value);
 static ngx_list_part_t *ngx_http_async_headers_part(async_req_t *req);
-static ngx_table_elt_t *ngx_http_async_next_header(ngx_list_part_t **part,
-    ngx_uint_t *i);
 static ngx_uint_t ngx_http_async_find_cookie(ngx_str_t *line,
     ngx_str_t *name, ngx_str_t *value);
-static void ngx_http_async_trim(u_char **start, u_char **end);
 static async_rc_t ngx_http_async_variable(async_req_t *req,
     ngx_http_async_variable_t *v, ngx_async_call_pt access);
 static async_rc_t ngx_http_async_variable_called(async_t *co, void *arg);
@@ -79,27 +77,13 @@ async_client(async_req_t *req)
 async_str_t
 async_header(async_req_t *req, const char *name)
 {
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
     ngx_http_async_check(req);
 
-    len = ngx_strlen(name);
-    part = ngx_http_async_headers_part(req);
-    i = 0;
+    h = ngx_http_async_field_find(ngx_http_async_headers_part(req), name);
 
-    while ((h = ngx_http_async_next_header(&part, &i)) != NULL) {
-
-        if (h->key.len == len
-            && ngx_strncasecmp(h->key.data, (u_char *) name, len) == 0)
-        {
-            return ngx_http_async_str(req, &h->value);
-        }
-    }
-
-    return ngx_http_async_absent;
+    return h ? ngx_http_async_str(req, &h->value) : ngx_http_async_absent;
 }
 
 
@@ -107,7 +91,7 @@ ngx_int_t
 ngx_http_async_header_list(async_req_t *req, const char *name,
     const async_str_t **values)
 {
-    size_t            len;
+    ngx_str_t         key;
     ngx_uint_t        i;
     async_str_t      *value;
     ngx_array_t       list;
@@ -118,15 +102,14 @@ ngx_http_async_header_list(async_req_t *req, const char *name,
         return NGX_ERROR;
     }
 
-    len = ngx_strlen(name);
+    key.data = (u_char *) name;
+    key.len = ngx_strlen(name);
     part = ngx_http_async_headers_part(req);
     i = 0;
 
-    while ((h = ngx_http_async_next_header(&part, &i)) != NULL) {
+    while ((h = ngx_http_async_field_next(&part, &i)) != NULL) {
 
-        if (h->key.len != len
-            || ngx_strncasecmp(h->key.data, (u_char *) name, len) != 0)
-        {
+        if (!ngx_http_async_field_is(h, &key)) {
             continue;
         }
 
@@ -158,7 +141,7 @@ async_header_at(async_req_t *req, size_t i, async_str_t *name,
     n = 0;
 
     do {
-        h = ngx_http_async_next_header(&part, &n);
+        h = ngx_http_async_field_next(&part, &n);
 
         if (h == NULL) {
             *name = ngx_http_async_absent;
@@ -182,32 +165,6 @@ ngx_http_async_headers_part(async_req_t *req)
 }
 
 
-static ngx_table_elt_t *
-ngx_http_async_next_header(ngx_list_part_t **part, ngx_uint_t *i)
-{
-    ngx_table_elt_t  *h;
-
-    do {
-        while (*i >= (*part)->nelts) {
-
-            if ((*part)->next == NULL) {
-                return NULL;
-            }
-
-            *part = (*part)->next;
-            *i = 0;
-        }
-
-        h = (ngx_table_elt_t *) (*part)->elts + (*i)++;
-
-        /* other modules remove fields by setting the hash to zero */
-
-    } while (h->hash == 0);
-
-    return h;
-}
-
-
 async_str_t
 async_cookie(async_req_t *req, const char *name)
 {
@@ -215,6 +172,8 @@ async_cookie(async_req_t *req, const char *name)
     ngx_uint_t        i, found;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
+
+    static const ngx_str_t  cookie = ngx_string("Cookie");
 
     ngx_http_async_check(req);
 
@@ -226,12 +185,9 @@ async_cookie(async_req_t *req, const char *name)
     found = 0;
     i = 0;
 
-    while ((h = ngx_http_async_next_header(&part, &i)) != NULL) {
+    while ((h = ngx_http_async_field_next(&part, &i)) != NULL) {
 
-        if (h->key.len == sizeof("Cookie") - 1
-            && ngx_strncasecmp(h->key.data, (u_char *) "Cookie", h->key.len)
-               == 0)
-        {
+        if (ngx_http_async_field_is(h, &cookie)) {
             found |= ngx_http_async_find_cookie(&h->value, &key, &value);
         }
     }
@@ -248,7 +204,8 @@ async_cookie(async_req_t *req, const char *name)
 static ngx_uint_t
 ngx_http_async_find_cookie(ngx_str_t *line, ngx_str_t *name, ngx_str_t *value)
 {
-    u_char      *p, *end, *next, *eq, *last;
+    u_char      *p, *end, *next, *eq;
+    ngx_str_t    key, text;
     ngx_uint_t   found;
 
     found = 0;
@@ -266,42 +223,32 @@ ngx_http_async_find_cookie(ngx_str_t *line, ngx_str_t *name, ngx_str_t *value)
             continue;
         }
 
-        last = eq++;
-        ngx_http_async_trim(&p, &last);
+        key.data = p;
+        key.len = eq - p;
+        ngx_http_async_field_trim(&key);
 
-        if ((size_t) (last - p) != name->len
-            || ngx_memcmp(p, name->data, name->len) != 0)
+        if (key.len != name->len
+            || ngx_memcmp(key.data, name->data, name->len) != 0)
         {
             continue;
         }
 
-        last = next;
-        ngx_http_async_trim(&eq, &last);
+        text.data = eq + 1;
+        text.len = next - text.data;
+        ngx_http_async_field_trim(&text);
 
-        if (last - eq >= 2 && *eq == '"' && last[-1] == '"') {
-            eq++;
-            last--;
+        if (text.len >= 2 && text.data[0] == '"'
+            && text.data[text.len - 1] == '"')
+        {
+            text.data++;
+            text.len -= 2;
         }
 
-        value->data = eq;
-        value->len = last - eq;
+        *value = text;
         found = 1;
     }
 
     return found;
-}
-
-
-static void
-ngx_http_async_trim(u_char **start, u_char **end)
-{
-    while (*start < *end && (**start == ' ' || **start == '\t')) {
-        (*start)++;
-    }
-
-    while (*end > *start && ((*end)[-1] == ' ' || (*end)[-1] == '\t')) {
-        (*end)--;
-    }
 }
 
 

@@ -14,6 +14,13 @@
 #define ngx_http_async_json_is_digit(c)  ((c) >= '0' && (c) <= '9')
 
 
+typedef enum {
+    NGX_HTTP_ASYNC_JSON_SCAN_VALUE = 0,       /* one begins                 */
+    NGX_HTTP_ASYNC_JSON_SCAN_KEY,             /* one begins                 */
+    NGX_HTTP_ASYNC_JSON_SCAN_NEXT             /* a value has ended          */
+} ngx_http_async_json_scan_e;
+
+
 /* reads a faulty text once more, to find the place */
 
 typedef struct {
@@ -23,6 +30,11 @@ typedef struct {
     u_char                         *place;    /* of the error               */
     const char                     *text;     /* NULL: no error so far      */
     ngx_http_async_json_problem_e   kind;
+
+    u_char                         *stop;     /* or NULL                    */
+    ngx_http_async_json_scan_e      state;
+    ngx_uint_t                      depth;
+    u_char                          stack[NGX_HTTP_ASYNC_JSON_MAX_DEPTH + 1];
 } ngx_http_async_json_scan_t;
 
 
@@ -35,8 +47,13 @@ static ngx_int_t ngx_http_async_json_diagnose(u_char *data, u_char *last,
 static ngx_int_t ngx_http_async_json_fault(ngx_http_async_json_error_t *error,
     ngx_http_async_json_problem_e kind, const char *text, u_char *data,
     u_char *place);
-static ngx_int_t ngx_http_async_json_scan(ngx_http_async_json_scan_t *s,
-    u_char *stop);
+static ngx_int_t ngx_http_async_json_scan(ngx_http_async_json_scan_t *s);
+static ngx_int_t ngx_http_async_json_scan_value(
+    ngx_http_async_json_scan_t *s);
+static void ngx_http_async_json_scan_open(ngx_http_async_json_scan_t *s,
+    u_char c);
+static void ngx_http_async_json_scan_close(ngx_http_async_json_scan_t *s);
+static ngx_int_t ngx_http_async_json_scan_next(ngx_http_async_json_scan_t *s);
 static ngx_int_t ngx_http_async_json_scan_key(ngx_http_async_json_scan_t *s);
 static ngx_int_t ngx_http_async_json_scan_scalar(
     ngx_http_async_json_scan_t *s);
@@ -240,8 +257,9 @@ ngx_http_async_json_diagnose(u_char *data, u_char *last, json_error_t *jerror,
     s.p = data;
     s.last = last;
     s.token = data;
+    s.stop = stop;
 
-    if (ngx_http_async_json_scan(&s, stop) != NGX_OK) {
+    if (ngx_http_async_json_scan(&s) != NGX_OK) {
         return ngx_http_async_json_fault(error, s.kind, s.text, data, s.place);
     }
 
@@ -273,62 +291,104 @@ ngx_http_async_json_fault(ngx_http_async_json_error_t *error,
 /*
  * Finds the first error, or the token that ends at stop.  Takes what Python's
  * json.loads() takes and reports as it does, but for NaN and Infinity, which
- * are no values here, and for escapes that are no characters.  A state machine
- * of four states, which does not recur.
+ * are no values here, and for escapes that are no characters.  A state machine,
+ * which does not recur; each state's function gives NGX_AGAIN to go on.
  */
 
 static ngx_int_t
-ngx_http_async_json_scan(ngx_http_async_json_scan_t *s, u_char *stop)
+ngx_http_async_json_scan(ngx_http_async_json_scan_t *s)
 {
-    u_char      c, stack[NGX_HTTP_ASYNC_JSON_MAX_DEPTH + 1];
-    ngx_uint_t  depth;
+    ngx_int_t  rc;
 
-    depth = 0;
+    do {
+        ngx_http_async_json_scan_space(s);
 
-value:
+        switch (s->state) {
 
-    ngx_http_async_json_scan_space(s);
+        case NGX_HTTP_ASYNC_JSON_SCAN_VALUE:
+            rc = ngx_http_async_json_scan_value(s);
+            break;
+
+        case NGX_HTTP_ASYNC_JSON_SCAN_KEY:
+            rc = ngx_http_async_json_scan_key(s);
+            break;
+
+        default: /* NGX_HTTP_ASYNC_JSON_SCAN_NEXT */
+            rc = ngx_http_async_json_scan_next(s);
+        }
+
+    } while (rc == NGX_AGAIN);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_async_json_scan_value(ngx_http_async_json_scan_t *s)
+{
+    u_char  c;
+
     s->token = s->p;
 
     c = (s->p < s->last) ? *s->p : '\0';
 
-    if ((c == '{' || c == '[') && depth < NGX_HTTP_ASYNC_JSON_MAX_DEPTH) {
-        stack[++depth] = c;
-        s->p++;
-        ngx_http_async_json_scan_space(s);
-
-        if (s->p < s->last && *s->p == c + 2) {    /* "{}", "[]" in ASCII */
-            goto close;
-        }
-
-        if (c == '[') {
-            goto value;
-        }
-
-        goto key;
+    if ((c == '{' || c == '[') && s->depth < NGX_HTTP_ASYNC_JSON_MAX_DEPTH) {
+        ngx_http_async_json_scan_open(s, c);
+        return NGX_AGAIN;
     }
 
     if (ngx_http_async_json_scan_scalar(s) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (s->p == stop) {
-        return NGX_OK;
-    }
+    s->state = NGX_HTTP_ASYNC_JSON_SCAN_NEXT;
 
-next:
+    return (s->p == s->stop) ? NGX_OK : NGX_AGAIN;
+}
+
+
+static void
+ngx_http_async_json_scan_open(ngx_http_async_json_scan_t *s, u_char c)
+{
+    s->stack[++s->depth] = c;
+    s->p++;
 
     ngx_http_async_json_scan_space(s);
 
-    if (depth == 0) {
+    if (s->p < s->last && *s->p == c + 2) {    /* "{}", "[]" in ASCII */
+        ngx_http_async_json_scan_close(s);
+        return;
+    }
+
+    s->state = (c == '[') ? NGX_HTTP_ASYNC_JSON_SCAN_VALUE
+                          : NGX_HTTP_ASYNC_JSON_SCAN_KEY;
+}
+
+
+static void
+ngx_http_async_json_scan_close(ngx_http_async_json_scan_t *s)
+{
+    s->p++;
+    s->depth--;
+    s->state = NGX_HTTP_ASYNC_JSON_SCAN_NEXT;
+}
+
+
+static ngx_int_t
+ngx_http_async_json_scan_next(ngx_http_async_json_scan_t *s)
+{
+    u_char  c;
+
+    if (s->depth == 0) {
         return (s->p == s->last) ? NGX_OK
                : ngx_http_async_json_scan_fail(s, s->p, "Extra data");
     }
 
     c = (s->p < s->last) ? *s->p : '\0';
 
-    if (c == stack[depth] + 2) {
-        goto close;
+    if (c == s->stack[s->depth] + 2) {
+        ngx_http_async_json_scan_close(s);
+        return NGX_AGAIN;
     }
 
     if (c != ',') {
@@ -337,18 +397,27 @@ next:
     }
 
     s->p++;
+    s->state = (s->stack[s->depth] == '[') ? NGX_HTTP_ASYNC_JSON_SCAN_VALUE
+                                           : NGX_HTTP_ASYNC_JSON_SCAN_KEY;
+    return NGX_AGAIN;
+}
 
-    if (stack[depth] == '[') {
-        goto value;
+
+static ngx_int_t
+ngx_http_async_json_scan_key(ngx_http_async_json_scan_t *s)
+{
+    s->token = s->p;
+
+    if (s->p == s->last || *s->p != '"') {
+        return ngx_http_async_json_scan_fail(s, s->p,
+                       "Expecting property name enclosed in double quotes");
     }
 
-key:
-
-    if (ngx_http_async_json_scan_key(s) != NGX_OK) {
+    if (ngx_http_async_json_scan_string(s) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (s->p == stop) {
+    if (s->p == s->stop) {
         return NGX_OK;
     }
 
@@ -360,28 +429,9 @@ key:
     }
 
     s->p++;
-    goto value;
+    s->state = NGX_HTTP_ASYNC_JSON_SCAN_VALUE;
 
-close:
-
-    s->p++;
-    depth--;
-    goto next;
-}
-
-
-static ngx_int_t
-ngx_http_async_json_scan_key(ngx_http_async_json_scan_t *s)
-{
-    ngx_http_async_json_scan_space(s);
-    s->token = s->p;
-
-    if (s->p == s->last || *s->p != '"') {
-        return ngx_http_async_json_scan_fail(s, s->p,
-                       "Expecting property name enclosed in double quotes");
-    }
-
-    return ngx_http_async_json_scan_string(s);
+    return NGX_AGAIN;
 }
 
 

@@ -723,27 +723,6 @@ ngx_http_async_is_framing(const char *name)
 }
 
 
-/* no part of a value (RFC 9110, 5.5), and an error in HTTP/2 (RFC 9113) */
-
-void
-ngx_http_async_field_trim(ngx_str_t *value)
-{
-    while (value->len
-           && (value->data[0] == ' ' || value->data[0] == '\t'))
-    {
-        value->data++;
-        value->len--;
-    }
-
-    while (value->len
-           && (value->data[value->len - 1] == ' '
-               || value->data[value->len - 1] == '\t'))
-    {
-        value->len--;
-    }
-}
-
-
 static void
 ngx_http_async_remove_header(async_req_t *req, ngx_str_t *name)
 {
@@ -758,13 +737,9 @@ ngx_http_async_remove_header(async_req_t *req, ngx_str_t *name)
 
     for (i = 0, n = 0; i < req->out.headers->nelts; i++) {
 
-        if (h[i].key.len == name->len
-            && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
-        {
-            continue;
+        if (!ngx_http_async_field_is(&h[i], name)) {
+            h[n++] = h[i];
         }
-
-        h[n++] = h[i];
     }
 
     req->out.headers->nelts = n;

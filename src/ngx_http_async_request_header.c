@@ -8,6 +8,7 @@
  */
 
 #include <ngx_http_async_response.h>
+#include <ngx_http_async_field.h>
 
 
 typedef struct {
@@ -25,8 +26,6 @@ static ngx_table_elt_t *ngx_http_async_request_header_make(
     ngx_http_async_request_header_t *set);
 static ngx_int_t ngx_http_async_request_header_list(
     ngx_http_async_request_header_t *set, ngx_list_t *list);
-static ngx_uint_t ngx_http_async_request_header_is(
-    ngx_http_async_request_header_t *set, ngx_table_elt_t *h);
 static ngx_int_t ngx_http_async_request_header_part(ngx_http_request_t *r,
     ngx_list_t *list, ngx_table_elt_t *h, ngx_uint_t n);
 static void ngx_http_async_request_header_unknown(ngx_http_request_t *r,
@@ -227,7 +226,7 @@ ngx_http_async_request_header_list(ngx_http_async_request_header_t *set,
         for (i = 0; i <= part->nelts; i++) {
 
             if (i < part->nelts
-                && !ngx_http_async_request_header_is(set, &h[i]))
+                && !ngx_http_async_field_is(&h[i], &set->name))
             {
                 continue;
             }
@@ -243,15 +242,6 @@ ngx_http_async_request_header_list(ngx_http_async_request_header_t *set,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_async_request_header_is(ngx_http_async_request_header_t *set,
-    ngx_table_elt_t *h)
-{
-    return h->key.len == set->name.len
-           && ngx_strncasecmp(h->key.data, set->name.data, h->key.len) == 0;
 }
 
 

@@ -62,7 +62,6 @@ async_rc_t ngx_http_async_merge_out(async_req_t *req,
  */
 const char *ngx_http_async_field_wrong(const char *name, const char *value);
 async_rc_t ngx_http_async_field_refused(async_req_t *req, const char *wrong);
-void ngx_http_async_field_trim(ngx_str_t *value);
 
 /* ngx_http_async_header.c: what nginx is to send of it as the header */
 ngx_int_t ngx_http_async_headers(ngx_http_request_t *r,

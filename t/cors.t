@@ -239,6 +239,8 @@ for (['', qr/invalid number of arguments/],
     ['origins=* max_age=soon', qr/is no time/],
     ['origins=* "methods=GET PUT"', qr/is not the name of a method/],
     ['origins=* headers=x:y', qr/is not the name of a header field/],
+    ['origins=* headers=x-*', qr/is not the name of a header field/],
+    ['origins=* methods=GET,,PUT', qr/is not the name of a method/],
     ['origins=* expose=', qr/is not the name of a header field/],
     ['origins=*; async_cors off', qr/is duplicate/])
 {

@@ -35,7 +35,8 @@ plan skip_all => 'no clang with libFuzzer'
 is system(@clang, qw(-Wall -Wextra -Werror), map({ "-I$_" } "$top/t/unit", "$top/src", "$nginx/core",
     "$nginx/event", "$nginx/event/modules", "$nginx/os/unix"), '-o', "$dir/fuzz",
     "$top/t/unit/multipart_fuzz.c", "$top/t/unit/ngx_stub.c",
-    "$top/src/ngx_http_async_multipart.c"), 0, 'it compiles';
+    map({ "$top/src/ngx_http_async_$_.c" } qw(field multipart_header multipart))), 0,
+    'it compiles';
 
 mkdir "$dir/corpus";
 

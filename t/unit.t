@@ -46,7 +46,7 @@ my @programs = (
     [value => [map { "value$_" } '', qw/ _uuid _time _base64 /], '-lm'],
     [url => ['url', 'url_join']],
     [inflate => ['inflate'], '-lz'],
-    [multipart => ['multipart']],
+    [multipart => ['field', 'multipart_header', 'multipart']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
     [schema_json => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
