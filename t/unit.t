@@ -64,7 +64,8 @@ my @programs = (
         '-lpq'],
     [pg_model => ['near', @schema, @pg, qw/ pg_cell pg_lent pg_model /],
         '-ljansson', '-lpq', '-lpcre2-8', '-lm'],
-    [model_write => [@json, 'model', 'model_write'], '-ljansson', '-lm'],
+    [model_write => [@json, 'model', map { "model_$_" } qw/ time out write /],
+        '-ljansson', '-lm'],
 );
 
 chomp(my $pkg_config = `pkg-config --cflags libpq 2>/dev/null` // '');
