@@ -262,46 +262,11 @@ ngx_http_async_model_write_number(ngx_http_async_model_out_t *o,
     const async_model_t *model, const async_field_t *field, const void *from)
 {
     int64_t             n;
-    uint64_t            u;
+    ngx_uint_t          kind;
     const char *const  *choices;
 
-    n = 0;
-    u = 0;
-
-    switch (ngx_http_async_model_kind(field)) {
-
-    case ASYNC_MEMBER_INT8:
-        n = *(const int8_t *) from;
-        break;
-
-    case ASYNC_MEMBER_INT16:
-        n = *(const int16_t *) from;
-        break;
-
-    case ASYNC_MEMBER_INT32:
-        n = *(const int32_t *) from;
-        break;
-
-    case ASYNC_MEMBER_INT64:
-        n = *(const int64_t *) from;
-        break;
-
-    case ASYNC_MEMBER_UINT8:
-        u = *(const uint8_t *) from;
-        break;
-
-    case ASYNC_MEMBER_UINT16:
-        u = *(const uint16_t *) from;
-        break;
-
-    case ASYNC_MEMBER_UINT32:
-        u = *(const uint32_t *) from;
-        break;
-
-    default:
-        u = *(const uint64_t *) from;
-        break;
-    }
+    kind = ngx_http_async_model_kind(field);
+    n = ngx_http_async_model_integer(kind, from);
 
     if (field->type == ASYNC_FIELD_TIME) {
         return ngx_http_async_model_write_time(o, n);
@@ -311,11 +276,10 @@ ngx_http_async_model_write_number(ngx_http_async_model_out_t *o,
 
     if (choices) {
         /* a negative one is beyond all of them */
-        return ngx_http_async_model_write_choice(o, choices, n ? (uint64_t) n
-                                                               : u);
+        return ngx_http_async_model_write_choice(o, choices, n);
     }
 
-    if (n) {
+    if (kind <= ASYNC_MEMBER_INT64) {
         return ngx_http_async_json_write_int(&o->out, n);
     }
 
@@ -323,7 +287,7 @@ ngx_http_async_model_write_number(ngx_http_async_model_out_t *o,
         return NGX_ERROR;
     }
 
-    o->out.pos = ngx_http_async_json_digits(o->out.pos, u);
+    o->out.pos = ngx_http_async_json_digits(o->out.pos, n);
 
     return NGX_OK;
 }

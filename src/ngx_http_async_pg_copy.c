@@ -2,7 +2,7 @@
 /*
  * Copyright (C) the nginx-async authors
  *
- * await_pg_copy() and await_pg_copy_close(): how a COPY begins, and how it ends.
+ * await_pg_copy(), await_pg_copy_close(): how a COPY begins, and how it ends.
  */
 
 #include <ngx_http_async_pg_copy.h>

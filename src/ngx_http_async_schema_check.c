@@ -72,7 +72,6 @@ static ngx_int_t ngx_http_async_schema_no_choice(
     ngx_http_async_given_t *given);
 static ngx_int_t ngx_http_async_schema_checked(ngx_http_async_given_t *given,
     void *to);
-static int64_t ngx_http_async_schema_read(ngx_uint_t kind, void *from);
 static size_t ngx_http_async_schema_characters(ngx_str_t *text);
 static ngx_int_t ngx_http_async_schema_fail(ngx_http_async_given_t *given,
     const char *type, json_t *ctx, const char *fmt, ...);
@@ -188,7 +187,7 @@ ngx_http_async_schema_constrain(ngx_http_async_reading_t *reading,
 
         if (f->bounded) {
             rc = ngx_http_async_schema_integer(&given,
-                                  ngx_http_async_schema_read(f->kind, to));
+                                 ngx_http_async_model_integer(f->kind, to));
         }
 
         break;
@@ -534,35 +533,6 @@ ngx_http_async_schema_checked(ngx_http_async_given_t *given, void *to)
     return ngx_http_async_reading_fail(given->reading, given->loc,
                                        "value_error", &msg,
                                        given->input(given->data), ctx);
-}
-
-
-static int64_t
-ngx_http_async_schema_read(ngx_uint_t kind, void *from)
-{
-    switch (kind) {
-
-    case ASYNC_MEMBER_INT8:
-        return *(int8_t *) from;
-
-    case ASYNC_MEMBER_INT16:
-        return *(int16_t *) from;
-
-    case ASYNC_MEMBER_INT32:
-        return *(int32_t *) from;
-
-    case ASYNC_MEMBER_UINT8:
-        return *(uint8_t *) from;
-
-    case ASYNC_MEMBER_UINT16:
-        return *(uint16_t *) from;
-
-    case ASYNC_MEMBER_UINT32:
-        return *(uint32_t *) from;
-
-    default:
-        return *(int64_t *) from;
-    }
 }
 
 
