@@ -404,7 +404,7 @@ ngx_http_async_json_pack_parts(ngx_http_async_json_packer_t *s,
     }
 
     if (rc == NGX_OK
-        && !ngx_http_async_json_is_utf8(out->start + start, out->pos))
+        && !ngx_http_async_value_is_utf8(out->start + start, out->pos))
     {
         return ngx_http_async_json_pack_fail(s, "the string is not UTF-8");
     }

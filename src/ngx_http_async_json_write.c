@@ -226,40 +226,12 @@ ngx_http_async_json_write_text(ngx_http_async_json_out_t *out,
         return NGX_OK;
     }
 
-    if (!ngx_http_async_json_is_utf8(p + n, p + len)) {
+    if (!ngx_http_async_value_is_utf8(p + n, p + len)) {
         out->error = "the string is not UTF-8";
         return NGX_DECLINED;
     }
 
     return ngx_http_async_json_write_string(out, data, len);
-}
-
-
-ngx_uint_t
-ngx_http_async_json_is_utf8(const u_char *p, const u_char *last)
-{
-    size_t    n;
-    uint64_t  v;
-
-    for ( /* void */ ; last - p >= 8; p += 8) {
-        memcpy(&v, p, 8);
-
-        if (v & 0x8080808080808080) {
-            break;
-        }
-    }
-
-    while (p < last) {
-        n = (*p < 0x80) ? 1 : ngx_http_async_value_utf8(p, last);
-
-        if (n == 0) {
-            return 0;
-        }
-
-        p += n;
-    }
-
-    return 1;
 }
 
 

@@ -81,7 +81,6 @@ ngx_int_t ngx_http_async_json_write_more(ngx_http_async_json_out_t *out,
 
 ngx_int_t ngx_http_async_json_write_text(ngx_http_async_json_out_t *out,
     const char *data, size_t len);
-ngx_uint_t ngx_http_async_json_is_utf8(const u_char *p, const u_char *last);
 
 ngx_int_t ngx_http_async_json_write_word(ngx_http_async_json_out_t *out,
     const char *word, size_t len);

@@ -90,4 +90,35 @@ ngx_int_t ngx_http_async_model_int(ngx_uint_t kind, void *to, int64_t value);
 ngx_int_t ngx_http_async_model_float(ngx_uint_t kind, void *to, double value);
 
 
+/* An integer of a kind; of uint64_t, the same bits. */
+
+static ngx_inline int64_t
+ngx_http_async_model_integer(ngx_uint_t kind, const void *from)
+{
+    switch (kind) {
+
+    case ASYNC_MEMBER_INT8:
+        return *(const int8_t *) from;
+
+    case ASYNC_MEMBER_INT16:
+        return *(const int16_t *) from;
+
+    case ASYNC_MEMBER_INT32:
+        return *(const int32_t *) from;
+
+    case ASYNC_MEMBER_UINT8:
+        return *(const uint8_t *) from;
+
+    case ASYNC_MEMBER_UINT16:
+        return *(const uint16_t *) from;
+
+    case ASYNC_MEMBER_UINT32:
+        return *(const uint32_t *) from;
+
+    default:
+        return *(const int64_t *) from;
+    }
+}
+
+
 #endif /* _NGX_HTTP_ASYNC_MODEL_H_INCLUDED_ */

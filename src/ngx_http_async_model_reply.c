@@ -6,14 +6,13 @@
  */
 
 #include <ngx_http_async_response.h>
+#include <ngx_http_async_model_struct.h>
 #include <ngx_http_async_model_write.h>
 
 
 static async_rc_t ngx_http_async_model_respond(async_req_t *req,
     const char *call, int status, const async_model_t *model,
     const void *values, size_t size, size_t n, ngx_uint_t list);
-static async_rc_t ngx_http_async_model_misfit(async_t *co, const char *call,
-    const async_model_t *model, size_t size);
 static async_rc_t ngx_http_async_model_unwritten(async_t *co,
     const char *call, const u_char *error);
 static void ngx_http_async_model_free(void *data);
@@ -89,7 +88,7 @@ async_encode_(async_t *co, const async_model_t *model, const void *value,
     text->data = NULL;
     text->len = 0;
 
-    rc = ngx_http_async_model_misfit(co, call, model, size);
+    rc = ngx_http_async_model_struct(co, call, model, size);
     if (rc != ASYNC_OK) {
         return rc;
     }
@@ -122,7 +121,7 @@ ngx_http_async_model_respond(async_req_t *req, const char *call, int status,
     ngx_str_t   text;
     async_rc_t  rc;
 
-    rc = ngx_http_async_model_misfit(&req->task, call, model, size);
+    rc = ngx_http_async_model_struct(&req->task, call, model, size);
     if (rc != ASYNC_OK) {
         return rc;
     }
@@ -135,24 +134,6 @@ ngx_http_async_model_respond(async_req_t *req, const char *call, int status,
     }
 
     return ngx_http_async_json_text(req, call, status, &text);
-}
-
-
-/* ASYNC_OK: what the caller has is a struct of the model */
-
-static async_rc_t
-ngx_http_async_model_misfit(async_t *co, const char *call,
-    const async_model_t *model, size_t size)
-{
-    if (model && size == model->type_size) {
-        return ASYNC_OK;
-    }
-
-    return ngx_async_set_error(co, ASYNC_ERROR,
-                               "%s(): the struct has %uz bytes, that of the "
-                               "model \"%s\" has %uz", call, size,
-                               model ? model->name : "NULL",
-                               model ? model->type_size : 0);
 }
 
 

@@ -14,10 +14,6 @@
 #include <ngx_http_async_json_write.h>
 
 
-/* "2026-01-31T12:00:00.5Z" is shorter by five */
-#define NGX_HTTP_ASYNC_MODEL_TIME_LEN  (sizeof("2026-01-31T12:00:00.123Z") - 1)
-
-
 /*
  * Both write one allocation of the pool, zero-terminated behind text->len.
  *
@@ -38,14 +34,6 @@ ngx_int_t ngx_http_async_model_write(ngx_pool_t *pool,
 ngx_int_t ngx_http_async_model_filter(ngx_pool_t *pool,
     const async_model_t *model, json_t *value, ngx_str_t *text,
     u_char error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN]);
-
-
-/*
- * Milliseconds since 1970 in UTC, as RFC 3339 has it; returns the end.  NULL:
- * not within the years from 1 to 9999.  There must be room for
- * NGX_HTTP_ASYNC_MODEL_TIME_LEN bytes.
- */
-u_char *ngx_http_async_model_time(u_char *p, int64_t ms);
 
 
 #endif /* _NGX_HTTP_ASYNC_MODEL_WRITE_H_INCLUDED_ */

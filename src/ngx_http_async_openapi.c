@@ -24,7 +24,6 @@ static void ngx_http_async_openapi_invalid(ngx_http_async_openapi_doc_t *doc,
     json_t *schemas);
 static char *ngx_http_async_openapi_arg(ngx_conf_t *cf,
     ngx_http_async_openapi_conf_t *conf, ngx_str_t *arg);
-static ngx_uint_t ngx_http_async_openapi_is_text(ngx_str_t *text);
 
 
 static ngx_keyval_t  ngx_http_async_openapi_headers[] = {
@@ -443,7 +442,9 @@ ngx_http_async_openapi_arg(ngx_conf_t *cf,
         places[i]->data = arg->data + word.len;
         places[i]->len = arg->len - word.len;
 
-        if (!ngx_http_async_openapi_is_text(places[i])) {
+        if (!ngx_http_async_value_is_utf8(places[i]->data,
+                                          places[i]->data + places[i]->len))
+        {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is no UTF-8",
                                arg);
             return NGX_CONF_ERROR;
@@ -471,23 +472,4 @@ ngx_http_async_openapi_arg(ngx_conf_t *cf,
     }
 
     return NGX_CONF_ERROR;
-}
-
-
-static ngx_uint_t
-ngx_http_async_openapi_is_text(ngx_str_t *text)
-{
-    size_t   n;
-    u_char  *p, *last;
-
-    last = text->data + text->len;
-
-    for (p = text->data; p < last; p += n) {
-        n = ngx_http_async_value_utf8(p, last);
-        if (n == 0) {
-            return 0;
-        }
-    }
-
-    return 1;
 }

@@ -7,10 +7,9 @@
 
 #include <ngx_http_async_pg.h>
 #include <ngx_http_async_pg_model.h>
+#include <ngx_http_async_model_struct.h>
 
 
-static async_rc_t ngx_http_async_pg_into_check(async_t *co, const char *call,
-    const async_model_t *model, size_t size);
 static async_rc_t ngx_http_async_pg_into(async_t *co,
     ngx_http_async_pg_fill_t *fill, async_pg_result_t *result);
 static void ngx_http_async_pg_into_fill(void *data);
@@ -25,7 +24,7 @@ async_pg_into_(async_t *co, async_pg_result_t *result, size_t row,
 
     ngx_async_check_task(co);
 
-    rc = ngx_http_async_pg_into_check(co, "async_pg_into", model, size);
+    rc = ngx_http_async_model_struct(co, "async_pg_into", model, size);
     if (rc != ASYNC_OK) {
         return rc;
     }
@@ -63,7 +62,7 @@ async_pg_all_into_(async_t *co, async_pg_result_t *result,
     *(void **) values = NULL;
     *n = 0;
 
-    rc = ngx_http_async_pg_into_check(co, "async_pg_all_into", model, size);
+    rc = ngx_http_async_model_struct(co, "async_pg_all_into", model, size);
     if (rc != ASYNC_OK) {
         return rc;
     }
@@ -102,24 +101,6 @@ async_pg_all_into_(async_t *co, async_pg_result_t *result,
 
     *(void **) values = to;
     *n = rows;
-
-    return ASYNC_OK;
-}
-
-
-/* what the caller's struct is, before anything is written to it */
-
-static async_rc_t
-ngx_http_async_pg_into_check(async_t *co, const char *call,
-    const async_model_t *model, size_t size)
-{
-    if (model == NULL || size != model->type_size) {
-        return ngx_async_set_error(co, ASYNC_ERROR,
-                                   "%s(): the struct has %uz bytes, that of "
-                                   "the model \"%s\" has %uz", call, size,
-                                   model ? model->name : "NULL",
-                                   model ? model->type_size : 0);
-    }
 
     return ASYNC_OK;
 }

@@ -119,24 +119,15 @@ ngx_http_async_pg_listen(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
 static async_rc_t
 ngx_http_async_pg_channel_name(ngx_async_task_t *t, ngx_str_t *name)
 {
-    size_t   n;
-    u_char  *p, *last;
-
     if (name->len == 0 || name->len > NGX_HTTP_ASYNC_PG_NAME) {
         return ngx_async_set_error(t, ASYNC_ERROR, "a channel's name has 1 to "
                                    "%d bytes, not %uz",
                                    NGX_HTTP_ASYNC_PG_NAME, name->len);
     }
 
-    last = name->data + name->len;
-
-    for (p = name->data; p < last; p += n) {
-        n = ngx_http_async_value_utf8(p, last);
-
-        if (n == 0) {
-            return ngx_async_set_error(t, ASYNC_ERROR, "the channel's name is "
-                                       "not UTF-8");
-        }
+    if (!ngx_http_async_value_is_utf8(name->data, name->data + name->len)) {
+        return ngx_async_set_error(t, ASYNC_ERROR, "the channel's name is not "
+                                   "UTF-8");
     }
 
     return ASYNC_OK;

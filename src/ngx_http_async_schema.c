@@ -676,23 +676,11 @@ ngx_http_async_schema_sample(ngx_http_async_making_t *making,
 static ngx_uint_t
 ngx_http_async_schema_is_utf8(const char *text)
 {
-    size_t         len;
-    const u_char  *p, *last;
+    const u_char  *p;
 
     p = (const u_char *) text;
-    last = p + ngx_strlen(text);
 
-    while (p < last) {
-        len = ngx_http_async_value_utf8(p, last);
-
-        if (len == 0) {
-            return 0;
-        }
-
-        p += len;
-    }
-
-    return 1;
+    return ngx_http_async_value_is_utf8(p, p + ngx_strlen(text));
 }
 
 

@@ -3,8 +3,8 @@
  * Copyright (C) the nginx-async authors
  *
  * What a schema says of values that have been read, whatever from: ranges,
- * lengths, pattern, choices, check; of those that are not there; and how errors
- * are recorded, with the types, words and ctx of pydantic 2.
+ * lengths, pattern, choices, check; and how errors are recorded, with the
+ * types, words and ctx of pydantic 2.
  */
 
 #ifndef PCRE2_CODE_UNIT_WIDTH
@@ -24,6 +24,14 @@
 #define NGX_HTTP_ASYNC_SCHEMA_MATCH_LIMIT  100000
 
 #define NGX_HTTP_ASYNC_SCHEMA_HEAP_LIMIT   1024      /* kilobytes */
+
+
+/* of integers and of numbers alike */
+#define ngx_http_async_schema_in(value, bound, limit)                        \
+    (((bound) == NGX_HTTP_ASYNC_BOUND_LE) ? (value) <= (limit)               \
+     : ((bound) == NGX_HTTP_ASYNC_BOUND_LT) ? (value) < (limit)              \
+     : ((bound) == NGX_HTTP_ASYNC_BOUND_GE) ? (value) >= (limit)             \
+     : (value) > (limit))
 
 
 typedef struct {
@@ -64,15 +72,10 @@ static ngx_int_t ngx_http_async_schema_no_choice(
     ngx_http_async_given_t *given);
 static ngx_int_t ngx_http_async_schema_checked(ngx_http_async_given_t *given,
     void *to);
-static int64_t ngx_http_async_schema_read(ngx_uint_t kind, void *from);
 static size_t ngx_http_async_schema_characters(ngx_str_t *text);
 static ngx_int_t ngx_http_async_schema_fail(ngx_http_async_given_t *given,
     const char *type, json_t *ctx, const char *fmt, ...);
 static json_t *ngx_http_async_schema_loc(ngx_http_async_loc_t *loc);
-static ngx_int_t ngx_http_async_schema_default(
-    ngx_http_async_reading_t *reading, ngx_http_async_loc_t *loc,
-    ngx_http_async_schema_field_t *f, void *object);
-static ngx_uint_t ngx_http_async_schema_depth(ngx_http_async_loc_t *loc);
 
 
 static ngx_http_async_schema_words_t  ngx_http_async_schema_bound_words[] = {
@@ -184,7 +187,7 @@ ngx_http_async_schema_constrain(ngx_http_async_reading_t *reading,
 
         if (f->bounded) {
             rc = ngx_http_async_schema_integer(&given,
-                                  ngx_http_async_schema_read(f->kind, to));
+                                 ngx_http_async_model_integer(f->kind, to));
         }
 
         break;
@@ -227,30 +230,10 @@ static ngx_int_t
 ngx_http_async_schema_range(ngx_http_async_given_t *given, int64_t value,
     ngx_uint_t bound, int64_t limit)
 {
-    u_char      buf[NGX_INT64_LEN];
-    ngx_str_t   text;
-    ngx_uint_t  in;
+    u_char     buf[NGX_INT64_LEN];
+    ngx_str_t  text;
 
-    switch (bound) {
-
-    case NGX_HTTP_ASYNC_BOUND_LE:
-        in = value <= limit;
-        break;
-
-    case NGX_HTTP_ASYNC_BOUND_LT:
-        in = value < limit;
-        break;
-
-    case NGX_HTTP_ASYNC_BOUND_GE:
-        in = value >= limit;
-        break;
-
-    default:
-        in = value > limit;
-        break;
-    }
-
-    if (in) {
+    if (ngx_http_async_schema_in(value, bound, limit)) {
         return NGX_OK;
     }
 
@@ -266,7 +249,7 @@ static ngx_int_t
 ngx_http_async_schema_number(ngx_http_async_given_t *given, double value)
 {
     double                   limit;
-    ngx_uint_t               i, in;
+    ngx_uint_t               i;
     ngx_http_async_bound_t  *bound;
 
     for (i = 0; i < NGX_HTTP_ASYNC_BOUNDS; i++) {
@@ -284,26 +267,7 @@ ngx_http_async_schema_number(ngx_http_async_given_t *given, double value)
             value = (float) value;
         }
 
-        switch (i) {
-
-        case NGX_HTTP_ASYNC_BOUND_LE:
-            in = value <= limit;
-            break;
-
-        case NGX_HTTP_ASYNC_BOUND_LT:
-            in = value < limit;
-            break;
-
-        case NGX_HTTP_ASYNC_BOUND_GE:
-            in = value >= limit;
-            break;
-
-        default:
-            in = value > limit;
-            break;
-        }
-
-        if (!in) {
+        if (!ngx_http_async_schema_in(value, i, limit)) {
             return ngx_http_async_schema_out(given, i, &bound->text,
                                              json_real(bound->number));
         }
@@ -572,35 +536,6 @@ ngx_http_async_schema_checked(ngx_http_async_given_t *given, void *to)
 }
 
 
-static int64_t
-ngx_http_async_schema_read(ngx_uint_t kind, void *from)
-{
-    switch (kind) {
-
-    case ASYNC_MEMBER_INT8:
-        return *(int8_t *) from;
-
-    case ASYNC_MEMBER_INT16:
-        return *(int16_t *) from;
-
-    case ASYNC_MEMBER_INT32:
-        return *(int32_t *) from;
-
-    case ASYNC_MEMBER_UINT8:
-        return *(uint8_t *) from;
-
-    case ASYNC_MEMBER_UINT16:
-        return *(uint16_t *) from;
-
-    case ASYNC_MEMBER_UINT32:
-        return *(uint32_t *) from;
-
-    default:
-        return *(int64_t *) from;
-    }
-}
-
-
 /* of text that is UTF-8 */
 
 static size_t
@@ -704,134 +639,4 @@ ngx_http_async_schema_loc(ngx_http_async_loc_t *loc)
     }
 
     return list;
-}
-
-
-ngx_int_t
-ngx_http_async_schema_absent(ngx_http_async_reading_t *reading,
-    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, void *object,
-    json_t *input)
-{
-    u_char  *p = object;
-
-    static ngx_str_t  msg = ngx_string("Field required");
-
-    if (f->required) {
-        return ngx_http_async_reading_fail(reading, loc, "missing", &msg,
-                                           input, NULL);
-    }
-
-    json_decref(input);
-
-    if (f->field->default_value) {
-        return ngx_http_async_schema_default(reading, loc, f, object);
-    }
-
-    ngx_memzero(p + f->field->offset,
-                (f->list || f->pointer) ? sizeof(void *) : f->size);
-
-    if (f->list) {
-        ngx_memzero(p + f->field->count, sizeof(size_t));
-    }
-
-    return NGX_OK;
-}
-
-
-/* It has been found to be valid; what may be changed is made anew. */
-
-static ngx_int_t
-ngx_http_async_schema_default(ngx_http_async_reading_t *reading,
-    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, void *object)
-{
-    void       *to;
-    ngx_str_t   text;
-
-    static ngx_str_t  cyclic = ngx_string("Recursion error - a default holds "
-                                          "itself");
-
-    text.data = (u_char *) f->field->default_value;
-    text.len = ngx_strlen(f->field->default_value);
-
-    if (f->list || f->kind == ASYNC_MEMBER_OBJECT) {
-
-        /* only while schemas are made: what passes then, does later */
-
-        if (ngx_http_async_schema_depth(loc) > NGX_HTTP_ASYNC_JSON_DEPTH) {
-            return ngx_http_async_reading_fail(reading, loc, "recursion_loop",
-                                               &cyclic, json_null(), NULL);
-        }
-
-        return ngx_http_async_schema_json_field(reading, loc, f, &text,
-                                                object);
-    }
-
-    to = ngx_http_async_schema_place(reading, f, object);
-
-    if (to == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (f->kind == ASYNC_MEMBER_JSON) {
-        return ngx_http_async_schema_text(reading, loc, f, &text, to);
-    }
-
-    ngx_memcpy(to, f->value, f->size);
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_async_schema_depth(ngx_http_async_loc_t *loc)
-{
-    ngx_uint_t  n;
-
-    for (n = 0; loc; loc = loc->up) {
-        n++;
-    }
-
-    return n;
-}
-
-
-void *
-ngx_http_async_schema_place(ngx_http_async_reading_t *reading,
-    ngx_http_async_schema_field_t *f, void *object)
-{
-    void  *value;
-
-    if (!f->pointer) {
-        return (u_char *) object + f->field->offset;
-    }
-
-    value = ngx_pcalloc(reading->pool, f->size);
-
-    *(void **) ((u_char *) object + f->field->offset) = value;
-
-    return value;
-}
-
-
-void *
-ngx_http_async_schema_items(ngx_http_async_reading_t *reading,
-    ngx_http_async_schema_field_t *f, void *object, size_t n)
-{
-    u_char  *p = object;
-    void    *items;
-
-    /* an empty list is not an absent one */
-
-    if (n > NGX_MAX_SIZE_T_VALUE / ngx_max(f->size, 1)) {
-        return NULL;
-    }
-
-    items = ngx_pcalloc(reading->pool, ngx_max(n * f->size, 1));
-
-    if (items) {
-        *(void **) (p + f->field->offset) = items;
-        *(size_t *) (p + f->field->count) = n;
-    }
-
-    return items;
 }

@@ -7,6 +7,7 @@
  */
 
 #include <ngx_http_async_body.h>
+#include <ngx_http_async_model_struct.h>
 #include <ngx_http_async_schema_json.h>
 #include <ngx_http_async_take.h>
 
@@ -103,12 +104,11 @@ async_rc_t
 ngx_http_async_take_check(ngx_async_task_t *t, const char *call,
     const async_model_t *model, size_t size)
 {
-    if (model == NULL || size != model->type_size) {
-        return ngx_async_set_error(t, ASYNC_ERROR,
-                                   "%s(): the struct has %uz bytes, that of "
-                                   "the model \"%s\" has %uz", call, size,
-                                   model ? model->name : "NULL",
-                                   model ? model->type_size : 0);
+    async_rc_t  rc;
+
+    rc = ngx_http_async_model_struct(t, call, model, size);
+    if (rc != ASYNC_OK) {
+        return rc;
     }
 
     if (model->size < offsetof(async_model_t, schema) + sizeof(void **)

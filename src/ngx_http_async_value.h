@@ -66,5 +66,9 @@ ngx_int_t ngx_http_async_value_uuid(ngx_str_t *text,
 
 size_t ngx_http_async_value_utf8(const u_char *p, const u_char *last);
 
+/* whether all of it is such characters */
+
+ngx_uint_t ngx_http_async_value_is_utf8(const u_char *p, const u_char *last);
+
 
 #endif /* _NGX_HTTP_ASYNC_VALUE_H_INCLUDED_ */

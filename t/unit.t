@@ -37,7 +37,7 @@ my @pg = map { "pg_$_" } qw/ type value write tree /;
 
 my @schema = (map({ "value$_" } '', qw/ _uuid _time _base64 /),
     map({ "json_$_" } qw/ load read write double encode /), 'model', 'schema',
-    map { "schema_$_" } qw/ check text json json_value json_wrong /);
+    map { "schema_$_" } qw/ check place text json json_value json_wrong /);
 
 my @programs = (
     [near => ['near']],
@@ -62,9 +62,10 @@ my @programs = (
     [pg_write => [@json, @pg], '-ljansson', '-lpq'],
     [pg_rows => ['near', @json, @pg, 'pg_rows', 'pg_cell'], '-ljansson',
         '-lpq'],
-    [pg_model => ['near', @schema, @pg, qw/ pg_cell pg_lent pg_model /],
-        '-ljansson', '-lpq', '-lpcre2-8', '-lm'],
-    [model_write => [@json, 'model', 'model_write'], '-ljansson', '-lm'],
+    [pg_model => ['near', @schema, @pg,
+            map { "pg_$_" } qw/ cell lent source model /], '-ljansson', '-lpq', '-lpcre2-8', '-lm'],
+    [model_write => [@json, 'model', map { "model_$_" } qw/ time out write /],
+        '-ljansson', '-lm'],
 );
 
 chomp(my $pkg_config = `pkg-config --cflags libpq 2>/dev/null` // '');
