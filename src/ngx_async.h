@@ -253,6 +253,13 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
  * is to be read, a thread ends rather than wait for the client: it is read
  * before the first function that declares it, or before a blocking handler.
  *
+ * What a guard (async_access, async_set) of the same location has run is not
+ * run again for the next one, nor for the handler, who have its value, and take
+ * over the teardowns.  What ends with the guard runs again, with what depends
+ * on it: a dependency that has a file, connection, lock or transaction open,
+ * has had an error of a database, or has called async_defer(); and one that has
+ * asked for a parameter of the path, which guards do not have.
+ *
  * nginx -t refuses an app whose dependencies go in a circle.
  */
 #define ASYNC_DEPENDENCY(...)                                                \
