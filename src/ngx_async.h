@@ -253,6 +253,13 @@ ASYNC_ANY const void *async_declared_(async_req_t *req,
  * is to be read, a thread ends rather than wait for the client: it is read
  * before the first function that declares it, or before a blocking handler.
  *
+ * What a guard (async_access, async_set) of the same location has run is not
+ * run again for the next one, nor for the handler, who have its value, and take
+ * over the teardowns.  What ends with the guard runs again, with what depends
+ * on it: a dependency that has a file, connection, lock or transaction open,
+ * has had an error of a database, or has called async_defer(); and one that has
+ * asked for a parameter of the path, which guards do not have.
+ *
  * nginx -t refuses an app whose dependencies go in a circle.
  */
 #define ASYNC_DEPENDENCY(...)                                                \
@@ -336,7 +343,8 @@ ASYNC_ANY async_rc_t async_provide(async_req_t *req, const void *value);
  * async_fail(); the last one counts.  If there is nobody to be answered any
  * more, or a response has begun, "req" is NULL, too; and of a request that has
  * ended before its thread, it runs when that is through, with "req" NULL, as
- * what async_defer() has registered does.  Shielded and bounded as that is.
+ * what async_defer() has registered does, which must not use "req" then.
+ * Shielded and bounded as that is.
  * The second call is for a function that blocks: it runs in a thread, without
  * the request.
  *
@@ -529,9 +537,9 @@ typedef async_rc_t (*async_teardown_thread_pt)(async_rc_t outcome, void *arg);
  * Suspends until the whole request body has been read (RFC 9110, 6.4), and
  * gives it in one piece: borrowed, zero-terminated, of length zero when
  * there is none.  Bounded by client_max_body_size (nginx answers 413) and
- * client_body_timeout (408).  May be called again, at no cost.
+ * client_body_timeout (408).  May be called again, at no cost, and by several
+ * tasks of the request at the same time: it is read once.
  *
- * ASYNC_BUSY: another task of the request reads it already.
  * ASYNC_ERROR: it could not be read or held.
  */
 #define await_body(co, req, body)  await_body_at(co, ASYNC_SITE, req, body)
@@ -624,8 +632,8 @@ ASYNC_LOOP async_rc_t async_defer(async_t *co, async_cleanup_pt cleanup,
  *
  * A cleanup that fn registers with async_defer() is called when the request has
  * ended and the thread has returned, so that the thread may use meanwhile what
- * fn has acquired.  "req" is there until then; but when the request has ended
- * before, there are no variables, and nothing changes the response.
+ * fn has acquired.  It must not use "req": the request may have ended before
+ * the thread, and is gone then.  What it needs of it, "arg" has.
  *
  * When the deadline of the request passes or its client goes, the await in
  * which fn waits ends with ASYNC_TIMEOUT or ASYNC_CANCELLED, as in a handler;

@@ -277,6 +277,13 @@ ngx_async_thread_keep(ngx_async_task_t *t, ngx_async_job_t *job)
 }
 
 
+ngx_uint_t
+ngx_async_thread_is_kept(ngx_async_end_t *end)
+{
+    return end->handler == ngx_async_thread_ended;
+}
+
+
 static void
 ngx_async_thread_ended(ngx_async_end_t *end)
 {

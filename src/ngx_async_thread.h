@@ -57,6 +57,9 @@ async_rc_t ngx_async_thread_await(ngx_async_task_t *t,
 /* In "drop": what the await of the task has answered; ASYNC_OK: nothing. */
 async_rc_t ngx_async_thread_rc(void *data);
 
+/* Whether that is only the memory of a job, until the task ends. */
+ngx_uint_t ngx_async_thread_is_kept(ngx_async_end_t *end);
+
 /*
  * The same for what nobody awaits: the data is dropped when the function has
  * returned, or when it cannot run.  The worker waits for it before it exits.

@@ -137,7 +137,7 @@ ngx_http_async_access(ngx_http_request_t *r, ngx_http_async_run_pt run)
 
         phases->place = i;
 
-        rc = ngx_http_async_phase(r, ref[i], run,
+        rc = ngx_http_async_phase(r, ref[i], run, NULL,
                                   ngx_http_async_access_finish);
         if (rc != NGX_OK) {
             return rc;

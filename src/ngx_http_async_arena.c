@@ -13,7 +13,7 @@
 
 
 static void ngx_http_async_arena_release(void *data);
-static void ngx_http_async_arena_json(void *data);
+static void ngx_http_async_arena_json_end(void *data);
 
 
 ngx_http_async_arena_t *
@@ -62,6 +62,25 @@ ngx_http_async_arena_release(void *data)
 }
 
 
+ngx_int_t
+ngx_http_async_arena_hold(ngx_http_async_arena_t *arena, ngx_pool_t *pool)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_async_arena_release;
+    cln->data = arena;
+
+    arena->refs++;
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_async_arena_enter(ngx_http_async_arena_t *arena)
 {
@@ -96,7 +115,6 @@ ngx_int_t
 ngx_http_async_arena_end(ngx_http_async_arena_t *arena, async_req_t *req,
     async_rc_t rc)
 {
-    ngx_pool_cleanup_t           *cln;
     ngx_http_async_background_t  *background;
 
     /* of threads that nobody awaited: they came later */
@@ -125,16 +143,8 @@ ngx_http_async_arena_end(ngx_http_async_arena_t *arena, async_req_t *req,
     arena->defers = req->task.defers;
     req->task.defers = NULL;
 
-    if (req->json) {
-        /* the values may be parts of it */
-
-        cln = ngx_pool_cleanup_add(arena->pool, 0);
-
-        if (cln) {
-            cln->handler = ngx_http_async_arena_json;
-            cln->data = req->json;
-        }
-
+    if (ngx_http_async_arena_json(arena, req) != NGX_OK) {
+        /* it is lost rather than used when it is gone */
         req->json = NULL;
     }
 
@@ -142,8 +152,29 @@ ngx_http_async_arena_end(ngx_http_async_arena_t *arena, async_req_t *req,
 }
 
 
+ngx_int_t
+ngx_http_async_arena_json(ngx_http_async_arena_t *arena, async_req_t *req)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (req->json == NULL) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(arena->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_async_arena_json_end;
+    cln->data = json_incref(req->json);
+
+    return NGX_OK;
+}
+
+
 static void
-ngx_http_async_arena_json(void *data)
+ngx_http_async_arena_json_end(void *data)
 {
     json_decref((json_t *) data);
 }

@@ -40,6 +40,14 @@ void ngx_http_async_arena_enter(ngx_http_async_arena_t *arena);
 void ngx_http_async_arena_leave(ngx_http_async_arena_t *arena,
     ngx_http_async_background_t *background);
 
+/* It lives as long as the pool. */
+ngx_int_t ngx_http_async_arena_hold(ngx_http_async_arena_t *arena,
+    ngx_pool_t *pool);
+
+/* So does what has been parsed of the body: values may be parts of it. */
+ngx_int_t ngx_http_async_arena_json(ngx_http_async_arena_t *arena,
+    async_req_t *req);
+
 /*
  * On the coroutine of the request, which ends with rc.  NGX_OK: nothing of it
  * is in use any more.  NGX_AGAIN: it is, and what is to be done afterwards will

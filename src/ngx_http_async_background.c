@@ -33,6 +33,7 @@ typedef struct {
 } ngx_http_async_background_task_t;
 
 
+static ngx_http_async_background_t *ngx_http_async_background_create(void);
 static void ngx_http_async_background_release(void *data);
 static void ngx_http_async_background_start(void *data);
 static void ngx_http_async_background_body(ngx_async_task_t *t);
@@ -44,13 +45,20 @@ static void ngx_http_async_background_done(ngx_async_task_t *t);
 ngx_http_async_background_t *
 ngx_http_async_background_get(async_req_t *req)
 {
+    if (req->background == NULL) {
+        req->background = ngx_http_async_background_create();
+    }
+
+    return req->background;
+}
+
+
+static ngx_http_async_background_t *
+ngx_http_async_background_create(void)
+{
     ngx_log_t                     log;
     ngx_pool_t                   *pool;
     ngx_http_async_background_t  *b;
-
-    if (req->background) {
-        return req->background;
-    }
 
     /* in a thread, too: a log that says nothing */
 
@@ -72,8 +80,6 @@ ngx_http_async_background_get(async_req_t *req)
     b->refs = 1;
     b->last = &b->first;
     pool->log = &b->log;
-
-    req->background = b;
 
     return b;
 }
@@ -236,6 +242,52 @@ ngx_http_async_background_forget(ngx_http_async_background_t *b)
 {
     b->first = NULL;
     b->last = &b->first;
+}
+
+
+ngx_int_t
+ngx_http_async_background_split(ngx_http_async_background_t **to,
+    async_req_t *req)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_async_background_t  *b, *own;
+
+    b = req->background;
+
+    if (b == NULL || b->teardowns == NULL) {
+        return NGX_OK;
+    }
+
+    if (b->first == NULL) {
+        req->background = NULL;
+        ngx_http_async_background_join(to, b);
+        return NGX_OK;
+    }
+
+    own = ngx_http_async_background_create();
+    if (own == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(own->pool, 0);
+
+    if (cln == NULL) {
+        ngx_http_async_background_free(own);
+        return NGX_ERROR;
+    }
+
+    /* they lie in its memory */
+
+    cln->handler = ngx_http_async_background_release;
+    cln->data = b;
+    b->refs++;
+
+    own->teardowns = b->teardowns;
+    b->teardowns = NULL;
+
+    ngx_http_async_background_join(to, own);
+
+    return NGX_OK;
 }
 
 

@@ -44,6 +44,13 @@ void ngx_http_async_background_free(ngx_http_async_background_t *b);
 /* Drops background tasks, and keeps teardowns. */
 void ngx_http_async_background_forget(ngx_http_async_background_t *b);
 
+/*
+ * The teardowns of the request go over behind what is there; its background
+ * tasks stay.
+ */
+ngx_int_t ngx_http_async_background_split(ngx_http_async_background_t **to,
+    async_req_t *req);
+
 /* "b" comes behind what is there. */
 void ngx_http_async_background_join(ngx_http_async_background_t **to,
     ngx_http_async_background_t *b);

@@ -36,6 +36,15 @@ typedef struct {
 } ngx_http_async_blocking_t;
 
 
+/* what a thread has the loop run */
+
+typedef struct {
+    async_req_t             *req;
+    async_fn_pt              fn;
+    void                    *arg;
+} ngx_http_async_called_t;
+
+
 static ngx_http_async_blocking_t *ngx_http_async_blocking_create(
     async_req_t *req);
 static async_rc_t ngx_http_async_blocking_call(async_req_t *own);
@@ -54,6 +63,7 @@ static async_rc_t ngx_http_async_blocking_take(async_req_t *req,
 static ngx_int_t ngx_http_async_blocking_merge(async_req_t *req,
     ngx_http_async_blocking_t *b);
 static void ngx_http_async_blocking_json(void *data);
+static async_rc_t ngx_http_async_blocking_called(async_t *co, void *arg);
 
 
 async_rc_t
@@ -401,6 +411,7 @@ ngx_http_async_blocking_drop(void *data)
 {
     ngx_uint_t                   i;
     json_t                     **errors;
+    async_rc_t                   rc;
     ngx_http_async_blocking_t   *b = data;
 
     if (b->req.json) {
@@ -423,9 +434,14 @@ ngx_http_async_blocking_drop(void *data)
         ngx_http_async_arena_leave(b->given.arena, b->req.background);
 
     } else if (b->req.background) {
+        rc = ngx_async_thread_rc(b);
+
+        /* ASYNC_OK: there was no memory for taking it */
+
         ngx_http_async_teardown_late(b->req.background, NULL,
                                      b->req.task.profile,
-                                     ngx_async_thread_rc(b), NULL, NULL);
+                                     (rc == ASYNC_OK) ? ASYNC_ERROR : rc,
+                                     NULL, NULL);
     }
 
     /* what is to be torn down points to memory of its own */
@@ -511,6 +527,8 @@ ngx_http_async_blocking_merge(async_req_t *req, ngx_http_async_blocking_t *b)
         b->req.background = NULL;
     }
 
+    req->path_asked |= b->req.path_asked;
+
     ngx_http_async_given_back(req->given, &b->given);
 
     return NGX_OK;
@@ -527,8 +545,9 @@ ngx_http_async_blocking_json(void *data)
 async_rc_t
 async_call(async_req_t *req, async_fn_pt fn, void *arg)
 {
-    async_rc_t         rc;
-    ngx_async_task_t  *t;
+    async_rc_t                rc;
+    ngx_async_task_t         *t;
+    ngx_http_async_called_t   called;
 
     ngx_http_async_check(req);
 
@@ -537,7 +556,13 @@ async_call(async_req_t *req, async_fn_pt fn, void *arg)
     }
 
     if (ngx_async_thread_self()) {
-        return ngx_async_thread_call(req->task.job, fn, arg, req->task.error);
+        called.req = req;
+        called.fn = fn;
+        called.arg = arg;
+
+        return ngx_async_thread_call(req->task.job,
+                                     ngx_http_async_blocking_called, &called,
+                                     req->task.error);
     }
 
     /* inside of such a call, already */
@@ -555,6 +580,27 @@ async_call(async_req_t *req, async_fn_pt fn, void *arg)
 
     if (rc != ASYNC_OK) {
         ngx_memcpy(req->task.error, t->error, NGX_ASYNC_ERROR_LEN);
+    }
+
+    return rc;
+}
+
+
+/* On the loop: what it reads of the body is recorded where the body is. */
+
+static async_rc_t
+ngx_http_async_blocking_called(async_t *co, void *arg)
+{
+    async_rc_t                rc;
+    async_req_t              *req;
+    ngx_http_async_called_t  *called = arg;
+
+    req = called->req;
+
+    rc = called->fn(co, called->arg);
+
+    if (req->origin && ngx_http_async_has_errors(req->origin)) {
+        req->invalid = 1;
     }
 
     return rc;

@@ -12,6 +12,14 @@
 #include <ngx_http_async_json.h>
 
 
+/* on the stack of a task that waits */
+
+typedef struct {
+    ngx_queue_t         queue;
+    ngx_async_waker_t   waker;
+} ngx_http_async_body_wait_t;
+
+
 typedef struct {
     int          fd;
     int          err;
@@ -32,7 +40,8 @@ typedef struct {
 static async_rc_t ngx_http_async_body_read(ngx_async_task_t *t,
     async_req_t *req);
 static void ngx_http_async_body_start(void *data);
-static async_rc_t ngx_http_async_body_refused(async_req_t *req);
+static async_rc_t ngx_http_async_body_refused(ngx_async_task_t *t,
+    async_req_t *req);
 static void ngx_http_async_body_handler(ngx_http_request_t *r);
 static void ngx_http_async_body_stop(void *data);
 static void ngx_http_async_body_give_up(ngx_http_request_t *r);
@@ -106,10 +115,6 @@ ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
     case NGX_HTTP_ASYNC_BODY_WHOLE:
         return ASYNC_OK;
 
-    case NGX_HTTP_ASYNC_BODY_READING:
-        return ngx_async_set_error(&req->task, ASYNC_BUSY,
-                                   "the body is being read already");
-
     case NGX_HTTP_ASYNC_BODY_PIECES:
         return ngx_async_set_error(t, ASYNC_ERROR, "the body is being read by "
                                    "await_body_read()");
@@ -117,11 +122,15 @@ ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
     case NGX_HTTP_ASYNC_BODY_UNREAD:
         if (req->nginx_rc) {
             /* asked again, nginx would give what it had read until then */
-            return ngx_http_async_body_refused(req);
+            return ngx_http_async_body_refused(t, req);
         }
 
+        /* fall through */
+
+    case NGX_HTTP_ASYNC_BODY_READING:
         rc = ngx_http_async_body_read(t, req);
-        if (rc != ASYNC_OK) {
+
+        if (rc != ASYNC_OK || req->body_state == NGX_HTTP_ASYNC_BODY_WHOLE) {
             return rc;
         }
 
@@ -133,23 +142,68 @@ ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
 }
 
 
+/* Several tasks may wait for it; the last one to leave has nginx stop. */
+
 static async_rc_t
 ngx_http_async_body_read(ngx_async_task_t *t, async_req_t *req)
 {
-    ngx_int_t  rc;
+    async_rc_t  rc;
 
-    req->body_state = NGX_HTTP_ASYNC_BODY_READING;
-    req->body_waker = ngx_async_waker(t);
+    if (req->body_state == NGX_HTTP_ASYNC_BODY_UNREAD) {
+        req->body_state = NGX_HTTP_ASYNC_BODY_READING;
+        ngx_queue_init(&req->body_waiting);
 
-    ngx_async_on_loop(ngx_http_async_body_start, req);
+        ngx_async_on_loop(ngx_http_async_body_start, req);
 
-    rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
+        if (req->nginx_rc) {
+            return ngx_http_async_body_refused(t, req);
+        }
+    }
 
-    if (req->body_state == NGX_HTTP_ASYNC_BODY_READING) {
+    rc = (req->body_state == NGX_HTTP_ASYNC_BODY_READING)
+             ? ngx_http_async_body_wait(t, &req->body_waiting) : ASYNC_OK;
+
+    if (req->body_state == NGX_HTTP_ASYNC_BODY_READING
+        && ngx_queue_empty(&req->body_waiting))
+    {
         ngx_async_on_loop(ngx_http_async_body_stop, req);
     }
 
     return rc;
+}
+
+
+async_rc_t
+ngx_http_async_body_wait(ngx_async_task_t *t, ngx_queue_t *waiting)
+{
+    async_rc_t                  rc;
+    ngx_http_async_body_wait_t  wait;
+
+    wait.waker = ngx_async_waker(t);
+    ngx_queue_insert_tail(waiting, &wait.queue);
+
+    rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
+
+    ngx_queue_remove(&wait.queue);
+
+    return rc;
+}
+
+
+void
+ngx_http_async_body_wake(ngx_queue_t *waiting, async_rc_t rc)
+{
+    ngx_queue_t                 *q;
+    ngx_http_async_body_wait_t  *wait;
+
+    for (q = ngx_queue_head(waiting);
+         q != ngx_queue_sentinel(waiting);
+         q = ngx_queue_next(q))
+    {
+        wait = ngx_queue_data(q, ngx_http_async_body_wait_t, queue);
+
+        (void) ngx_async_wake(&wait->waker, rc);
+    }
 }
 
 
@@ -177,17 +231,14 @@ ngx_http_async_body_start(void *data)
         if (req->result == NULL) {
             ngx_http_async_watch_client(req);
         }
-
-        (void) ngx_async_wake(&req->body_waker,
-                              ngx_http_async_body_refused(req));
     }
 }
 
 
 static async_rc_t
-ngx_http_async_body_refused(async_req_t *req)
+ngx_http_async_body_refused(ngx_async_task_t *t, async_req_t *req)
 {
-    return ngx_async_set_error(&req->task, ASYNC_ERROR,
+    return ngx_async_set_error(t, ASYNC_ERROR,
                                "nginx refused the body with %i",
                                req->nginx_rc);
 }
@@ -209,7 +260,7 @@ ngx_http_async_body_handler(ngx_http_request_t *r)
         ngx_http_async_watch_client(req);
     }
 
-    (void) ngx_async_wake(&req->body_waker, ASYNC_OK);
+    ngx_http_async_body_wake(&req->body_waiting, ASYNC_OK);
 }
 
 
@@ -312,7 +363,11 @@ ngx_http_async_body_join(ngx_async_task_t *t, async_req_t *req,
 
         } else if (b->in_file) {
             rc = ngx_http_async_body_pread(t, req, b, p);
-            if (rc != ASYNC_OK) {
+
+            if (rc != ASYNC_OK
+                || req->body_state == NGX_HTTP_ASYNC_BODY_WHOLE)
+            {
+                /* another task may have it by now */
                 return rc;
             }
 

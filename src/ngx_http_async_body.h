@@ -19,6 +19,13 @@
 async_rc_t ngx_http_async_body_whole(ngx_async_task_t *t, async_req_t *req,
     ngx_pool_t *pool);
 
+/*
+ * Several tasks may wait for what one of them reads, here or as a form: the
+ * wait, in a list of them, and the wake of all who are there.
+ */
+async_rc_t ngx_http_async_body_wait(ngx_async_task_t *t, ngx_queue_t *waiting);
+void ngx_http_async_body_wake(ngx_queue_t *waiting, async_rc_t rc);
+
 /* It was asked for, and has not been read to its end. */
 ngx_uint_t ngx_http_async_body_is_partial(ngx_http_request_t *r);
 

@@ -14,6 +14,7 @@
 #include <ngx_http_async_depends.h>
 #include <ngx_http_async_blocking.h>
 #include <ngx_http_async_given.h>
+#include <ngx_http_async_handed.h>
 #include <ngx_http_async_lifecycle.h>
 #include <ngx_http_async_param.h>
 #include <ngx_http_async_response.h>
@@ -60,8 +61,10 @@ static async_rc_t ngx_http_async_depends_join(async_req_t *req,
 async_rc_t
 ngx_http_async_depends(async_req_t *req)
 {
-    async_rc_t   rc;
-    ngx_uint_t   i, next;
+    async_rc_t          rc;
+    ngx_uint_t          i, next;
+    ngx_async_end_t    *ends;
+    ngx_async_defer_t  *defers;
 
     rc = ngx_http_async_depends_start(req);
 
@@ -71,10 +74,18 @@ ngx_http_async_depends(async_req_t *req)
 
     for (i = 0; i < req->plan->steps.nelts; i = next) {
 
+        req->path_asked = 0;
+        ends = req->task.ends;
+        defers = req->task.defers;
+
         rc = ngx_http_async_depends_part(req, i, &next);
 
         if (rc != ASYNC_OK) {
             return rc;
+        }
+
+        if (req->given->hands_on) {
+            ngx_http_async_handed_mark(req, i, next, ends, defers);
         }
     }
 
@@ -89,6 +100,7 @@ static async_rc_t
 ngx_http_async_depends_start(async_req_t *req)
 {
     async_rc_t               rc;
+    ngx_uint_t               handed;
     ngx_http_async_plan_t   *plan;
     ngx_http_async_given_t  *given;
 
@@ -106,11 +118,15 @@ ngx_http_async_depends_start(async_req_t *req)
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");
     }
 
+    handed = ngx_http_async_handed_any(req);
+    given->hands_on = ngx_http_async_handed_on(req);
+
     /* threads that make all by themselves, and once, share nothing */
 
-    if (plan->threads
-        && (!plan->only_threads
-            || ngx_http_async_blocking_has_body(req->r)))
+    if (given->hands_on
+        || (plan->threads
+            && (handed || !plan->only_threads
+                || ngx_http_async_blocking_has_body(req->r))))
     {
         given->arena = ngx_http_async_arena_create(req);
 
@@ -129,6 +145,14 @@ ngx_http_async_depends_start(async_req_t *req)
     }
 
     req->given = given;
+
+    if (handed) {
+        rc = ngx_http_async_handed_take(req);
+
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+    }
 
     if (req->body_state == NGX_HTTP_ASYNC_BODY_UNREAD
         && !ngx_http_async_blocking_has_body(req->r))
@@ -193,6 +217,12 @@ ngx_http_async_depends_part(async_req_t *req, ngx_uint_t i, ngx_uint_t *next)
 
         return ngx_async_call(&req->task, ngx_http_async_depends_together,
                               req);
+    }
+
+    if (given->steps[i].state != NGX_HTTP_ASYNC_GIVEN_NOT) {
+        /* a guard has handed it on */
+        *next = i + 1;
+        return ASYNC_OK;
     }
 
     rc = ngx_http_async_depends_body(req, i);
@@ -298,6 +328,10 @@ ngx_http_async_depends_reads(async_req_t *req, ngx_uint_t i)
 
     step = ngx_http_async_plan_step(req->plan, i);
 
+    if (req->given->steps[i].state != NGX_HTTP_ASYNC_GIVEN_NOT) {
+        return 0;
+    }
+
     if (step->form) {
         return req->form == NULL;
     }
@@ -360,13 +394,18 @@ ngx_http_async_depends_step(async_req_t *req, ngx_uint_t i)
     ngx_http_async_step_t   *step;
     ngx_http_async_given_t  *given;
 
+    given = req->given;
+
+    if (given->steps[i].state != NGX_HTTP_ASYNC_GIVEN_NOT) {
+        return ASYNC_OK;
+    }
+
     rc = ngx_http_async_depends_prepare(req, i, &fits);
 
     if (rc != ASYNC_OK || !fits) {
         return rc;
     }
 
-    given = req->given;
     step = ngx_http_async_plan_step(given->plan, i);
 
     given->step = step;
@@ -536,6 +575,10 @@ ngx_http_async_depends_together(async_t *co, void *arg)
 
     for (i = 0, n = 0; i < step->together; i++) {
 
+        if (req->given->steps[number + i].state != NGX_HTTP_ASYNC_GIVEN_NOT) {
+            continue;
+        }
+
         /* a thread's copy has the body: it has stopped before otherwise */
 
         rc = req->task.job ? ASYNC_OK
@@ -633,6 +676,8 @@ ngx_http_async_depends_join(async_req_t *req, ngx_http_async_member_t *m,
     failed = 0;
 
     for (i = 0; i < n; i++) {
+
+        req->path_asked |= m[i].req.path_asked;
 
         if (m[i].req.background) {
             ngx_http_async_background_join(&req->background,

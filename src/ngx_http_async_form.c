@@ -69,8 +69,9 @@ async_form(async_req_t *req, async_form_t **form)
 
     req = ngx_http_async_reader(req);
 
-    if (req->form_state == NGX_HTTP_ASYNC_FORM_UNREAD
-        && req->body_state != NGX_HTTP_ASYNC_BODY_WHOLE)
+    if (req->form_state == NGX_HTTP_ASYNC_FORM_READING
+        || (req->form_state == NGX_HTTP_ASYNC_FORM_UNREAD
+            && req->body_state != NGX_HTTP_ASYNC_BODY_WHOLE))
     {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "the form has not "
                                    "been read: use await_form()");
@@ -91,14 +92,27 @@ ngx_http_async_form_read(ngx_async_task_t *t, async_req_t *req)
 {
     async_rc_t  rc;
 
+    if (req->form_state == NGX_HTTP_ASYNC_FORM_UNREAD
+        && req->body_state == NGX_HTTP_ASYNC_BODY_READING)
+    {
+        rc = ngx_http_async_body_whole(t, req, req->pool);
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+    }
+
+    while (req->form_state == NGX_HTTP_ASYNC_FORM_READING) {
+        rc = ngx_http_async_body_wait(t, &req->form_waiting);
+
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+    }
+
     switch (req->form_state) {
 
     case NGX_HTTP_ASYNC_FORM_READ:
         return ASYNC_OK;
-
-    case NGX_HTTP_ASYNC_FORM_READING:
-        return ngx_async_set_error(t, ASYNC_BUSY, "another task reads the "
-                                   "form");
 
     case NGX_HTTP_ASYNC_FORM_FAILED:
         return ngx_async_set_error(t, ASYNC_ERROR, "the form could not be "
@@ -113,17 +127,15 @@ ngx_http_async_form_read(ngx_async_task_t *t, async_req_t *req)
                                    "await_body_read()");
     }
 
-    if (req->body_state == NGX_HTTP_ASYNC_BODY_READING) {
-        return ngx_async_set_error(t, ASYNC_BUSY, "the body is being read "
-                                   "already");
-    }
-
     req->form_state = NGX_HTTP_ASYNC_FORM_READING;
+    ngx_queue_init(&req->form_waiting);
 
     rc = ngx_http_async_form_begin(t, req);
 
     req->form_state = (rc == ASYNC_OK) ? NGX_HTTP_ASYNC_FORM_READ
                                        : NGX_HTTP_ASYNC_FORM_FAILED;
+
+    ngx_http_async_body_wake(&req->form_waiting, ASYNC_OK);
 
     return rc;
 }

@@ -19,13 +19,15 @@
 typedef enum {
     NGX_HTTP_ASYNC_GIVEN_NOT = 0,             /* not yet */
     NGX_HTTP_ASYNC_GIVEN_DONE,
-    NGX_HTTP_ASYNC_GIVEN_INVALID              /* the request does not fit */
+    NGX_HTTP_ASYNC_GIVEN_INVALID,             /* the request does not fit */
+    NGX_HTTP_ASYNC_GIVEN_UNNEEDED             /* ngx_http_async_handed.c */
 } ngx_http_async_given_e;
 
 
 typedef struct {
     void                       *value;
     ngx_http_async_given_e      state;
+    ngx_uint_t                  bound;        /* it ends with the task */
 } ngx_http_async_slot_t;
 
 
@@ -35,6 +37,7 @@ struct ngx_http_async_given_s {
     ngx_http_async_slot_t      *steps;
     ngx_http_async_slot_t      *models;
     ngx_http_async_arena_t     *arena;        /* NULL: it needs none */
+    ngx_uint_t                  hands_on;     /* ngx_http_async_handed.c */
 
     /* what a thread is to run: up to "to"; the first of those together */
     ngx_uint_t                  from;

@@ -16,6 +16,7 @@
 #include <ngx_http_async_every.h>
 #include <ngx_http_async_file.h>
 #include <ngx_http_async_lifecycle.h>
+#include <ngx_http_async_phase.h>
 #include <ngx_http_async_process.h>
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_route.h>
@@ -151,6 +152,10 @@ ngx_http_async_call_handler(async_req_t *req)
 
     if (rc == ASYNC_OK && req->out.path.len) {
         rc = ngx_http_async_file_open(req);
+    }
+
+    if (rc == ASYNC_OK && req->early) {
+        rc = ngx_http_async_phase_pass(req);
     }
 
     return (req->background || req->given)

@@ -59,6 +59,9 @@ async_path(async_req_t *req, const char *name)
 
     len = ngx_strlen(name);
 
+    /* a handler of the same request may have what a guard has not */
+    req->path_asked = req->early;
+
     for (i = 0; i < req->nparams; i++) {
         param = &req->params[i];
 

@@ -8,6 +8,7 @@
 
 #include <ngx_http_async_phase.h>
 #include <ngx_http_async_body.h>
+#include <ngx_http_async_handed.h>
 #include <ngx_http_async_response.h>
 #include <ngx_async_quit.h>
 
@@ -20,6 +21,7 @@ typedef struct {
 } ngx_http_async_phase_header_t;
 
 
+static async_rc_t ngx_http_async_phase_whole(async_req_t *req);
 static ngx_int_t ngx_http_async_phase_headers(async_req_t *req);
 static ngx_int_t ngx_http_async_phase_header(async_req_t *req,
     ngx_http_async_phases_t *phases, ngx_table_elt_t *set);
@@ -28,7 +30,8 @@ static void ngx_http_async_phase_refuses(ngx_http_request_t *r);
 
 ngx_int_t
 ngx_http_async_phase(ngx_http_request_t *r, ngx_http_async_ref_t *ref,
-    ngx_http_async_run_pt run, ngx_http_async_finish_pt finish)
+    ngx_http_async_run_pt run, ngx_http_async_run_pt pass,
+    ngx_http_async_finish_pt finish)
 {
     ngx_int_t                   rc;
     async_req_t                *req;
@@ -52,6 +55,7 @@ ngx_http_async_phase(ngx_http_request_t *r, ngx_http_async_ref_t *ref,
 
     } else {
         req->plan = ref->plan;
+        req->pass = pass;
 
         if (ngx_http_async_start_early(req, &rc) == NGX_AGAIN) {
             return NGX_AGAIN;
@@ -68,6 +72,41 @@ ngx_http_async_phase(ngx_http_request_t *r, ngx_http_async_ref_t *ref,
 }
 
 
+async_rc_t
+ngx_http_async_phase_pass(async_req_t *req)
+{
+    async_rc_t  rc;
+
+    if (req->task.cancel != NGX_ASYNC_KEEP
+        || !ngx_http_async_phase_passes(req))
+    {
+        return ASYNC_OK;
+    }
+
+    rc = ngx_http_async_phase_whole(req);
+
+    if (rc == ASYNC_OK && req->pass) {
+        rc = req->pass(req);
+    }
+
+    return (rc == ASYNC_OK) ? ngx_http_async_handed_keep(req) : rc;
+}
+
+
+static async_rc_t
+ngx_http_async_phase_whole(async_req_t *req)
+{
+    if (!ngx_http_async_body_is_partial(req->r)) {
+        return ASYNC_OK;
+    }
+
+    /* whoever comes next would take it for the whole */
+
+    return ngx_async_set_error(&req->task, ASYNC_ERROR, "it lets a request "
+                               "pass whose body it has given up half read");
+}
+
+
 ngx_uint_t
 ngx_http_async_phase_passes(async_req_t *req)
 {
@@ -79,13 +118,9 @@ ngx_http_async_phase_passes(async_req_t *req)
 ngx_int_t
 ngx_http_async_phase_finish(async_req_t *req)
 {
-    if (ngx_http_async_phase_passes(req)
-        && ngx_http_async_body_is_partial(req->r))
-    {
-        /* whoever comes next would take it for the whole */
-        req->rc = ngx_async_set_error(&req->task, ASYNC_ERROR, "it lets a "
-                                      "request pass whose body it has given "
-                                      "up half read");
+    if (ngx_http_async_phase_passes(req)) {
+        /* a cleanup may have read of it */
+        req->rc = ngx_http_async_phase_whole(req);
     }
 
     if (ngx_http_async_phase_passes(req)

@@ -14,14 +14,19 @@
 
 
 /*
- * Runs a function for the main request.  NGX_OK: the request may go on;
+ * Runs a function for the main request; "pass", or NULL: on its coroutine, when
+ * it lets the request pass.  NGX_OK: the request may go on;
  * NGX_AGAIN: the function is suspended, and the phase handler that calls this
  * is called again when the request may go on; NGX_DONE: the request has been
  * answered, or will be.
  */
 ngx_int_t ngx_http_async_phase(ngx_http_request_t *r,
     ngx_http_async_ref_t *ref,
-    ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
+    ngx_http_async_run_pt run, ngx_http_async_run_pt pass,
+    ngx_http_async_finish_pt finish);
+
+/* On its coroutine, when all of it has returned ASYNC_OK. */
+async_rc_t ngx_http_async_phase_pass(async_req_t *req);
 
 /*
  * The end of a function: NGX_DECLINED if it has returned ASYNC_OK and set no

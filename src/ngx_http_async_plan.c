@@ -257,6 +257,7 @@ ngx_http_async_plan_depends(ngx_http_async_planning_t *p,
         rc = ngx_http_async_plan_visit(p, &v, on, NULL, 0);
 
         if (rc == NGX_OK) {
+            v.step.anew = (fresh != 0);
             rc = ngx_http_async_plan_add(p, &v.step, fresh, &step);
         }
 

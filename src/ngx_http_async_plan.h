@@ -42,6 +42,7 @@ typedef struct {
     /* so many, this one being the first, run together; 1: it runs alone */
     ngx_uint_t                  together;
 
+    unsigned                    anew:1;       /* for one function alone */
     unsigned                    blocking:1;
     unsigned                    body:1;       /* its models need it read */
     unsigned                    form:1;       /* as a form */

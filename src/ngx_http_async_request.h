@@ -25,6 +25,7 @@ typedef struct ngx_http_async_app_s   ngx_http_async_app_t;
 typedef struct ngx_http_async_stream_s  ngx_http_async_stream_t;
 typedef struct ngx_http_async_background_s  ngx_http_async_background_t;
 typedef struct ngx_http_async_given_s  ngx_http_async_given_t;
+typedef struct ngx_http_async_handed_s  ngx_http_async_handed_t;
 
 typedef struct ngx_http_async_openapi_conf_s  ngx_http_async_openapi_conf_t;
 typedef struct ngx_http_async_docs_conf_s  ngx_http_async_docs_conf_t;
@@ -149,6 +150,7 @@ typedef struct {
     ngx_uint_t                  place;        /* in the list that runs */
     ngx_array_t                *headers;      /* added to the response */
     ngx_array_t                *values;       /* ngx_http_async_set.c */
+    ngx_http_async_handed_t    *handed;       /* ngx_http_async_handed.c */
     unsigned                    resumed:1;
 } ngx_http_async_phases_t;
 
@@ -169,6 +171,7 @@ struct async_req_s {
     ngx_http_async_loc_conf_t  *conf;
     ngx_http_async_fn_t        *fn;
     ngx_http_async_run_pt       run;
+    ngx_http_async_run_pt       pass;         /* before others go on, or NULL */
     ngx_http_async_finish_pt    finish;
     async_rc_t                  rc;
 
@@ -182,6 +185,7 @@ struct async_req_s {
     /* ngx_http_async_route.c */
     ngx_http_async_route_param_t  *params;    /* zero-terminated */
     ngx_uint_t                  nparams;
+    ngx_uint_t                  path_asked;   /* for one, by a guard */
 
     /* ngx_http_async_param.c: parsed query; errors for the 422 */
     ngx_array_t                *query;
@@ -190,7 +194,8 @@ struct async_req_s {
 
     /* ngx_http_async_body.c */
     ngx_http_async_body_e       body_state;
-    ngx_async_waker_t           body_waker;
+    ngx_queue_t                 body_waiting; /* made when it is read */
+    ngx_async_waker_t           body_waker;   /* of await_body_read() */
     async_str_t                 body;
     size_t                      body_taken;   /* by await_body_read() */
     json_t                     *json;
@@ -199,6 +204,7 @@ struct async_req_s {
 
     /* ngx_http_async_form.c */
     ngx_http_async_form_e       form_state;
+    ngx_queue_t                 form_waiting; /* made when it is read */
     async_form_t               *form;
 
     ngx_http_async_out_t        out;

@@ -31,7 +31,6 @@ static ngx_http_async_set_t *ngx_http_async_set_find(ngx_array_t *sets,
 static ngx_http_async_set_value_t *ngx_http_async_set_value(
     ngx_http_async_phases_t *phases, ngx_uint_t index,
     ngx_http_async_fn_t *fn);
-static async_rc_t ngx_http_async_set_call(async_req_t *req);
 static async_rc_t ngx_http_async_set_take(async_req_t *req);
 static ngx_int_t ngx_http_async_set_get(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -247,7 +246,8 @@ ngx_http_async_set_all(ngx_http_request_t *r)
 
         phases->place = i;
 
-        rc = ngx_http_async_phase(r, set[i].ref, ngx_http_async_set_call,
+        rc = ngx_http_async_phase(r, set[i].ref, ngx_http_async_set_run,
+                                  ngx_http_async_set_take,
                                   ngx_http_async_phase_finish);
         if (rc != NGX_OK) {
             return rc;
@@ -285,21 +285,7 @@ ngx_http_async_set_value(ngx_http_async_phases_t *phases, ngx_uint_t index,
 }
 
 
-/*
- * On the coroutine: what the text lies in may end with it.  If nginx has
- * answered meanwhile, another list may be in its place.
- */
-
-static async_rc_t
-ngx_http_async_set_call(async_req_t *req)
-{
-    req->rc = ngx_http_async_set_run(req);
-
-    return (req->task.cancel == NGX_ASYNC_KEEP
-            && ngx_http_async_phase_passes(req))
-               ? ngx_http_async_set_take(req) : req->rc;
-}
-
+/* On the coroutine: what the text lies in may end with it. */
 
 static async_rc_t
 ngx_http_async_set_take(async_req_t *req)

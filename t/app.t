@@ -147,6 +147,14 @@ SKIP: {
         qr{object.so": .*only ET_DYN and ET_EXEC can be loaded};
 }
 
+refused 'an app that depends on what it does not define',
+    by_compiler('depends.so', <<'EOF_C'),
+#include <ngx_async.h>
+ASYNC_USE_DEPENDENCY(settngs, void)
+ASYNC_HANDLER(hello, ASYNC_DEPENDS(settngs)) { return async_empty(req, 204); }
+EOF_C
+    qr{it depends on "settngs", which it does not define};
+
 # ---- apps that do not fit
 
 {
@@ -712,6 +720,16 @@ subtest 'util/async-cc' => sub {
 async_rc_t async_txet(async_req_t *req, int status, const char *text);
 ASYNC_HANDLER(hello) { return async_txet(req, 200, "x"); }
 EOF_C
+    my $depends = write_source('depends.c', <<'EOF_C');
+#include <ngx_async.h>
+ASYNC_USE_DEPENDENCY(settngs, void)
+ASYNC_DEPENDENCY(settings, void) { return ASYNC_OK; }
+ASYNC_HANDLER(hello, ASYNC_DEPENDS(settngs)) { return async_empty(req, 204); }
+EOF_C
+    $cc_fails->('a misspelt dependency', 1,
+        qr/something depends on "settngs", which the app does not define: did you mean settings\?/,
+        $depends, '-o', "$dir/x.so");
+
     NginxAsync::Env::spew("$dir/kept.so", 'as it was');
     $cc_fails->('a misspelt call', 1,
         qr/async_txet: ngx_async.h declares no such function: did you mean async_text\?/,

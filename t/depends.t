@@ -225,6 +225,7 @@ sub refused {
     $n->allow(qr/\[emerg\]/);
     isnt $status, 0, "nginx -t refuses $title";
     like $out, $message, '... and says why';
+    like $out, qr{\[emerg\] .* in \S+/conf/test\.conf:\d+$}m, '... and where';
 }
 
 sub source {
