@@ -6,6 +6,7 @@
  * URI, header fields, cookies, client, settings, nginx variables; and memory.
  */
 
+#include <ngx_http_async_cookie.h>
 #include <ngx_http_async_request.h>
 
 
@@ -25,9 +26,6 @@ static async_str_t ngx_http_async_str(async_req_t *req, ngx_str_t *value);
 static ngx_list_part_t *ngx_http_async_headers_part(async_req_t *req);
 static ngx_table_elt_t *ngx_http_async_next_header(ngx_list_part_t **part,
     ngx_uint_t *i);
-static ngx_uint_t ngx_http_async_find_cookie(ngx_str_t *line,
-    ngx_str_t *name, ngx_str_t *value);
-static void ngx_http_async_trim(u_char **start, u_char **end);
 static async_rc_t ngx_http_async_variable(async_req_t *req,
     ngx_http_async_variable_t *v, ngx_async_call_pt access);
 static async_rc_t ngx_http_async_variable_called(async_t *co, void *arg);
@@ -211,8 +209,10 @@ ngx_http_async_next_header(ngx_list_part_t **part, ngx_uint_t *i)
 async_str_t
 async_cookie(async_req_t *req, const char *name)
 {
+    u_char           *p;
     ngx_str_t         key, value;
     ngx_uint_t        i, found;
+    async_str_t       str;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
@@ -232,76 +232,24 @@ async_cookie(async_req_t *req, const char *name)
             && ngx_strncasecmp(h->key.data, (u_char *) "Cookie", h->key.len)
                == 0)
         {
-            found |= ngx_http_async_find_cookie(&h->value, &key, &value);
+            found |= ngx_http_async_cookie_find(&h->value, &key, &value);
         }
     }
 
-    return found ? ngx_http_async_str(req, &value) : ngx_http_async_absent;
-}
-
-
-/*
- * The last cookie of the name in a line of "a=1; b=2".  Space around names and
- * values is no part of them (RFC 6265, 5.2).
- */
-
-static ngx_uint_t
-ngx_http_async_find_cookie(ngx_str_t *line, ngx_str_t *name, ngx_str_t *value)
-{
-    u_char      *p, *end, *next, *eq, *last;
-    ngx_uint_t   found;
-
-    found = 0;
-    end = line->data + line->len;
-
-    for (p = line->data; p < end; p = next + 1) {
-
-        next = ngx_strlchr(p, end, ';');
-        if (next == NULL) {
-            next = end;
-        }
-
-        eq = ngx_strlchr(p, next, '=');
-        if (eq == NULL) {
-            continue;
-        }
-
-        last = eq++;
-        ngx_http_async_trim(&p, &last);
-
-        if ((size_t) (last - p) != name->len
-            || ngx_memcmp(p, name->data, name->len) != 0)
-        {
-            continue;
-        }
-
-        last = next;
-        ngx_http_async_trim(&eq, &last);
-
-        if (last - eq >= 2 && *eq == '"' && last[-1] == '"') {
-            eq++;
-            last--;
-        }
-
-        value->data = eq;
-        value->len = last - eq;
-        found = 1;
+    if (!found) {
+        return ngx_http_async_absent;
     }
 
-    return found;
-}
-
-
-static void
-ngx_http_async_trim(u_char **start, u_char **end)
-{
-    while (*start < *end && (**start == ' ' || **start == '\t')) {
-        (*start)++;
+    p = ngx_pnalloc(req->pool, value.len + 1);
+    if (p == NULL) {
+        return ngx_http_async_absent;
     }
 
-    while (*end > *start && ((*end)[-1] == ' ' || (*end)[-1] == '\t')) {
-        (*end)--;
-    }
+    str.data = (char *) p;
+    str.len = ngx_http_async_cookie_unquote(&value, p);
+    p[str.len] = '\0';
+
+    return str;
 }
 
 
