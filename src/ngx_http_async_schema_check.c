@@ -3,8 +3,8 @@
  * Copyright (C) the nginx-async authors
  *
  * What a schema says of values that have been read, whatever from: ranges,
- * lengths, pattern, choices, check; of those that are not there; and how errors
- * are recorded, with the types, words and ctx of pydantic 2.
+ * lengths, pattern, choices, check; and how errors are recorded, with the types,
+ * words and ctx of pydantic 2.
  */
 
 #ifndef PCRE2_CODE_UNIT_WIDTH
@@ -69,10 +69,6 @@ static size_t ngx_http_async_schema_characters(ngx_str_t *text);
 static ngx_int_t ngx_http_async_schema_fail(ngx_http_async_given_t *given,
     const char *type, json_t *ctx, const char *fmt, ...);
 static json_t *ngx_http_async_schema_loc(ngx_http_async_loc_t *loc);
-static ngx_int_t ngx_http_async_schema_default(
-    ngx_http_async_reading_t *reading, ngx_http_async_loc_t *loc,
-    ngx_http_async_schema_field_t *f, void *object);
-static ngx_uint_t ngx_http_async_schema_depth(ngx_http_async_loc_t *loc);
 
 
 static ngx_http_async_schema_words_t  ngx_http_async_schema_bound_words[] = {
@@ -115,6 +111,49 @@ ngx_http_async_schema_int(ngx_http_async_reading_t *reading,
 
     return ngx_http_async_schema_range(&given, value, NGX_HTTP_ASYNC_BOUND_GE,
                                        min);
+}
+
+
+ngx_int_t
+ngx_http_async_schema_wide(ngx_http_async_reading_t *reading,
+    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f,
+    ngx_str_t *text, void *to, ngx_http_async_input_pt input, void *data)
+{
+    int64_t                        min, max, limit, value;
+    uint64_t                       wide;
+    ngx_int_t                      rc;
+    ngx_uint_t                     bound, negative;
+    ngx_http_async_given_t         given = { reading, loc, f, input, data };
+    ngx_http_async_value_error_t   error;
+
+    rc = ngx_http_async_value_wide(text, &wide, &negative, &error);
+
+    value = negative ? INT64_MIN : INT64_MAX;
+    bound = negative ? NGX_HTTP_ASYNC_BOUND_GE : NGX_HTTP_ASYNC_BOUND_LE;
+
+    if (f->bounds[bound].text.data || f->bounds[bound + 1].text.data) {
+        bound += (f->bounds[bound].text.data == NULL);
+
+        return ngx_http_async_schema_out(&given, bound,
+                                     &f->bounds[bound].text,
+                                     json_integer(f->bounds[bound].integer));
+    }
+
+    if (f->kind == ASYNC_MEMBER_UINT64 && rc == NGX_OK && !negative) {
+        *(uint64_t *) to = wide;
+        return f->check ? ngx_http_async_schema_checked(&given, to) : NGX_OK;
+    }
+
+    ngx_http_async_model_range(f->kind, &min, &max);
+    limit = negative ? min : max;
+
+    if (limit != value) {
+        return ngx_http_async_schema_range(&given, value, bound, limit);
+    }
+
+    return ngx_http_async_schema_fail(&given, "int_parsing_size", NULL,
+                                      "Unable to parse input string as an "
+                                      "integer, exceeded maximum size");
 }
 
 
@@ -704,134 +743,4 @@ ngx_http_async_schema_loc(ngx_http_async_loc_t *loc)
     }
 
     return list;
-}
-
-
-ngx_int_t
-ngx_http_async_schema_absent(ngx_http_async_reading_t *reading,
-    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, void *object,
-    json_t *input)
-{
-    u_char  *p = object;
-
-    static ngx_str_t  msg = ngx_string("Field required");
-
-    if (f->required) {
-        return ngx_http_async_reading_fail(reading, loc, "missing", &msg,
-                                           input, NULL);
-    }
-
-    json_decref(input);
-
-    if (f->field->default_value) {
-        return ngx_http_async_schema_default(reading, loc, f, object);
-    }
-
-    ngx_memzero(p + f->field->offset,
-                (f->list || f->pointer) ? sizeof(void *) : f->size);
-
-    if (f->list) {
-        ngx_memzero(p + f->field->count, sizeof(size_t));
-    }
-
-    return NGX_OK;
-}
-
-
-/* It has been found to be valid; what may be changed is made anew. */
-
-static ngx_int_t
-ngx_http_async_schema_default(ngx_http_async_reading_t *reading,
-    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, void *object)
-{
-    void       *to;
-    ngx_str_t   text;
-
-    static ngx_str_t  cyclic = ngx_string("Recursion error - a default holds "
-                                          "itself");
-
-    text.data = (u_char *) f->field->default_value;
-    text.len = ngx_strlen(f->field->default_value);
-
-    if (f->list || f->kind == ASYNC_MEMBER_OBJECT) {
-
-        /* only while schemas are made: what passes then, does later */
-
-        if (ngx_http_async_schema_depth(loc) > NGX_HTTP_ASYNC_JSON_DEPTH) {
-            return ngx_http_async_reading_fail(reading, loc, "recursion_loop",
-                                               &cyclic, json_null(), NULL);
-        }
-
-        return ngx_http_async_schema_json_field(reading, loc, f, &text,
-                                                object);
-    }
-
-    to = ngx_http_async_schema_place(reading, f, object);
-
-    if (to == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (f->kind == ASYNC_MEMBER_JSON) {
-        return ngx_http_async_schema_text(reading, loc, f, &text, to);
-    }
-
-    ngx_memcpy(to, f->value, f->size);
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_async_schema_depth(ngx_http_async_loc_t *loc)
-{
-    ngx_uint_t  n;
-
-    for (n = 0; loc; loc = loc->up) {
-        n++;
-    }
-
-    return n;
-}
-
-
-void *
-ngx_http_async_schema_place(ngx_http_async_reading_t *reading,
-    ngx_http_async_schema_field_t *f, void *object)
-{
-    void  *value;
-
-    if (!f->pointer) {
-        return (u_char *) object + f->field->offset;
-    }
-
-    value = ngx_pcalloc(reading->pool, f->size);
-
-    *(void **) ((u_char *) object + f->field->offset) = value;
-
-    return value;
-}
-
-
-void *
-ngx_http_async_schema_items(ngx_http_async_reading_t *reading,
-    ngx_http_async_schema_field_t *f, void *object, size_t n)
-{
-    u_char  *p = object;
-    void    *items;
-
-    /* an empty list is not an absent one */
-
-    if (n > NGX_MAX_SIZE_T_VALUE / ngx_max(f->size, 1)) {
-        return NULL;
-    }
-
-    items = ngx_pcalloc(reading->pool, ngx_max(n * f->size, 1));
-
-    if (items) {
-        *(void **) (p + f->field->offset) = items;
-        *(size_t *) (p + f->field->count) = n;
-    }
-
-    return items;
 }
