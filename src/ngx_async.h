@@ -2565,8 +2565,9 @@ ASYNC_ANY int async_header_at(async_req_t *req, size_t i, async_str_t *name,
     async_str_t *value);
 
 /*
- * A cookie by name (RFC 6265, 5.4), the last of several, without quotes and the
- * space around.
+ * A cookie by name (RFC 6265, 5.4), the last of several, without the space
+ * around.  Of a value in double quotes, what is between them, where \" is a
+ * quote, and \012 the byte of that octal number.
  */
 ASYNC_ANY async_str_t async_cookie(async_req_t *req, const char *name);
 

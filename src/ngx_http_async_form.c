@@ -11,6 +11,7 @@
 #include <ngx_http_async_body.h>
 #include <ngx_http_async_form_reader.h>
 #include <ngx_http_async_param.h>
+#include <ngx_http_async_query.h>
 #include <ngx_http_async_take.h>
 
 
@@ -404,8 +405,8 @@ ngx_http_async_form_pair(ngx_http_async_form_reader_t *reader, u_char *p,
 
     value = (eq < end) ? eq + 1 : end;
 
-    if (ngx_http_async_decode(pool, &reader->part->name, p, eq) != NGX_OK
-        || ngx_http_async_decode(pool, &reader->part->text, value, end)
+    if (ngx_http_async_query_decode(pool, &reader->part->name, p, eq) != NGX_OK
+        || ngx_http_async_query_decode(pool, &reader->part->text, value, end)
            != NGX_OK)
     {
         return ngx_http_async_form_no_memory(reader);

@@ -6,6 +6,7 @@
  * URI, header fields, cookies, client, settings, nginx variables; and memory.
  */
 
+#include <ngx_http_async_cookie.h>
 #include <ngx_http_async_request.h>
 #include <ngx_http_async_field.h>
 
@@ -24,8 +25,6 @@ typedef struct {
 
 static async_str_t ngx_http_async_str(async_req_t *req, ngx_str_t *value);
 static ngx_list_part_t *ngx_http_async_headers_part(async_req_t *req);
-static ngx_uint_t ngx_http_async_find_cookie(ngx_str_t *line,
-    ngx_str_t *name, ngx_str_t *value);
 static async_rc_t ngx_http_async_variable(async_req_t *req,
     ngx_http_async_variable_t *v, ngx_async_call_pt access);
 static async_rc_t ngx_http_async_variable_called(async_t *co, void *arg);
@@ -168,8 +167,10 @@ ngx_http_async_headers_part(async_req_t *req)
 async_str_t
 async_cookie(async_req_t *req, const char *name)
 {
+    u_char           *p;
     ngx_str_t         key, value;
     ngx_uint_t        i, found;
+    async_str_t       str;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
@@ -188,67 +189,24 @@ async_cookie(async_req_t *req, const char *name)
     while ((h = ngx_http_async_field_next(&part, &i)) != NULL) {
 
         if (ngx_http_async_field_is(h, &cookie)) {
-            found |= ngx_http_async_find_cookie(&h->value, &key, &value);
+            found |= ngx_http_async_cookie_find(&h->value, &key, &value);
         }
     }
 
-    return found ? ngx_http_async_str(req, &value) : ngx_http_async_absent;
-}
-
-
-/*
- * The last cookie of the name in a line of "a=1; b=2".  Space around names and
- * values is no part of them (RFC 6265, 5.2).
- */
-
-static ngx_uint_t
-ngx_http_async_find_cookie(ngx_str_t *line, ngx_str_t *name, ngx_str_t *value)
-{
-    u_char      *p, *end, *next, *eq;
-    ngx_str_t    key, text;
-    ngx_uint_t   found;
-
-    found = 0;
-    end = line->data + line->len;
-
-    for (p = line->data; p < end; p = next + 1) {
-
-        next = ngx_strlchr(p, end, ';');
-        if (next == NULL) {
-            next = end;
-        }
-
-        eq = ngx_strlchr(p, next, '=');
-        if (eq == NULL) {
-            continue;
-        }
-
-        key.data = p;
-        key.len = eq - p;
-        ngx_http_async_field_trim(&key);
-
-        if (key.len != name->len
-            || ngx_memcmp(key.data, name->data, name->len) != 0)
-        {
-            continue;
-        }
-
-        text.data = eq + 1;
-        text.len = next - text.data;
-        ngx_http_async_field_trim(&text);
-
-        if (text.len >= 2 && text.data[0] == '"'
-            && text.data[text.len - 1] == '"')
-        {
-            text.data++;
-            text.len -= 2;
-        }
-
-        *value = text;
-        found = 1;
+    if (!found) {
+        return ngx_http_async_absent;
     }
 
-    return found;
+    p = ngx_pnalloc(req->pool, value.len + 1);
+    if (p == NULL) {
+        return ngx_http_async_absent;
+    }
+
+    str.data = (char *) p;
+    str.len = ngx_http_async_cookie_unquote(&value, p);
+    p[str.len] = '\0';
+
+    return str;
 }
 
 

@@ -78,6 +78,14 @@ ngx_int_t ngx_http_async_json_load(u_char *data, size_t len,
     ngx_uint_t max_depth, json_t **value, ngx_http_async_json_error_t *error);
 
 /*
+ * The same with the default depth; but an integer beyond int64_t is no fault: it
+ * is the real number that is nearest, if there is one.  The pool is for a copy.
+ */
+
+ngx_int_t ngx_http_async_json_wide(ngx_pool_t *pool, u_char *data, size_t len,
+    json_t **value);
+
+/*
  * Writes a borrowed value as compact UTF-8 into one allocation of the pool,
  * not terminated.  Strings made with jansson's _nocheck calls are trusted to
  * be UTF-8.  Does not recur: about 2k of stack, another 3k for doubles.

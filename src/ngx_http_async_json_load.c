@@ -11,6 +11,9 @@
 #include <ngx_http_async_json.h>
 
 
+/* an integer of less bytes is within int64_t */
+#define NGX_HTTP_ASYNC_JSON_MANY  19
+
 #define ngx_http_async_json_is_digit(c)  ((c) >= '0' && (c) <= '9')
 
 
@@ -54,6 +57,11 @@ static void ngx_http_async_json_scan_open(ngx_http_async_json_scan_t *s,
     u_char c);
 static void ngx_http_async_json_scan_close(ngx_http_async_json_scan_t *s);
 static ngx_int_t ngx_http_async_json_scan_next(ngx_http_async_json_scan_t *s);
+static u_char *ngx_http_async_json_as_reals(u_char *d, u_char *p,
+    u_char *last);
+static u_char *ngx_http_async_json_past_string(u_char *p, u_char *last);
+static u_char *ngx_http_async_json_past_number(u_char *p, u_char *last,
+    ngx_uint_t *beyond);
 static ngx_int_t ngx_http_async_json_scan_key(ngx_http_async_json_scan_t *s);
 static ngx_int_t ngx_http_async_json_scan_scalar(
     ngx_http_async_json_scan_t *s);
@@ -115,6 +123,113 @@ ngx_http_async_json_load(u_char *data, size_t len, ngx_uint_t max_depth,
     }
 
     return rc;
+}
+
+
+/* as reals, such integers have an exponent */
+
+ngx_int_t
+ngx_http_async_json_wide(ngx_pool_t *pool, u_char *data, size_t len,
+    json_t **value)
+{
+    u_char                       *copy, *end;
+    ngx_int_t                     rc;
+    ngx_http_async_json_error_t   error;
+
+    rc = ngx_http_async_json_load(data, len, 0, value, &error);
+
+    if (rc != NGX_DECLINED || error.kind != NGX_HTTP_ASYNC_JSON_REFUSED) {
+        return rc;
+    }
+
+    copy = ngx_pnalloc(pool, len + 2 * (len / NGX_HTTP_ASYNC_JSON_MANY + 1));
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    end = ngx_http_async_json_as_reals(copy, data, data + len);
+
+    rc = ngx_http_async_json_load(copy, end - copy, 0, value, &error);
+
+    (void) ngx_pfree(pool, copy);
+
+    return rc;
+}
+
+
+static u_char *
+ngx_http_async_json_as_reals(u_char *d, u_char *p, u_char *last)
+{
+    u_char      *start;
+    ngx_uint_t   beyond;
+
+    while (p < last) {
+        start = p;
+
+        if (*p == '"') {
+            p = ngx_http_async_json_past_string(p, last);
+            d = ngx_cpymem(d, start, p - start);
+
+        } else if (*p == '-' || ngx_http_async_json_is_digit(*p)) {
+            p = ngx_http_async_json_past_number(p, last, &beyond);
+            d = ngx_cpymem(d, start, p - start);
+
+            if (beyond) {
+                *d++ = 'e';
+                *d++ = '0';
+            }
+
+        } else {
+            *d++ = *p++;
+        }
+    }
+
+    return d;
+}
+
+
+static u_char *
+ngx_http_async_json_past_string(u_char *p, u_char *last)
+{
+    for (p++; p < last && *p != '"'; p++) {
+        if (*p == '\\') {
+            p++;
+        }
+    }
+
+    return (p < last) ? p + 1 : last;
+}
+
+
+static u_char *
+ngx_http_async_json_past_number(u_char *p, u_char *last, ngx_uint_t *beyond)
+{
+    int64_t                        value;
+    ngx_str_t                      text;
+    ngx_uint_t                     real;
+    ngx_http_async_value_error_t   error;
+
+    text.data = p;
+    real = 0;
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p == '.' || *p == 'e' || *p == 'E') {
+            real = 1;
+
+        } else if (*p != '-' && *p != '+'
+                   && !ngx_http_async_json_is_digit(*p))
+        {
+            break;
+        }
+    }
+
+    text.len = p - text.data;
+
+    *beyond = !real && text.len >= NGX_HTTP_ASYNC_JSON_MANY
+              && ngx_http_async_value_int(&text, &value, &error) != NGX_OK;
+
+    return p;
 }
 
 

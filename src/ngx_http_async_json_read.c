@@ -188,9 +188,8 @@ ngx_int_t
 ngx_http_async_json_number(ngx_http_async_json_in_t *in,
     ngx_http_async_json_number_t *n)
 {
-    double    value;
-    u_char   *p, *start;
-    int64_t   integer;
+    double   value;
+    u_char  *p, *start;
 
     n->text.data = in->p;
     n->digits = 0;
@@ -230,14 +229,8 @@ ngx_http_async_json_number(ngx_http_async_json_in_t *in,
 
     n->text.len = in->p - n->text.data;
 
-    if (n->real) {
-        return (n->exponent + (int64_t) n->ndigits < NGX_HTTP_ASYNC_JSON_HUGE
-                || ngx_http_async_json_real(n, &value) == NGX_OK)
-               ? NGX_OK : NGX_HTTP_ASYNC_JSON_REFUSE;
-    }
-
-    return (n->ndigits <= 18
-            || ngx_http_async_json_integer(n, &integer) == NGX_OK)
+    return (n->exponent + (int64_t) n->ndigits < NGX_HTTP_ASYNC_JSON_HUGE
+            || ngx_http_async_json_real(n, &value) == NGX_OK)
            ? NGX_OK : NGX_HTTP_ASYNC_JSON_REFUSE;
 }
 

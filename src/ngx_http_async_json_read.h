@@ -3,8 +3,9 @@
  * Copyright (C) the nginx-async authors
  *
  * JSON text read in place, token by token and without a tree: for those who
- * know what they want of it.  It takes exactly what ngx_http_async_json_load()
- * takes, and leaves it to that to say what was wrong.  Pure: knows no request.
+ * know what they want of it.  It takes exactly what ngx_http_async_json_wide()
+ * takes, and leaves it to ngx_http_async_json_load() to say what was wrong.
+ * Pure: knows no request.
  */
 
 #ifndef _NGX_HTTP_ASYNC_JSON_READ_H_INCLUDED_

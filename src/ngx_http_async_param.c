@@ -8,14 +8,9 @@
  */
 
 #include <ngx_http_async_param.h>
+#include <ngx_http_async_query.h>
 #include <ngx_http_async_take.h>
 #include <ngx_http_async_value.h>
-
-
-typedef struct {
-    ngx_str_t     name;
-    async_str_t   value;
-} ngx_http_async_query_t;
 
 
 typedef ngx_int_t (*ngx_http_async_parse_pt)(async_req_t *req,
@@ -36,10 +31,6 @@ static ngx_int_t ngx_http_async_parse_bool(async_req_t *req, ngx_str_t *text,
 static ngx_int_t ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text,
     void *value, ngx_http_async_value_error_t *error);
 static ngx_array_t *ngx_http_async_query(async_req_t *req);
-static u_char *ngx_http_async_query_add(async_req_t *req, u_char *d,
-    u_char *p, u_char *end);
-static u_char *ngx_http_async_find(u_char *p, u_char *end, u_char c);
-static u_char *ngx_http_async_decode_to(u_char *d, u_char *p, u_char *end);
 static ngx_int_t ngx_http_async_record(async_req_t *req, json_t *error);
 static ngx_uint_t ngx_http_async_rank(json_t *error);
 
@@ -83,11 +74,14 @@ async_query(async_req_t *req, const char *name)
 {
     size_t                   len;
     ngx_uint_t               i;
-    async_str_t              none;
+    async_str_t              str;
     ngx_array_t             *query;
     ngx_http_async_query_t  *q;
 
     ngx_http_async_check(req);
+
+    str.data = NULL;
+    str.len = 0;
 
     query = ngx_http_async_query(req);
 
@@ -97,14 +91,13 @@ async_query(async_req_t *req, const char *name)
         q = (ngx_http_async_query_t *) query->elts + i - 1;
 
         if (q->name.len == len && ngx_memcmp(q->name.data, name, len) == 0) {
-            return q->value;
+            str.data = (char *) q->value.data;
+            str.len = q->value.len;
+            break;
         }
     }
 
-    none.data = NULL;
-    none.len = 0;
-
-    return none;
+    return str;
 }
 
 
@@ -147,7 +140,8 @@ async_query_list(async_req_t *req, const char *name,
             return 0;
         }
 
-        *value = q[i].value;
+        value->data = (char *) q[i].value.data;
+        value->len = q[i].value.len;
     }
 
     if (list.nelts) {
@@ -493,145 +487,18 @@ ngx_http_async_parse_uuid(async_req_t *req, ngx_str_t *text, void *value,
 }
 
 
-/*
- * The query string, split and decoded once, into one piece of memory: "=" and
- * "&" leave the room for the zeros behind names and values.
- */
+/* split once, by whoever asks first */
 
 static ngx_array_t *
 ngx_http_async_query(async_req_t *req)
 {
-    u_char     *p, *d, *end, *next;
-    ngx_str_t  *args;
-
-    if (req->query) {
-        return req->query;
-    }
-
-    args = req->in ? &req->in->args : &req->r->args;
-
-    req->query = ngx_array_create(req->pool, 4,
-                                  sizeof(ngx_http_async_query_t));
-    d = ngx_pnalloc(req->pool, args->len + 1);
-
-    if (req->query == NULL || d == NULL) {
-        return req->query;
-    }
-
-    end = args->data + args->len;
-
-    for (p = args->data; p < end; p = next + 1) {
-
-        next = ngx_http_async_find(p, end, '&');
-
-        if (next > p) {
-            d = ngx_http_async_query_add(req, d, p, next);
-
-            if (d == NULL) {
-                return NULL;
-            }
-        }
+    if (req->query == NULL) {
+        req->query = ngx_http_async_query_split(req->pool,
+                                                req->in ? &req->in->args
+                                                        : &req->r->args);
     }
 
     return req->query;
-}
-
-
-static u_char *
-ngx_http_async_query_add(async_req_t *req, u_char *d, u_char *p, u_char *end)
-{
-    u_char                  *eq;
-    ngx_http_async_query_t  *q;
-
-    q = ngx_array_push(req->query);
-    if (q == NULL) {
-        return NULL;
-    }
-
-    eq = ngx_http_async_find(p, end, '=');
-
-    q->name.data = d;
-    d = ngx_http_async_decode_to(d, p, eq);
-    q->name.len = d - q->name.data;
-
-    q->value.data = (char *) d;
-    q->value.len = 0;
-
-    *d++ = '\0';
-
-    if (eq < end) {
-        q->value.data = (char *) d;
-        d = ngx_http_async_decode_to(d, eq + 1, end);
-        q->value.len = d - (u_char *) q->value.data;
-
-        *d++ = '\0';
-    }
-
-    return d;
-}
-
-
-/* the first such byte; "end": there is none */
-
-static u_char *
-ngx_http_async_find(u_char *p, u_char *end, u_char c)
-{
-    while (p < end && *p != c) {
-        p++;
-    }
-
-    return p;
-}
-
-
-ngx_int_t
-ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p, u_char *end)
-{
-    u_char  *d;
-
-    d = ngx_pnalloc(pool, end - p + 1);
-    if (d == NULL) {
-        return NGX_ERROR;
-    }
-
-    to->data = d;
-
-    d = ngx_http_async_decode_to(d, p, end);
-
-    *d = '\0';
-    to->len = d - to->data;
-
-    return NGX_OK;
-}
-
-
-static u_char *
-ngx_http_async_decode_to(u_char *d, u_char *p, u_char *end)
-{
-    ngx_int_t  high, low;
-
-    for ( /* void */ ; p < end; p++) {
-
-        if (*p == '+') {
-            *d++ = ' ';
-            continue;
-        }
-
-        if (*p == '%' && end - p > 2) {
-            high = ngx_hextoi(p + 1, 1);
-            low = ngx_hextoi(p + 2, 1);
-
-            if (high != NGX_ERROR && low != NGX_ERROR) {
-                *d++ = (u_char) (high << 4 | low);
-                p += 2;
-                continue;
-            }
-        }
-
-        *d++ = *p;
-    }
-
-    return d;
 }
 
 

@@ -23,9 +23,5 @@ async_rc_t ngx_http_async_invalid_input(async_req_t *req, ngx_str_t *type,
 /* Whether some are recorded, also such as a copy of the request has not. */
 ngx_uint_t ngx_http_async_has_errors(async_req_t *req);
 
-/* Text of application/x-www-form-urlencoded; zero-terminated. */
-ngx_int_t ngx_http_async_decode(ngx_pool_t *pool, ngx_str_t *to, u_char *p,
-    u_char *end);
-
 
 #endif /* _NGX_HTTP_ASYNC_PARAM_H_INCLUDED_ */

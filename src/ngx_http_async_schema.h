@@ -167,6 +167,11 @@ ngx_int_t ngx_http_async_schema_int(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, int64_t value,
     void *to, ngx_http_async_input_pt input, void *data);
 
+/* The same of an integer beyond int64_t, of which uint64_t has some. */
+ngx_int_t ngx_http_async_schema_wide(ngx_http_async_reading_t *reading,
+    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f,
+    ngx_str_t *text, void *to, ngx_http_async_input_pt input, void *data);
+
 /* A choice into an integer. */
 ngx_int_t ngx_http_async_schema_index(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f,

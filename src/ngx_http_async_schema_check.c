@@ -122,6 +122,49 @@ ngx_http_async_schema_int(ngx_http_async_reading_t *reading,
 
 
 ngx_int_t
+ngx_http_async_schema_wide(ngx_http_async_reading_t *reading,
+    ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f,
+    ngx_str_t *text, void *to, ngx_http_async_input_pt input, void *data)
+{
+    int64_t                        min, max, limit, value;
+    uint64_t                       wide;
+    ngx_int_t                      rc;
+    ngx_uint_t                     bound, negative;
+    ngx_http_async_given_t         given = { reading, loc, f, input, data };
+    ngx_http_async_value_error_t   error;
+
+    rc = ngx_http_async_value_wide(text, &wide, &negative, &error);
+
+    value = negative ? INT64_MIN : INT64_MAX;
+    bound = negative ? NGX_HTTP_ASYNC_BOUND_GE : NGX_HTTP_ASYNC_BOUND_LE;
+
+    if (f->bounds[bound].text.data || f->bounds[bound + 1].text.data) {
+        bound += (f->bounds[bound].text.data == NULL);
+
+        return ngx_http_async_schema_out(&given, bound,
+                                     &f->bounds[bound].text,
+                                     json_integer(f->bounds[bound].integer));
+    }
+
+    if (f->kind == ASYNC_MEMBER_UINT64 && rc == NGX_OK && !negative) {
+        *(uint64_t *) to = wide;
+        return f->check ? ngx_http_async_schema_checked(&given, to) : NGX_OK;
+    }
+
+    ngx_http_async_model_range(f->kind, &min, &max);
+    limit = negative ? min : max;
+
+    if (limit != value) {
+        return ngx_http_async_schema_range(&given, value, bound, limit);
+    }
+
+    return ngx_http_async_schema_fail(&given, "int_parsing_size", NULL,
+                                      "Unable to parse input string as an "
+                                      "integer, exceeded maximum size");
+}
+
+
+ngx_int_t
 ngx_http_async_schema_float(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f, double value,
     void *to, ngx_http_async_input_pt input, void *data)

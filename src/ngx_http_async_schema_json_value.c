@@ -176,8 +176,11 @@ ngx_http_async_schema_json_whole_number(ngx_http_async_schema_json_value_t *v)
 
         value = (int64_t) real;
 
-    } else {
-        (void) ngx_http_async_json_integer(&n, &value);
+    } else if (ngx_http_async_json_integer(&n, &value) != NGX_OK) {
+        return ngx_http_async_schema_wide(v->reading, v->loc, v->f, &n.text,
+                                          v->to,
+                                          ngx_http_async_schema_json_show,
+                                          &v->at);
     }
 
     return ngx_http_async_schema_int(v->reading, v->loc, v->f, value, v->to,
@@ -204,11 +207,10 @@ ngx_http_async_schema_json_float(ngx_http_async_schema_json_value_t *v,
             return rc;
         }
 
-        if (n.real) {
+        if (n.real || ngx_http_async_json_integer(&n, &integer) != NGX_OK) {
             (void) ngx_http_async_json_real(&n, &value);
 
         } else {
-            (void) ngx_http_async_json_integer(&n, &integer);
             value = (double) integer;
         }
 
@@ -267,7 +269,9 @@ static ngx_int_t
 ngx_http_async_schema_json_truth(ngx_http_async_schema_json_value_t *v)
 {
     double                         value;
+    int64_t                        integer;
     ngx_int_t                      rc;
+    ngx_uint_t                     whole;
     ngx_http_async_json_number_t   n;
 
     rc = ngx_http_async_json_number(&v->at.r->in, &n);
@@ -283,9 +287,11 @@ ngx_http_async_schema_json_truth(ngx_http_async_schema_json_value_t *v)
         return ngx_http_async_schema_json_constrain(v);
     }
 
-    if (n.real && (value != floor(value)
-                   || fabs(value) >= NGX_HTTP_ASYNC_SCHEMA_INT_MAX))
-    {
+    whole = n.real ? (value == floor(value)
+                      && fabs(value) < NGX_HTTP_ASYNC_SCHEMA_INT_MAX)
+                   : ngx_http_async_json_integer(&n, &integer) == NGX_OK;
+
+    if (!whole) {
         return ngx_http_async_schema_json_not(v, "bool_type",
                                             "Input should be a valid boolean");
     }
@@ -541,8 +547,11 @@ ngx_http_async_schema_json_string(ngx_http_async_schema_json_value_t *v,
 static ngx_int_t
 ngx_http_async_schema_json_any(ngx_http_async_schema_json_value_t *v)
 {
-    ngx_int_t            rc;
-    ngx_pool_cleanup_t  *cln;
+    json_t                       *value;
+    u_char                       *p;
+    ngx_int_t                     rc;
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_async_json_error_t   error;
 
     rc = ngx_http_async_json_skip(&v->at.r->in);
     if (rc != NGX_OK) {
@@ -554,14 +563,23 @@ ngx_http_async_schema_json_any(ngx_http_async_schema_json_value_t *v)
         return NGX_ERROR;
     }
 
-    cln->data = ngx_http_async_schema_json_tree(v->at.r, v->at.start);
-    if (cln->data == NULL) {
-        return NGX_ERROR;
+    p = v->at.start;
+    rc = ngx_http_async_json_load(p, v->at.r->in.p - p, 0, &value, &error);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_async_schema_json_not(v, "int_parsing_size",
+                                   "Unable to parse input string as an "
+                                   "integer, exceeded maximum size");
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     cln->handler = ngx_http_async_schema_json_free;
+    cln->data = value;
 
-    *(json_t **) v->to = cln->data;
+    *(json_t **) v->to = value;
 
     return ngx_http_async_schema_json_constrain(v);
 }

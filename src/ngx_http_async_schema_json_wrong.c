@@ -127,11 +127,10 @@ json_t *
 ngx_http_async_schema_json_tree(ngx_http_async_schema_json_t *r,
     u_char *start)
 {
-    json_t                       *value;
-    ngx_http_async_json_error_t   error;
+    json_t  *value;
 
-    (void) ngx_http_async_json_load(start, r->in.p - start, 0, &value,
-                                    &error);
+    (void) ngx_http_async_json_wide(r->reading->pool, start, r->in.p - start,
+                                    &value);
 
     return value;
 }

@@ -105,6 +105,8 @@ static ngx_int_t
 ngx_http_async_schema_text_int(ngx_http_async_texting_t *t, void *to)
 {
     int64_t                        value;
+    uint64_t                       wide;
+    ngx_uint_t                     negative;
     ngx_http_async_value_error_t   error;
 
     if (t->f->choices) {
@@ -115,7 +117,17 @@ ngx_http_async_schema_text_int(ngx_http_async_texting_t *t, void *to)
     }
 
     if (ngx_http_async_value_int(t->text, &value, &error) != NGX_OK) {
-        return ngx_http_async_schema_text_fail(t, &error);
+
+        if (ngx_http_async_value_wide(t->text, &wide, &negative, &error)
+            == NGX_DECLINED)
+        {
+            return ngx_http_async_schema_text_fail(t, &error);
+        }
+
+        return ngx_http_async_schema_wide(t->reading, t->loc, t->f, t->text,
+                                          to,
+                                          ngx_http_async_schema_text_input,
+                                          t);
     }
 
     return ngx_http_async_schema_int(t->reading, t->loc, t->f, value, to,

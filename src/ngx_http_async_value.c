@@ -45,7 +45,7 @@ static void ngx_http_async_value_trim(ngx_str_t *text);
 static size_t ngx_http_async_value_space(u_char *p, u_char *last);
 static u_char *ngx_http_async_value_zeros(u_char *p, u_char *last);
 static u_char *ngx_http_async_value_digits(u_char *p, u_char *last,
-    uint64_t limit, uint64_t *value, ngx_uint_t *overflow);
+    uint64_t *value, ngx_uint_t *overflow);
 static ngx_uint_t ngx_http_async_value_fraction(u_char *p, u_char *last);
 
 static ngx_uint_t ngx_http_async_value_short(ngx_str_t *text, double *value);
@@ -89,45 +89,25 @@ static ngx_http_async_value_problem_t  ngx_http_async_bool_parsing = {
     ngx_string("Input should be a valid boolean, unable to interpret input")
 };
 
-/*
- * A sign, zeros with underscores anywhere behind the first, digits with
- * single underscores between, and a fraction of zeros.
- */
-
 ngx_int_t
 ngx_http_async_value_int(ngx_str_t *text, int64_t *value,
     ngx_http_async_value_error_t *error)
 {
-    u_char      *p, *last;
-    uint64_t     n, limit;
-    ngx_str_t    s;
-    ngx_uint_t   negative, overflow;
+    uint64_t    n;
+    ngx_int_t   rc;
+    ngx_uint_t  negative;
 
     if (ngx_http_async_value_plain(text, value)) {
         return NGX_OK;
     }
 
-    s = *text;
-    ngx_http_async_value_trim(&s);
+    rc = ngx_http_async_value_wide(text, &n, &negative, error);
 
-    p = s.data;
-    last = p + s.len;
-
-    negative = ngx_http_async_value_sign(&p, last);
-    limit = negative ? (uint64_t) INT64_MAX + 1 : INT64_MAX;
-
-    if (p == last || !ngx_http_async_value_is_digit(*p)) {
-        return ngx_http_async_value_fail(error, &ngx_http_async_int_parsing);
+    if (rc == NGX_DECLINED) {
+        return NGX_DECLINED;
     }
 
-    p = ngx_http_async_value_zeros(p, last);
-    p = ngx_http_async_value_digits(p, last, limit, &n, &overflow);
-
-    if (p[-1] == '_' || !ngx_http_async_value_fraction(p, last)) {
-        return ngx_http_async_value_fail(error, &ngx_http_async_int_parsing);
-    }
-
-    if (overflow) {
+    if (rc != NGX_OK || n > (uint64_t) INT64_MAX + negative) {
         return ngx_http_async_value_fail(error,
                                          &ngx_http_async_int_parsing_size);
     }
@@ -135,6 +115,42 @@ ngx_http_async_value_int(ngx_str_t *text, int64_t *value,
     *value = negative ? (int64_t) (0 - n) : (int64_t) n;
 
     return NGX_OK;
+}
+
+
+/*
+ * A sign, zeros with underscores anywhere behind the first, digits with
+ * single underscores between, and a fraction of zeros.
+ */
+
+ngx_int_t
+ngx_http_async_value_wide(ngx_str_t *text, uint64_t *value,
+    ngx_uint_t *negative, ngx_http_async_value_error_t *error)
+{
+    u_char      *p, *last;
+    ngx_str_t    s;
+    ngx_uint_t   overflow;
+
+    s = *text;
+    ngx_http_async_value_trim(&s);
+
+    p = s.data;
+    last = p + s.len;
+
+    *negative = ngx_http_async_value_sign(&p, last);
+
+    if (p == last || !ngx_http_async_value_is_digit(*p)) {
+        return ngx_http_async_value_fail(error, &ngx_http_async_int_parsing);
+    }
+
+    p = ngx_http_async_value_zeros(p, last);
+    p = ngx_http_async_value_digits(p, last, value, &overflow);
+
+    if (p[-1] == '_' || !ngx_http_async_value_fraction(p, last)) {
+        return ngx_http_async_value_fail(error, &ngx_http_async_int_parsing);
+    }
+
+    return overflow ? NGX_ABORT : NGX_OK;
 }
 
 
@@ -271,8 +287,8 @@ ngx_http_async_value_zeros(u_char *p, u_char *last)
 
 
 static u_char *
-ngx_http_async_value_digits(u_char *p, u_char *last, uint64_t limit,
-    uint64_t *value, ngx_uint_t *overflow)
+ngx_http_async_value_digits(u_char *p, u_char *last, uint64_t *value,
+    ngx_uint_t *overflow)
 {
     uint64_t  n;
 
@@ -289,7 +305,7 @@ ngx_http_async_value_digits(u_char *p, u_char *last, uint64_t limit,
             break;
         }
 
-        if (n > (limit - (*p - '0')) / 10) {
+        if (n > (UINT64_MAX - (*p - '0')) / 10) {
             *overflow = 1;
 
         } else {

@@ -42,6 +42,14 @@ typedef struct {
 ngx_int_t ngx_http_async_value_int(ngx_str_t *text, int64_t *value,
     ngx_http_async_value_error_t *error);
 
+/*
+ * The same by sign and size: NGX_OK, up to 2^64-1 either way; NGX_ABORT: it is
+ * one beyond that, only *negative is set; NGX_DECLINED.
+ */
+
+ngx_int_t ngx_http_async_value_wide(ngx_str_t *text, uint64_t *value,
+    ngx_uint_t *negative, ngx_http_async_value_error_t *error);
+
 /* float_parsing; finite_number for nan, inf and what overflows to inf */
 
 ngx_int_t ngx_http_async_value_float(ngx_str_t *text, double *value,

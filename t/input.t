@@ -429,3 +429,13 @@ HEAD /
 --- response_headers
 Content-Length: 4
 X-M: HEAD
+
+
+
+=== TEST 39: within the quotes of a cookie a backslash has its meaning, and else none
+--- request eval
+["GET /cookie?n=a", "GET /cookie?n=b", "GET /cookie?n=c", "GET /cookie?n=d"]
+--- more_headers
+Cookie: a="x\"y\\z\073"; b="\303\251\8\400"; c=a\"b; d="\\"
+--- response_body eval
+["x\"y\\z;", "\xc3\xa984\x{30}0", "a\\\"b", "\\"]

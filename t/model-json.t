@@ -62,15 +62,20 @@ my %matrix = (
         '"5"' => '5', '" 1_0 "' => '10', 'true' => '1', 'false' => '0',
         '9223372036854775807' => '9223372036854775807',
         '"-9223372036854775808"' => '-9223372036854775808',
+        '9223372036854775808' => $SIZE,
         '5.5' => $PART, '1e20' => $SIZE, '"9223372036854775808"' => $SIZE,
         '"x"' => $PARSING, '""' => $PARSING, '"5.5"' => $PARSING,
         'null' => $INT, '[]' => $INT, '[1]' => $INT, '{"a":1}' => $INT],
-    byte => ['255' => '255', '"0"' => '0', 'true' => '1',
+    byte => ['9223372036854775808' => [less_than_equal => 'Input should be '
+            . 'less than or equal to 255', '{"le":255}'],
+        '255' => '255', '"0"' => '0', 'true' => '1',
         '256' => [less_than_equal => 'Input should be less than or equal to '
             . '255', '{"le":255}'],
         '-1.0' => [greater_than_equal => 'Input should be greater than or '
             . 'equal to 0', '{"ge":0}']],
-    float => ['5' => '5.0', '-0.0' => '-0.0', '0.1' => '0.1',
+    float => ['9223372036854775808' => '9.223372036854776e+18',
+        '-18446744073709551616' => '-1.8446744073709552e+19',
+        '5' => '5.0', '-0.0' => '-0.0', '0.1' => '0.1',
         '1e-400' => '0.0', '123456789.123456789' => '123456789.12345679',
         '9007199254740993' => '9007199254740992.0', '"1e3"' => '1000.0',
         'true' => '1.0', '"nan"' => $FINITE, '"1e999"' => $FINITE,
@@ -108,7 +113,8 @@ my %matrix = (
             . 'timestamps"}'],
         'true' => $TIME, 'null' => $TIME, '{}' => $TIME],
     bytes => ['"aGk="' => '"hi"', '""' => '""', '5' => $BYTES],
-    any => [map({ $_ => $_ } 'null', 'true', '5', '"a"', '[]',
+    any => ['9223372036854775808' => $SIZE,
+        map({ $_ => $_ } 'null', 'true', '5', '"a"', '[]',
         '{"a":[1,{"b":null}]}')],
     color => ['"red"' => '"red"', '"blue"' => $ENUM, '5' => $ENUM,
         'null' => $ENUM, '{}' => $ENUM],
@@ -170,6 +176,7 @@ for my $kind (@ones) {
             my $shown = $json;
             $shown = '1e+20' if $json eq '1e20';
             $shown = '1e+39' if $json eq '1e39';
+            $shown = '9.223372036854776e+18' if $json eq '9223372036854775808';
 
             ref $expected
                 ? refuses("/$kind", qq({"v":$json}),
@@ -255,7 +262,7 @@ subtest 'What is no JSON is told as by await_json()' => sub {
         '{"id":1,"id":2}' => [8, 'Duplicate key'],
         '{"x":1,"x":2}'   => [7, 'Duplicate key'],
         '{"x":{"y":[1,]}}' => [13, 'Expecting value'],
-        '{"id":9223372036854775808}' => [6, 'Number out of range'],
+        '{"id":1e309}' => [6, 'Number out of range'],
         '{"id":1,}' => [8, 'Expecting property name enclosed in double '
             . 'quotes'],
         '{"id":NaN}' => [6, 'Expecting value'],

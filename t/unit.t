@@ -3,10 +3,11 @@
 # Compiles the pure files with t/unit/*.c, plain and sanitized, and
 # runs the tables there, then compares thousands of random cases with Python:
 # the routes with Starlette's regular expressions, JSON with json, numbers with
-# repr(), values with pydantic 2 where it is installed, URLs with urllib, SQL
-# with re; formats of JSON with json_pack(); and rows with PostgreSQL's
-# row_to_json(), where there is a PostgreSQL to start.  Needs nginx's headers
-# (nginx-dev, or NGX_SRC=.../nginx-1.x of any version), no nginx.
+# repr(), values with pydantic 2 where it is installed, URLs and queries with
+# urllib, cookies with http.cookies, SQL with re; formats of JSON with
+# json_pack(); and rows with PostgreSQL's row_to_json(), where there is a
+# PostgreSQL to start.  Needs nginx's headers (nginx-dev, or
+# NGX_SRC=.../nginx-1.x of any version), no nginx.
 #
 # TEST_PG_CONNINFO: a PostgreSQL to try values with, for instance
 # "host=/run/postgresql dbname=postgres"; it gets temporary tables only.
@@ -37,7 +38,7 @@ my @pg = map { "pg_$_" } qw/ type value write tree /;
 
 my @schema = (map({ "value$_" } '', qw/ _uuid _time _base64 /),
     map({ "json_$_" } qw/ load read write double encode /), 'model', 'schema',
-    map { "schema_$_" } qw/ check place text json json_value json_wrong /);
+    map { "schema_$_" } qw/ check place absent text json json_value json_wrong /);
 
 my @programs = (
     [near => ['near']],
@@ -47,6 +48,7 @@ my @programs = (
     [url => ['url', 'url_join']],
     [inflate => ['inflate'], '-lz'],
     [multipart => ['field', 'multipart_header', 'multipart']],
+    [query => ['query', 'cookie']],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
     [schema_json => [@schema], '-ljansson', '-lpcre2-8', '-lm'],

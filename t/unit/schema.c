@@ -51,6 +51,7 @@ typedef struct {
     uint8_t         u8;
     int64_t         i64;
     uint64_t        u64;
+    uint64_t        u64_lt;
     int             gt;
     int             ge;
     int             lt;
@@ -90,6 +91,7 @@ ASYNC_MODEL(all_model, all_t,
     ASYNC_FIELD(all_t, u8),
     ASYNC_FIELD(all_t, i64),
     ASYNC_FIELD(all_t, u64),
+    ASYNC_FIELD(all_t, u64_lt, ASYNC_LT(5)),
     ASYNC_FIELD(all_t, gt, ASYNC_GT(3)),
     ASYNC_FIELD(all_t, ge, ASYNC_GE(3)),
     ASYNC_FIELD(all_t, lt, ASYNC_LT(3)),
@@ -167,7 +169,18 @@ static case_t  cases[] = {
     { "i64", "9223372036854775808", "int_parsing_size|Unable to parse input "
       "string as an integer, exceeded maximum size|" },
     { "u64", "9223372036854775807", "9223372036854775807" },
+    { "u64", "9223372036854775808", "9223372036854775808" },
+    { "u64", " +18_446744073709551615.0", "18446744073709551615" },
+    { "u64", "18446744073709551616", "int_parsing_size|Unable to parse input "
+      "string as an integer, exceeded maximum size|" },
+    { "u64", "18446744073709551616x", INT },
     { "u64", "-1", GE("0", "0") },
+    { "u64", "-9223372036854775809", GE("0", "0") },
+    { "u64_lt", "9223372036854775808", LT("5", "5") },
+    { "i8", "9223372036854775808", LE("127", "127") },
+    { "i8", "-99999999999999999999", GE("-128", "-128") },
+    { "gt", "-9223372036854775809", GT("3", "3") },
+    { "le", "9223372036854775808", LE("3", "3") },
 
     { "gt", "4", "4" },
     { "gt", "3", GT("3", "3") },
@@ -322,6 +335,10 @@ print_value(FILE *out, ngx_http_async_schema_field_t *f, void *value)
         text = json_dumps(*(json_t **) value, JSON_COMPACT|JSON_ENCODE_ANY);
         fprintf(out, "%s", text);
         free(text);
+        return;
+
+    case ASYNC_MEMBER_UINT64:
+        fprintf(out, "%llu", (unsigned long long) *(uint64_t *) value);
         return;
 
     case ASYNC_MEMBER_BOOL:

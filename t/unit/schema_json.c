@@ -419,6 +419,9 @@ syntax(void)
         "0.0e1000", "1e308", "1.8e308", "1e309", "-1e309", "1e-400",
         "9223372036854775807", "9223372036854775808", "-9223372036854775808",
         "-9223372036854775809", "99999999999999999999999",
+        "00000000000000000000001", "-00000000000000000000", "1-1",
+        "0.1234567890123456789012", "1234567890123456789012E5",
+        "\"1234567890123456789012\\\"34567890123456789012\"",
         "100000000000000000000000000000000.0", "1e99999999999999999999",
         "0e99999999999999999999", "0.00000000000000000000001e330",
         "\"\"", "\"a\"", "\"a", "\"\\", "\"\\\"", "\"\\\"\"", "\"\\x\"",
@@ -491,13 +494,16 @@ syntax(void)
 static ngx_int_t
 loaded(ngx_str_t *text)
 {
-    json_t                       *value;
-    ngx_int_t                     rc;
-    ngx_http_async_json_error_t   error;
+    json_t      *value;
+    ngx_int_t    rc;
+    ngx_pool_t  *pool;
 
-    rc = ngx_http_async_json_load(text->data, text->len, 0, &value, &error);
+    pool = ngx_create_pool(0, NULL);
+
+    rc = ngx_http_async_json_wide(pool, text->data, text->len, &value);
 
     json_decref(value);
+    ngx_destroy_pool(pool);
 
     return rc;
 }
