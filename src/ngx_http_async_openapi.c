@@ -18,6 +18,8 @@ static json_t *ngx_http_async_openapi_tree(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_openapi_conf_t *conf);
 static void ngx_http_async_openapi_paths(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_srv_conf_t *server, json_t *paths);
+static void ngx_http_async_openapi_share(ngx_http_async_openapi_doc_t *doc,
+    ngx_http_async_operation_t *op, ngx_uint_t n);
 static json_t *ngx_http_async_openapi_info(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_openapi_conf_t *conf);
 static void ngx_http_async_openapi_invalid(ngx_http_async_openapi_doc_t *doc,
@@ -305,10 +307,53 @@ ngx_http_async_openapi_paths(ngx_http_async_openapi_doc_t *doc,
     }
 
     ngx_http_async_openapi_names(doc);
+    ngx_http_async_openapi_share(doc, op, n);
 
     for (i = 0; i < n; i++) {
         ngx_http_async_operation_write(doc, &op[i], paths);
     }
+}
+
+
+/*
+ * To OpenAPI paths that differ in the names of parameters alone are the same:
+ * all of them have the names of the first.
+ */
+
+static void
+ngx_http_async_openapi_share(ngx_http_async_openapi_doc_t *doc,
+    ngx_http_async_operation_t *op, ngx_uint_t n)
+{
+    char        *shape;
+    json_t      *shapes, *first;
+    ngx_uint_t   i;
+
+    shapes = json_object();
+
+    for (i = 0; i < n && doc->failed == NULL; i++) {
+
+        if (op[i].parts.nelts == 0) {
+            continue;
+        }
+
+        shape = ngx_http_async_operation_shape(doc, &op[i]);
+
+        if (shape == NULL) {
+            doc->failed = op[i].name;
+            break;
+        }
+
+        first = json_object_get(shapes, shape);
+
+        if (first) {
+            op[i].shared = &op[json_integer_value(first)];
+            continue;
+        }
+
+        ngx_http_async_openapi_set(doc, shapes, shape, json_integer(i));
+    }
+
+    json_decref(shapes);
 }
 
 

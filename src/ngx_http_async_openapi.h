@@ -78,15 +78,19 @@ typedef struct {
 /* For an operation, once its attributes and those of its dependencies are
  * known: all of them are noted before the first is written. */
 
-typedef struct {
+typedef struct ngx_http_async_operation_s  ngx_http_async_operation_t;
+
+struct ngx_http_async_operation_s {
     ngx_http_async_route_t     *route;
     ngx_array_t                 parts;        /* of the route's pattern */
     ngx_str_t                   path;         /* in the document */
     const char                 *name;         /* of the handler */
+    ngx_http_async_operation_t *shared;       /* whose path it has; NULL: its
+                                                 own */
 
     ngx_array_t                 functions;    /* of async_export_t *; itself
                                                  first, and all different */
-} ngx_http_async_operation_t;
+};
 
 
 /* ngx_http_async_openapi_schema.c */
@@ -134,6 +138,10 @@ void ngx_http_async_openapi_push(ngx_http_async_openapi_doc_t *doc,
 /* NGX_OK; NGX_DECLINED: it is not for the document; NGX_ERROR. */
 ngx_int_t ngx_http_async_operation_init(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_operation_t *op, ngx_http_async_route_t *route);
+
+/* Its path without the names of the parameters; NULL: no memory. */
+char *ngx_http_async_operation_shape(ngx_http_async_openapi_doc_t *doc,
+    ngx_http_async_operation_t *op);
 
 /* Its models, to be called for all before any is written. */
 void ngx_http_async_operation_note(ngx_http_async_openapi_doc_t *doc,

@@ -232,6 +232,34 @@ ngx_http_async_operation_path(ngx_http_async_openapi_doc_t *doc,
 }
 
 
+char *
+ngx_http_async_operation_shape(ngx_http_async_openapi_doc_t *doc,
+    ngx_http_async_operation_t *op)
+{
+    u_char                       *shape, *p;
+    ngx_uint_t                    i;
+    ngx_http_async_route_part_t  *part;
+
+    shape = ngx_pnalloc(doc->pool, op->path.len + 1);
+    if (shape == NULL) {
+        return NULL;
+    }
+
+    p = shape;
+    part = op->parts.elts;
+
+    for (i = 0; i < op->parts.nelts; i++) {
+        p = (part[i].kind == NGX_HTTP_ASYNC_ROUTE_LITERAL)
+                ? ngx_cpymem(p, part[i].text.data, part[i].text.len)
+                : ngx_cpymem(p, "{}", 2);
+    }
+
+    *p = '\0';
+
+    return (char *) shape;
+}
+
+
 void
 ngx_http_async_operation_note(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_operation_t *op)
@@ -288,16 +316,18 @@ ngx_http_async_operation_write(ngx_http_async_openapi_doc_t *doc,
 {
     char                               *path;
     json_t                             *methods;
+    ngx_str_t                          *own;
     ngx_http_async_operation_method_t  *m;
 
-    path = (char *) ngx_pnalloc(doc->pool, op->path.len + 1);
+    own = op->shared ? &op->shared->path : &op->path;
+    path = (char *) ngx_pnalloc(doc->pool, own->len + 1);
 
     if (path == NULL) {
         doc->failed = op->name;
         return;
     }
 
-    ngx_sprintf((u_char *) path, "%V%Z", &op->path);
+    ngx_sprintf((u_char *) path, "%V%Z", own);
 
     methods = json_object_get(paths, path);
 

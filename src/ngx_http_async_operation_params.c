@@ -15,6 +15,8 @@ static void ngx_http_async_operation_model_params(
 static void ngx_http_async_operation_pattern_params(
     ngx_http_async_openapi_doc_t *doc, ngx_http_async_operation_t *op,
     json_t **groups);
+static void ngx_http_async_operation_rename(ngx_http_async_openapi_doc_t *doc,
+    ngx_http_async_operation_t *op, json_t *group);
 static void ngx_http_async_operation_param(ngx_http_async_openapi_doc_t *doc,
     json_t *group, async_in_t in, ngx_str_t *name, ngx_uint_t required,
     json_t *schema);
@@ -55,6 +57,10 @@ ngx_http_async_operation_params(ngx_http_async_openapi_doc_t *doc,
     }
 
     ngx_http_async_operation_pattern_params(doc, op, groups);
+
+    if (op->shared) {
+        ngx_http_async_operation_rename(doc, op, groups[ASYNC_IN_PATH]);
+    }
 
     all = json_array();
 
@@ -161,6 +167,31 @@ ngx_http_async_operation_pattern_params(ngx_http_async_openapi_doc_t *doc,
     }
 
     json_decref(known);
+}
+
+
+/* Those of the path have the names of the operation whose path it is. */
+
+static void
+ngx_http_async_operation_rename(ngx_http_async_openapi_doc_t *doc,
+    ngx_http_async_operation_t *op, json_t *group)
+{
+    size_t                        n;
+    ngx_uint_t                    i;
+    ngx_http_async_route_part_t  *part;
+
+    n = 0;
+    part = op->shared->parts.elts;
+
+    for (i = 0; i < op->shared->parts.nelts; i++) {
+
+        if (part[i].kind == NGX_HTTP_ASYNC_ROUTE_LITERAL) {
+            continue;
+        }
+
+        ngx_http_async_openapi_set(doc, json_array_get(group, n++), "name",
+                json_stringn((char *) part[i].text.data, part[i].text.len));
+    }
 }
 
 

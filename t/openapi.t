@@ -266,6 +266,46 @@ is $nginx->get('/openapi.json?a=1')->body, $response->body, 'once more the same'
 
 $nginx->stop;
 
+# ---- paths that differ in the names of their parameters
+
+my $same = NginxAsync->new(conf => {
+    http   => 'async_app $TEST_NGINX_APPS/openapi.so;',
+    server => 'location / {
+                   async_route GET    "/items/{item_id:int}/{b}" echo;
+                   async_route PUT    "/items/{key}/{item_id}" read_item;
+                   async_route DELETE "/items/{key}/{other:path}" echo;
+                   async_route GET    "/items/{key}/{b}" read_tree;
+                   async_route GET    "/items{key}/{b}" read_tree;
+                   async_route POST   "/{a}{b}" echo;
+                   async_route PUT    "/{b}{a}" echo;
+               }
+               location = "/items/{}/{}" { async_handler echo; }
+               location = /openapi.json { async_openapi; }',
+})->start;
+
+$document = $json->decode($same->get('/openapi.json')->body);
+$paths    = $document->{paths};
+
+sub named {
+    my ($path, $method) = @_;
+    return [map { "$_->{name}: $_->{schema}{title}" } grep { $_->{in} eq 'path' }
+        @{ $paths->{$path}{$method}{parameters} }];
+}
+
+is_deeply [sort keys %$paths], ['/items/{item_id}/{b}', '/items/{}/{}', '/items{key}/{b}', '/{a}{b}'],
+    'paths that differ in names alone are the first of them';
+is_deeply { map { $_ => $paths->{'/items/{item_id}/{b}'}{$_}{operationId} } keys %{ $paths->{'/items/{item_id}/{b}'} } },
+    { get => 'echo_items__item_id___b__get', put => 'read_item_items__key___item_id__put',
+        delete => 'echo_items__key___other__delete' },
+    '... with the methods of all, of which the first counts';
+is_deeply named('/items/{item_id}/{b}', 'get'), ['item_id: Item Id', 'b: B'], '... the names of the first';
+is_deeply named('/items/{item_id}/{b}', 'put'), ['item_id: Key', 'b: Item Id'],
+    '... which others have, too, with titles and models of their own';
+is_deeply named('/items/{item_id}/{b}', 'delete'), ['item_id: Key', 'b: Other'], '... whatever their kinds';
+is_deeply [map { @{ named('/{a}{b}', $_) } } qw(post put)], ['a: A', 'b: B', 'a: B', 'b: A'], '... also the other way round';
+
+$same->stop;
+
 # ---- two apps
 
 my $two = NginxAsync->new(conf => {
