@@ -38,7 +38,7 @@ my @pg = map { "pg_$_" } qw/ type value write tree /;
 
 my @schema = (map({ "value$_" } '', qw/ _uuid _time _base64 /),
     map({ "json_$_" } qw/ load read write double encode /), 'model', 'schema',
-    map { "schema_$_" } qw/ check place absent text json json_value json_wrong /);
+    map { "schema_$_" } qw/ check place text json json_value json_wrong /);
 
 my @programs = (
     [near => ['near']],
