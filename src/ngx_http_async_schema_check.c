@@ -3,8 +3,8 @@
  * Copyright (C) the nginx-async authors
  *
  * What a schema says of values that have been read, whatever from: ranges,
- * lengths, pattern, choices, check; and how errors are recorded, with the types,
- * words and ctx of pydantic 2.
+ * lengths, pattern, choices, check; and how errors are recorded, with the
+ * types, words and ctx of pydantic 2.
  */
 
 #ifndef PCRE2_CODE_UNIT_WIDTH
@@ -68,6 +68,7 @@ static int64_t ngx_http_async_schema_read(ngx_uint_t kind, void *from);
 static size_t ngx_http_async_schema_characters(ngx_str_t *text);
 static ngx_int_t ngx_http_async_schema_fail(ngx_http_async_given_t *given,
     const char *type, json_t *ctx, const char *fmt, ...);
+static size_t ngx_http_async_schema_loc_len(ngx_http_async_loc_t *loc);
 static json_t *ngx_http_async_schema_loc(ngx_http_async_loc_t *loc);
 
 
@@ -700,11 +701,15 @@ ngx_http_async_reading_fail(ngx_http_async_reading_t *reading,
         reading->errors = json_array();
     }
 
-    if (json_array_size(reading->errors) == NGX_HTTP_ASYNC_READING_ERRORS) {
+    if (ngx_http_async_reading_is_full(reading)) {
         json_decref(input);
         json_decref(ctx);
         return NGX_DECLINED;
     }
+
+    /* the ctx mostly has the words that the message has */
+
+    reading->told += ngx_http_async_schema_loc_len(loc) + 2 * msg->len;
 
     error = json_pack("{s:s, s:o, s:s%, s:o, s:o*}", "type", type,
                       "loc", ngx_http_async_schema_loc(loc),
@@ -717,6 +722,20 @@ ngx_http_async_reading_fail(ngx_http_async_reading_t *reading,
     }
 
     return NGX_DECLINED;
+}
+
+
+static size_t
+ngx_http_async_schema_loc_len(ngx_http_async_loc_t *loc)
+{
+    size_t  len;
+
+    for (len = 0; loc; loc = loc->up) {
+        len += loc->name.data ? loc->name.len + sizeof("\"\",") - 1
+                              : NGX_INT32_LEN;
+    }
+
+    return len;
 }
 
 

@@ -409,6 +409,7 @@ test_values(void)
 
         reading.pool = ngx_create_pool(4096, NULL);
         reading.errors = NULL;
+        reading.told = 0;
 
         text.len = strlen(cases[i].text);
         text.data = ngx_palloc(reading.pool, text.len + 1);
@@ -464,7 +465,7 @@ test_zero_byte(void)
     const char               *value;
     async_str_t               str;
     ngx_http_async_loc_t      at;
-    ngx_http_async_reading_t  reading = { pool, NULL };
+    ngx_http_async_reading_t  reading = { pool, NULL, 0 };
 
     memset(&at, 0, sizeof(at));
 
@@ -475,6 +476,7 @@ test_zero_byte(void)
                 "a zero byte is no part of a text that it would end");
     json_decref(reading.errors);
     reading.errors = NULL;
+    reading.told = 0;
 
     ngx_stub_ok(ngx_http_async_schema_text(&reading, &at,
                                      field_of(&all_model, "str"), &text, &str)
@@ -496,7 +498,7 @@ test_count(void)
     char                           *text;
     ngx_uint_t                      i;
     ngx_http_async_loc_t            at;
-    ngx_http_async_reading_t        reading = { pool, NULL };
+    ngx_http_async_reading_t        reading = { pool, NULL, 0 };
     ngx_http_async_schema_field_t  *f;
 
     static const char  *expected[] = {
@@ -527,6 +529,7 @@ test_count(void)
 
         json_decref(reading.errors);
         reading.errors = NULL;
+        reading.told = 0;
     }
 
     for (i = 0; i < NGX_HTTP_ASYNC_READING_ERRORS + 5; i++) {
@@ -598,7 +601,7 @@ test_defaults(void)
     ngx_uint_t                     i, missing;
     ngx_http_async_loc_t           at;
     ngx_http_async_schema_t       *schema;
-    ngx_http_async_reading_t       reading = { pool, NULL };
+    ngx_http_async_reading_t       reading = { pool, NULL, 0 };
 
     memset(&at, 0, sizeof(at));
     memset(&one, 0xff, sizeof(one));

@@ -233,7 +233,7 @@ try_text(const async_model_t *model, ngx_pool_t *pool, ngx_str_t *text)
     json_t                       *tree;
     ngx_int_t                     rc, loaded;
     ngx_http_async_loc_t          loc = { NULL, ngx_string("body"), 0 };
-    ngx_http_async_reading_t      reading = { pool, NULL };
+    ngx_http_async_reading_t      reading = { pool, NULL, 0 };
 
     memset(object, 0x55, sizeof(object));
     memset(zero, 0x55, sizeof(zero));
