@@ -694,6 +694,19 @@ typedef struct {
     node_t          node;
 } wrong_t;
 
+typedef struct {
+    char            c;
+    double          d;
+    node_t          node;
+    int            *list;
+    size_t          n;
+} __attribute__((packed)) packed_t;
+
+ASYNC_MODEL(w_packed, packed_t, ASYNC_FIELD(packed_t, d));
+ASYNC_MODEL(w_packed_2, packed_t, ASYNC_OBJECT(packed_t, node, node_model));
+ASYNC_MODEL(w_packed_3, packed_t, ASYNC_LIST(packed_t, list, n));
+
+
 #define WRONG(name, ...)                                                      \
     ASYNC_MODEL(name, wrong_t, ASYNC_FIELD(wrong_t, __VA_ARGS__));
 
@@ -764,6 +777,12 @@ static struct {
     const async_model_t  *model;
     const char           *expected;
 } mistakes[] = {
+    { &w_packed, "field \"d\" lies where no such member can: is packed_t "
+                 "packed?" },
+    { &w_packed_2, "field \"node\" lies where no such member can: is packed_t "
+                   "packed?" },
+    { &w_packed_3, "field \"list\" lies where no such member can: is packed_t "
+                   "packed?" },
     { &w_text_bound, "field \"text\" has bounds, and is no number" },
     { &w_bool_bound, "field \"b\" has bounds, and is no number" },
     { &w_time_bound, "field \"i64\" has bounds, and is no number" },
