@@ -78,8 +78,9 @@ ngx_int_t ngx_http_async_json_load(u_char *data, size_t len,
     ngx_uint_t max_depth, json_t **value, ngx_http_async_json_error_t *error);
 
 /*
- * The same with the default depth; but an integer beyond int64_t is no fault: it
- * is the real number that is nearest, if there is one.  The pool is for a copy.
+ * The same with the default depth; but an integer beyond int64_t is no fault:
+ * it is the real number that is nearest, if there is one.  The pool is for a
+ * copy.
  */
 
 ngx_int_t ngx_http_async_json_wide(ngx_pool_t *pool, u_char *data, size_t len,

@@ -36,6 +36,7 @@ static ngx_int_t ngx_http_async_model_check_pair(const async_model_t *model,
 static ngx_uint_t ngx_http_async_model_overlap(const async_field_t *one,
     const async_field_t *two);
 static size_t ngx_http_async_model_end(const async_field_t *field);
+static size_t ngx_http_async_model_align(const async_field_t *field);
 
 
 /* by ASYNC_MEMBER_... */
@@ -154,6 +155,15 @@ ngx_http_async_model_check_field(const async_model_t *model,
         return ngx_http_async_model_fail(model, error,
                    "the list \"%s\" has no number of items of its own",
                    field->member);
+    }
+
+    if (field->offset % ngx_http_async_model_align(field)
+        || (ngx_http_async_model_is_list(field)
+            && field->count % sizeof(size_t)))
+    {
+        return ngx_http_async_model_fail(model, error,
+                   "field \"%s\" lies where no such member can: is %s packed?",
+                   field->member, model->type);
     }
 
     misfit = ngx_http_async_model_misfit(field);
@@ -477,6 +487,42 @@ ngx_http_async_model_end(const async_field_t *field)
     }
 
     return field->offset + size;
+}
+
+
+/* which no compiler has above that of a pointer, for what is here */
+
+static size_t
+ngx_http_async_model_align(const async_field_t *field)
+{
+    size_t         align, most;
+    ngx_uint_t     i, kind;
+    async_field_t  inner;
+
+    kind = ngx_http_async_model_kind(field);
+
+    if (field->kind & (ASYNC_MEMBER_POINTER | ASYNC_MEMBER_LIST)) {
+        return sizeof(void *);
+    }
+
+    if (kind != ASYNC_MEMBER_OBJECT) {
+        return ngx_min(ngx_http_async_model_size(kind), sizeof(void *));
+    }
+
+    /* at least that of its own members; what is within these, they check */
+
+    most = 1;
+
+    for (i = 0; i < field->model->n; i++) {
+        ngx_http_async_model_copy(field->model, i, &inner);
+
+        if (inner.kind != ASYNC_MEMBER_OBJECT) {
+            align = ngx_http_async_model_align(&inner);
+            most = ngx_max(most, align);
+        }
+    }
+
+    return most;
 }
 
 

@@ -612,28 +612,39 @@ ngx_http_async_openapi_choices(ngx_http_async_openapi_doc_t *doc,
 }
 
 
+/* what the member holds is a bound, too; of 64 bits, only that of below zero */
+
 static void
 ngx_http_async_openapi_bounds(ngx_http_async_openapi_doc_t *doc,
     json_t *schema, const async_field_t *field)
 {
-    if (field->ge) {
-        ngx_http_async_openapi_set(doc, schema, "minimum",
-                                   ngx_http_async_openapi_number(field->ge));
+    int64_t      min, max;
+    ngx_uint_t   i;
+    const char  *texts[4] = { field->ge, field->gt, field->le, field->lt };
+
+    static const char *const  names[4] = {
+        "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"
+    };
+
+    for (i = 0; i < 4; i++) {
+        if (texts[i]) {
+            ngx_http_async_openapi_set(doc, schema, names[i],
+                                     ngx_http_async_openapi_number(texts[i]));
+        }
     }
 
-    if (field->gt) {
-        ngx_http_async_openapi_set(doc, schema, "exclusiveMinimum",
-                                   ngx_http_async_openapi_number(field->gt));
+    if (ngx_http_async_model_kind(field) >= ASYNC_MEMBER_BOOL) {
+        return;
     }
 
-    if (field->le) {
-        ngx_http_async_openapi_set(doc, schema, "maximum",
-                                   ngx_http_async_openapi_number(field->le));
+    ngx_http_async_model_range(ngx_http_async_model_kind(field), &min, &max);
+
+    if (min != INT64_MIN && field->ge == NULL && field->gt == NULL) {
+        ngx_http_async_openapi_set(doc, schema, names[0], json_integer(min));
     }
 
-    if (field->lt) {
-        ngx_http_async_openapi_set(doc, schema, "exclusiveMaximum",
-                                   ngx_http_async_openapi_number(field->lt));
+    if (max != INT64_MAX && field->le == NULL && field->lt == NULL) {
+        ngx_http_async_openapi_set(doc, schema, names[2], json_integer(max));
     }
 }
 

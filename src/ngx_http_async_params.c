@@ -106,6 +106,7 @@ ngx_http_async_take_params(async_req_t *req, const async_model_t *model,
     params.req = req;
     params.reading.pool = req->pool;
     params.reading.errors = NULL;
+    params.reading.told = 0;
     params.source.up = NULL;
     params.name.up = &params.source;
 

@@ -178,6 +178,7 @@ ngx_http_async_pg_fill_object(ngx_http_async_pg_fill_t *fill,
 
     reading.pool = fill->pool;
     reading.errors = NULL;
+    reading.told = 0;
 
     rc = ngx_http_async_schema_json_field(&reading, &loc, s->object, text, to);
 

@@ -634,6 +634,7 @@ ngx_http_async_schema_sample(ngx_http_async_making_t *making,
 
     reading.pool = making->pool;
     reading.errors = NULL;
+    reading.told = 0;
 
     s.data = (u_char *) text;
     s.len = ngx_strlen(text);

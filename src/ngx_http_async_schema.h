@@ -83,6 +83,7 @@ struct ngx_http_async_loc_s {
 typedef struct {
     ngx_pool_t                 *pool;         /* of what is made */
     json_t                     *errors;       /* an array, or NULL: none yet */
+    size_t                      told;         /* bytes of their words */
 } ngx_http_async_reading_t;
 
 
@@ -109,10 +110,17 @@ ngx_int_t ngx_http_async_schema_fits(const async_model_t *model,
 
 /*
  * Records an error; input and ctx (or NULL) are stolen.  Returns NGX_DECLINED,
- * or NGX_ERROR without memory.  Past NGX_HTTP_ASYNC_READING_ERRORS it counts as
- * recorded: what a client sends must not become a response many times as large.
+ * or NGX_ERROR without memory.  Past so many of them, or bytes of their words
+ * and places, it counts as recorded: what a client sends must not become a
+ * response many times as large.  The first one always is.
  */
 #define NGX_HTTP_ASYNC_READING_ERRORS  1000
+#define NGX_HTTP_ASYNC_READING_TOLD    262144
+
+#define ngx_http_async_reading_is_full(reading)                              \
+    (json_array_size((reading)->errors) >= NGX_HTTP_ASYNC_READING_ERRORS     \
+     || ((reading)->told >= NGX_HTTP_ASYNC_READING_TOLD                      \
+         && json_array_size((reading)->errors) > 0))
 
 ngx_int_t ngx_http_async_reading_fail(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, const char *type, ngx_str_t *msg,

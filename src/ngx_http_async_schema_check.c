@@ -75,6 +75,7 @@ static ngx_int_t ngx_http_async_schema_checked(ngx_http_async_given_t *given,
 static size_t ngx_http_async_schema_characters(ngx_str_t *text);
 static ngx_int_t ngx_http_async_schema_fail(ngx_http_async_given_t *given,
     const char *type, json_t *ctx, const char *fmt, ...);
+static size_t ngx_http_async_schema_loc_len(ngx_http_async_loc_t *loc);
 static json_t *ngx_http_async_schema_loc(ngx_http_async_loc_t *loc);
 
 
@@ -639,11 +640,15 @@ ngx_http_async_reading_fail(ngx_http_async_reading_t *reading,
         reading->errors = json_array();
     }
 
-    if (json_array_size(reading->errors) == NGX_HTTP_ASYNC_READING_ERRORS) {
+    if (ngx_http_async_reading_is_full(reading)) {
         json_decref(input);
         json_decref(ctx);
         return NGX_DECLINED;
     }
+
+    /* the ctx mostly has the words that the message has */
+
+    reading->told += ngx_http_async_schema_loc_len(loc) + 2 * msg->len;
 
     error = json_pack("{s:s, s:o, s:s%, s:o, s:o*}", "type", type,
                       "loc", ngx_http_async_schema_loc(loc),
@@ -656,6 +661,20 @@ ngx_http_async_reading_fail(ngx_http_async_reading_t *reading,
     }
 
     return NGX_DECLINED;
+}
+
+
+static size_t
+ngx_http_async_schema_loc_len(ngx_http_async_loc_t *loc)
+{
+    size_t  len;
+
+    for (len = 0; loc; loc = loc->up) {
+        len += loc->name.data ? loc->name.len + sizeof("\"\",") - 1
+                              : NGX_INT32_LEN;
+    }
+
+    return len;
 }
 
 

@@ -704,8 +704,7 @@ ngx_http_async_schema_json_one(ngx_http_async_schema_json_t *r,
     ngx_int_t                         rc;
     ngx_http_async_schema_json_at_t   at = { r, r->in.p };
 
-    if (ngx_http_async_schema_json_errors(r) >= NGX_HTTP_ASYNC_READING_ERRORS)
-    {
+    if (ngx_http_async_reading_is_full(r->reading)) {
         rc = ngx_http_async_json_skip(&r->in);
         return (rc == NGX_OK) ? NGX_DECLINED : rc;
     }

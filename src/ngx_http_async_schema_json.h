@@ -19,7 +19,7 @@
  * So many bytes of values at fault are shown, and twice the text, since each
  * field that is missing shows all of its object; behind it they are null.
  */
-#define NGX_HTTP_ASYNC_SCHEMA_SHOWN  1048576
+#define NGX_HTTP_ASYNC_SCHEMA_SHOWN  262144
 
 
 typedef struct {

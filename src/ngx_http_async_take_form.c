@@ -120,6 +120,7 @@ ngx_http_async_take_form(async_req_t *req, const async_model_t *model,
     take.to = to;
     take.reading.pool = req->pool;
     take.reading.errors = NULL;
+    take.reading.told = 0;
     take.rc = NGX_OK;
     take.body.up = NULL;
     take.body.name = body;

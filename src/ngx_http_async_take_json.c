@@ -140,6 +140,7 @@ ngx_http_async_take_json(async_req_t *req, const async_model_t *model,
 
     take.reading.pool = req->pool;
     take.reading.errors = NULL;
+    take.reading.told = 0;
     take.schema = ngx_http_async_schema(model);
     take.text.data = (u_char *) req->body.data;
     take.text.len = req->body.len;
@@ -241,6 +242,7 @@ async_into_(async_t *co, async_str_t text, const async_model_t *model,
 
     take.reading.pool = ngx_async_task_pool(co);
     take.reading.errors = NULL;
+    take.reading.told = 0;
     take.schema = ngx_http_async_schema(model);
     take.text.data = (u_char *) text.data;
     take.text.len = text.data ? text.len : 0;

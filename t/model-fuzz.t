@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# JSON into structs of random models under libFuzzer, with AddressSanitizer: see
-# t/unit/schema_json_fuzz.c.  Needs clang and nginx's headers (nginx-dev, or
-# NGX_SRC=.../nginx-1.x), no nginx.  TEST_NGINX_SEED repeats a run,
-# TEST_NGINX_RUNS says how many texts.
+# Random models, wrong ones too, and JSON into their structs under libFuzzer,
+# with AddressSanitizer: see t/unit/schema_json_fuzz.c.  Needs clang and nginx's
+# headers (nginx-dev, or NGX_SRC=.../nginx-1.x), no nginx.  TEST_NGINX_SEED
+# repeats a run, TEST_NGINX_RUNS says how many texts.
 
 use strict;
 use warnings;
@@ -43,7 +43,7 @@ is system(@clang, qw(-Wall -Wextra -Werror), map({ "-I$_" } "$top/t/unit", "$top
     map({ "$top/src/ngx_http_async_$_.c" } @files), qw(-ljansson -lpcre2-8 -lm)), 0, 'it compiles';
 
 # each kind, plain, as a pointer and as a list, with each attribute, and a text
-# as it is or one that is made
+# as it is or one that is made; and with each attribute that is wrong
 
 mkdir "$dir/corpus";
 
@@ -56,6 +56,10 @@ for my $kind (0 .. 14) {
         print $fh $model, $with % 2
             ? chr(1) . join '', map { chr(($_ * 37 + $kind * 11 + $with) % 250) } 1 .. 80
             : chr(0) . '{"a":1,"b":"5","c":[1,"red",{"x":1}],"d":{"a":[true,null,-1.5e3]}}';
+        close $fh;
+
+        open $fh, '>', "$dir/corpus/$kind-$with-wrong" or die $!;
+        print $fh chr(0x83), (map { chr($_) . chr 16 * $with } @kinds), '{}';
         close $fh;
     }
 }

@@ -354,6 +354,17 @@ subtest 'Bounds' => sub {
     is scalar @$errors, 1000, 'but no more than 1,000 errors';
     is $errors->[-1]{loc}[2], 999, '... which are the first';
 
+    # places and words are bounded in all, too
+    $body = '{"next":' x 90 . '{"all":[' . join(',', (1) x 1000) . ']}' . '}' x 90;
+    my $answer = post_json('/deep', $body);
+
+    cmp_ok length $answer, '<', 512 * 1024, 'many errors far within are told in half a megabyte';
+
+    $errors = JSON::PP::decode_json($answer =~ s/^422 //r)->{detail};
+
+    cmp_ok scalar @$errors, '>', 100, '... those that come first, whole';
+    is "@{ $errors->[-1]{loc} }[0, 90 .. 92]", join(' ', qw(body next all), $#$errors), '... in their order';
+
     # each field that is missing would show all of it
     $body = '{"items":[{},{}],"x":"' . 'x' x 1_100_000 . '"}';
     $errors = JSON::PP::decode_json(post_json('/order', $body)

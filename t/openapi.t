@@ -150,10 +150,16 @@ same $paths->{'/items/{item_id}'}{get}{parameters}, '[
      "schema":{"anyOf":[{"type":"string","minLength":3},{"type":"null"}],"title":"Q"}},
     {"name":"tag","in":"query","required":false,
      "schema":{"type":"array","items":{"type":"string"},"default":[],"title":"Tag"}},
+    {"name":"per","in":"query","required":false,
+     "schema":{"type":"integer","minimum":0,"maximum":255,"default":5,"title":"Per"}},
+    {"name":"shift","in":"query","required":false,
+     "schema":{"type":"integer","minimum":-32768,"exclusiveMaximum":10,"default":0,"title":"Shift"}},
+    {"name":"most","in":"query","required":false,
+     "schema":{"type":"integer","minimum":0,"default":1,"title":"Most"}},
     {"name":"x-token","in":"header","required":true,"schema":{"type":"string","title":"X-Token"}},
     {"name":"session","in":"cookie","required":false,
      "schema":{"anyOf":[{"type":"string"},{"type":"null"}],"title":"Session"}}]',
-    'parameters of a model, by their places';
+    'parameters of a model, by their places, with what integers of their size can be';
 
 # ---- bodies and responses
 

@@ -49,6 +49,9 @@ typedef struct {
     size_t        n_tag;
     const char   *x_token;
     const char   *session;
+    uint8_t       per;
+    int16_t       shift;
+    uint64_t      most;
 } item_params_t;
 
 typedef struct {
@@ -120,7 +123,10 @@ ASYNC_MODEL(ItemParams, item_params_t,
     ASYNC_FIELD(item_params_t, q, .optional = 1, .min_length = 3),
     ASYNC_LIST(item_params_t, tag, n_tag, ASYNC_DEFAULT("[]")),
     ASYNC_FIELD(item_params_t, x_token, .in = ASYNC_IN_HEADER),
-    ASYNC_FIELD(item_params_t, session, .in = ASYNC_IN_COOKIE, .optional = 1)
+    ASYNC_FIELD(item_params_t, session, .in = ASYNC_IN_COOKIE, .optional = 1),
+    ASYNC_FIELD(item_params_t, per, ASYNC_DEFAULT("5")),
+    ASYNC_FIELD(item_params_t, shift, ASYNC_DEFAULT("0"), ASYNC_LT(10)),
+    ASYNC_FIELD(item_params_t, most, ASYNC_DEFAULT("1"))
 );
 
 ASYNC_MODEL(PageParams, page_params_t,

@@ -409,6 +409,7 @@ test_values(void)
 
         reading.pool = ngx_create_pool(4096, NULL);
         reading.errors = NULL;
+        reading.told = 0;
 
         text.len = strlen(cases[i].text);
         text.data = ngx_palloc(reading.pool, text.len + 1);
@@ -464,7 +465,7 @@ test_zero_byte(void)
     const char               *value;
     async_str_t               str;
     ngx_http_async_loc_t      at;
-    ngx_http_async_reading_t  reading = { pool, NULL };
+    ngx_http_async_reading_t  reading = { pool, NULL, 0 };
 
     memset(&at, 0, sizeof(at));
 
@@ -475,6 +476,7 @@ test_zero_byte(void)
                 "a zero byte is no part of a text that it would end");
     json_decref(reading.errors);
     reading.errors = NULL;
+    reading.told = 0;
 
     ngx_stub_ok(ngx_http_async_schema_text(&reading, &at,
                                      field_of(&all_model, "str"), &text, &str)
@@ -496,7 +498,7 @@ test_count(void)
     char                           *text;
     ngx_uint_t                      i;
     ngx_http_async_loc_t            at;
-    ngx_http_async_reading_t        reading = { pool, NULL };
+    ngx_http_async_reading_t        reading = { pool, NULL, 0 };
     ngx_http_async_schema_field_t  *f;
 
     static const char  *expected[] = {
@@ -527,6 +529,7 @@ test_count(void)
 
         json_decref(reading.errors);
         reading.errors = NULL;
+        reading.told = 0;
     }
 
     for (i = 0; i < NGX_HTTP_ASYNC_READING_ERRORS + 5; i++) {
@@ -598,7 +601,7 @@ test_defaults(void)
     ngx_uint_t                     i, missing;
     ngx_http_async_loc_t           at;
     ngx_http_async_schema_t       *schema;
-    ngx_http_async_reading_t       reading = { pool, NULL };
+    ngx_http_async_reading_t       reading = { pool, NULL, 0 };
 
     memset(&at, 0, sizeof(at));
     memset(&one, 0xff, sizeof(one));
@@ -691,6 +694,19 @@ typedef struct {
     node_t          node;
 } wrong_t;
 
+typedef struct {
+    char            c;
+    double          d;
+    node_t          node;
+    int            *list;
+    size_t          n;
+} __attribute__((packed)) packed_t;
+
+ASYNC_MODEL(w_packed, packed_t, ASYNC_FIELD(packed_t, d));
+ASYNC_MODEL(w_packed_2, packed_t, ASYNC_OBJECT(packed_t, node, node_model));
+ASYNC_MODEL(w_packed_3, packed_t, ASYNC_LIST(packed_t, list, n));
+
+
 #define WRONG(name, ...)                                                      \
     ASYNC_MODEL(name, wrong_t, ASYNC_FIELD(wrong_t, __VA_ARGS__));
 
@@ -761,6 +777,12 @@ static struct {
     const async_model_t  *model;
     const char           *expected;
 } mistakes[] = {
+    { &w_packed, "field \"d\" lies where no such member can: is packed_t "
+                 "packed?" },
+    { &w_packed_2, "field \"node\" lies where no such member can: is packed_t "
+                   "packed?" },
+    { &w_packed_3, "field \"list\" lies where no such member can: is packed_t "
+                   "packed?" },
     { &w_text_bound, "field \"text\" has bounds, and is no number" },
     { &w_bool_bound, "field \"b\" has bounds, and is no number" },
     { &w_time_bound, "field \"i64\" has bounds, and is no number" },

@@ -271,6 +271,7 @@ read_all(ngx_str_t *text)
 
     reading.pool = pool;
     reading.errors = NULL;
+    reading.told = 0;
 
     rc = ngx_http_async_schema_json_body(&reading, &body,
                                          ngx_http_async_schema(&all_model),
@@ -526,6 +527,7 @@ plain(ngx_str_t *text, plain_t *to, ngx_uint_t n, json_t **errors)
 
     reading.pool = pool;
     reading.errors = NULL;
+    reading.told = 0;
 
     ngx_stub_allocations = n ? (ngx_int_t) n - 1 : -1;
 
@@ -738,6 +740,7 @@ take_time(int n, ngx_uint_t tree)
 
             reading.pool = pool;
             reading.errors = NULL;
+            reading.told = 0;
 
             rc = ngx_http_async_schema_json_body(&reading, &body,
                                           ngx_http_async_schema(&body_model),

@@ -1,9 +1,11 @@
 
 /*
- * libFuzzer's entry to the reader of JSON into structs, see t/model-fuzz.t.  The
- * first bytes make a model: how many fields there are, and two bytes for each.
- * The rest is the text, or the choices by which one is made.  Whether it is
- * JSON, the loader must agree; what was read, its tree must have.
+ * libFuzzer's entry to models and the reader of JSON into structs, see
+ * t/model-fuzz.t.  The first bytes make a model: how many fields there are, and
+ * two bytes for each; with the first one's last bit, attributes may be wrong.
+ * It is refused, with the name of a field, or is used: the rest is the text, or
+ * the choices by which one is made.  Whether it is JSON, the loader must agree;
+ * what was read, its tree must have.
  */
 
 
@@ -54,6 +56,8 @@ typedef struct {
 
 int LLVMFuzzerTestOneInput(const u_char *data, size_t len);
 
+static void is_told(const u_char *error, ngx_uint_t n);
+static void wrong(async_field_t *f, u_char with);
 static void field(async_field_t *f, const async_model_t *self, ngx_uint_t i,
     u_char kind, u_char with);
 static void try_text(const async_model_t *model, ngx_pool_t *pool,
@@ -78,6 +82,7 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t len)
     u_char         text[TEXT + 64];
     void          *schema;
     size_t         i, n;
+    ngx_int_t      rc;
     ngx_str_t      s;
     source_t       source;
     async_field_t  fields[FIELDS];
@@ -112,13 +117,28 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t len)
 
     for (i = 0; i < n; i++) {
         field(&fields[i], &model, i, data[1 + 2 * i], data[2 + 2 * i]);
+
+        if (data[0] & 0x80) {
+            wrong(&fields[i], data[2 + 2 * i] / 16);
+        }
     }
 
     pool = ngx_create_pool(0, NULL);
+    memset(error, 0x55, sizeof(error));
 
-    if (ngx_http_async_model_check(&model, error) == NGX_OK
-        && ngx_http_async_schema_make(&model, pool, error) == NGX_OK)
-    {
+    rc = ngx_http_async_model_check(&model, error);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_async_schema_make(&model, pool, error);
+    }
+
+    CHECK((rc == NGX_OK) == (schema != NULL));
+
+    if (rc != NGX_OK) {
+        CHECK(rc == NGX_DECLINED);
+        is_told(error, n);
+
+    } else {
         source.p = data + 2 + 2 * n;
         source.last = data + len;
         source.to = text;
@@ -146,6 +166,110 @@ LLVMFuzzerTestOneInput(const u_char *data, size_t len)
     ngx_destroy_pool(pool);
 
     return 0;
+}
+
+
+/* which model, and a field of it */
+
+static void
+is_told(const u_char *error, ngx_uint_t n)
+{
+    char        quoted[8];
+    ngx_uint_t  i;
+
+    CHECK(memchr(error, '\0', NGX_HTTP_ASYNC_MODEL_ERROR_LEN));
+    CHECK(strncmp((char *) error, "model \"model\" of fuzz: ", 23) == 0);
+
+    for (i = 0; i < n; i++) {
+        sprintf(quoted, "\"%s\"", names[i]);
+
+        if (strstr((char *) error + 23, quoted)) {
+            return;
+        }
+    }
+
+    CHECK(!"a field is named");
+}
+
+
+/* mostly no attribute that fits, beside those that there are */
+
+static void
+wrong(async_field_t *f, u_char with)
+{
+    static const char *const  none[] = { NULL };
+    static const char *const  twice[] = { "a", "b", "a", NULL };
+    static const char *const  broken[] = { "a", "\xff", NULL };
+
+    switch (with) {
+
+    case 1:
+        f->name = "";
+        break;
+
+    case 2:
+        f->name = "\xc3";
+        break;
+
+    case 3:
+        f->name = "a";
+        break;
+
+    case 4:
+        f->offset -= 4;
+        break;
+
+    case 5:
+        f->offset = (size_t) -8;
+        f->count = (size_t) -4;
+        break;
+
+    case 6:
+        f->count = f->offset + 4;
+        break;
+
+    case 7:
+        f->kind ^= 16 + 128;
+        break;
+
+    case 8:
+        f->gt = "99999999999999999999";
+        f->le = "1e400";
+        break;
+
+    case 9:
+        f->ge = "5";
+        f->le = "-7.5";
+        break;
+
+    case 10:
+        f->pattern = "(a";
+        f->min_length = 4;
+        break;
+
+    case 11:
+        f->choices = (f->offset % 3 == 0) ? none
+                     : (f->offset % 3 == 1) ? twice : broken;
+        break;
+
+    case 12:
+        f->default_value = (f->kind & ASYNC_MEMBER_LIST) ? "[1, \"x\", {}]"
+                                                         : "{\"x\":[5]}";
+        break;
+
+    case 13:
+        f->example = "x\xff";
+        break;
+
+    case 14:
+        f->in = 1 + f->offset / SLOT;
+        break;
+
+    case 15:
+        f->type = 1 + f->offset / SLOT;
+        f->model = (f->model == NULL) ? &inner_model : NULL;
+        break;
+    }
 }
 
 
@@ -233,7 +357,7 @@ try_text(const async_model_t *model, ngx_pool_t *pool, ngx_str_t *text)
     json_t                       *tree;
     ngx_int_t                     rc, loaded;
     ngx_http_async_loc_t          loc = { NULL, ngx_string("body"), 0 };
-    ngx_http_async_reading_t      reading = { pool, NULL };
+    ngx_http_async_reading_t      reading = { pool, NULL, 0 };
 
     memset(object, 0x55, sizeof(object));
     memset(zero, 0x55, sizeof(zero));
