@@ -227,7 +227,7 @@ hold(async_t *co, void *arg)
 }
 
 
-/* a deadline in the middle, and on; ?large: while others are sent; ?hold=file */
+/* a deadline in the middle; ?large: while others are sent; ?hold=: see there */
 
 ASYNC_HANDLER(late)
 {
