@@ -17,6 +17,9 @@
 /* for all of it, in ms */
 #define NGX_HTTP_ASYNC_PG_LEAVE  5000
 
+/* until it is cancelled again, in ms, and twice as long each time */
+#define NGX_HTTP_ASYNC_PG_AGAIN  100
+
 
 typedef struct {
     ngx_async_task_t            task;
@@ -45,6 +48,8 @@ static async_rc_t ngx_http_async_pg_doubt(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static async_rc_t ngx_http_async_pg_reset(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
+static async_rc_t ngx_http_async_pg_drain_within(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_msec_t ms, ngx_uint_t *late);
 static async_rc_t ngx_http_async_pg_drain(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn);
 static async_rc_t ngx_http_async_pg_drain_copy(ngx_async_task_t *t,
@@ -141,6 +146,10 @@ async_rc_t
 ngx_http_async_pg_stop(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
 {
     async_rc_t  rc;
+    ngx_msec_t  again;
+    ngx_uint_t  late;
+
+    again = NGX_HTTP_ASYNC_PG_AGAIN;
 
     for ( ;; ) {
 
@@ -148,12 +157,20 @@ ngx_http_async_pg_stop(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
             return ASYNC_OK;
         }
 
-        /* of a pipeline, each part */
+        /*
+         * Of a pipeline, each part.  The server forgets a cancel that comes
+         * between two of them.
+         */
 
         rc = ngx_http_async_pg_cancel(t, conn);
 
         if (rc == ASYNC_OK) {
-            rc = ngx_http_async_pg_drain(t, conn);
+            rc = ngx_http_async_pg_drain_within(t, conn, again, &late);
+
+            if (rc != ASYNC_OK && late) {
+                again *= 2;
+                continue;
+            }
         }
 
         if (rc != ASYNC_OK) {
@@ -331,6 +348,24 @@ ngx_http_async_pg_reset(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
     if (rc == ASYNC_OK) {
         conn->leaves = NGX_HTTP_ASYNC_PG_NOTHING;
     }
+
+    return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_pg_drain_within(ngx_async_task_t *t,
+    ngx_http_async_pg_conn_t *conn, ngx_msec_t ms, ngx_uint_t *late)
+{
+    async_rc_t     rc;
+    async_scope_t  scope;
+
+    async_deadline_begin(t, "", &scope, ms);
+
+    rc = ngx_http_async_pg_drain(t, conn);
+    *late = (t->reason == NGX_ASYNC_DEADLINE);
+
+    async_deadline_end(&scope);
 
     return rc;
 }

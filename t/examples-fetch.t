@@ -47,8 +47,14 @@ subtest 'gateway' => sub {
 };
 
 subtest 'scrape' => sub {
+    # the workers may not be able to read the folder of the tree
+    my $site = NginxAsync::Guard::temp_dir('site');
+
+    NginxAsync::Env::spew("$site/" . s{.*/}{}r, NginxAsync::Env::slurp($_))
+        for glob "$NginxAsync::Env::Root/examples/scrape/site/*";
+
     my $nginx = example('scrape', 'site.sock', 'root  site;'
-        => "root $NginxAsync::Env::Root/examples/scrape/site;");
+        => "root $site;");
 
     my %title = map { $_->{url} => $_->{title} }
         @{got($nginx, '/titles?url=http://site/')};

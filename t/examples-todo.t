@@ -127,4 +127,10 @@ ok readme_holds('todo', $n), 'README.md';
 
 $n->stop;
 
+example_runs('todo', sub {
+    my $c = NginxAsync::Connection->new(port => $_[0]);
+    my $r = $c->request('POST', '/todos/', body => '{"title":"Buy tea"}', headers => ['Content-Type', 'application/json']);
+    is $r->status, 201, '... with its table';
+});
+
 done_testing();

@@ -47,7 +47,8 @@ sub mine { return $pg->backends(application_name => 'nginx-async') }
 sub touch { my ($path) = @_; open my $f, '>', $path or die "$path: $!"; return close $f }
 
 # Before the server: a request to cancel that finds the file "hold" is held
-# until there is the file "go"; the file "gone" says that the server has it.
+# until there is the file "go"; the file "gone" says that the server has it.  One
+# that finds the file "lose" is lost.
 sub serve {
     my ($c, $dir) = @_;
 
@@ -56,7 +57,9 @@ sub serve {
 
     sysread $c, $first, 16 - length $first, length $first or return while length $first < 8;
 
-    my $held = unpack('N', substr $first, 4) == 80877102 && rename "$dir/hold", "$dir/held";
+    my $cancels = unpack('N', substr $first, 4) == 80877102;
+    return if $cancels && rename "$dir/lose", "$dir/lost";
+    my $held = $cancels && rename "$dir/hold", "$dir/held";
 
     select undef, undef, undef, 0.02 while $held && !-e "$dir/go";
     syswrite $s, $first;
@@ -139,6 +142,32 @@ for my $savepoint (0, 1) {
     ok $n->wait_until(sub { -e "$dir/gone" }), 'the first one arrives';
     $lock->sql('SELECT pg_advisory_unlock(1)');
     is_deeply json($c->response), [{ n => 2 }], '... and hits nobody';
+    $n->stop;
+    kill TERM => -$proxy;
+    waitpid $proxy, 0;
+}
+
+# ---- a cancel that is lost, as one between two statements of a pipeline is
+
+{
+    my $dir = $pg->dir . '/lost';
+    mkdir $dir;
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 50) or die $!;
+    my $proxy = proxy($listen, $dir);
+    my $lock = $pg->session('SELECT pg_advisory_lock(2)');
+
+    $n = nginx('connections=1', tcp => 1, port => $listen->sockport);
+    is_deeply get('sql', 'SELECT 1 AS n'), [{ n => 1 }], 'by a proxy';
+    my ($one) = mine();
+
+    touch("$dir/lose");
+    my $c = $n->connect->send_request('GET', '/sql?q=' . escape('SELECT pg_advisory_lock(2)'));
+    ok $n->wait_until(sub { grep { $_->{state} eq 'active' } mine() }), '... a statement';
+    $c->close;
+    ok $n->wait_until(sub { -e "$dir/lost" }), '... whose cancel is lost';
+    ok $n->wait_until(sub { !grep { $_->{state} ne 'idle' } mine() }), '... is cancelled again';
+    is_deeply get('sql', 'SELECT 2 AS n'), [{ n => 2 }], '... and on it goes';
+    is_deeply [map { $_->{pid} } mine()], [$one->{pid}], '... on the same connection';
     $n->stop;
     kill TERM => -$proxy;
     waitpid $proxy, 0;

@@ -32,7 +32,7 @@ sub nginx {
 
     return NginxAsync->new(conf => { http => <<"EOF_CONF", server => $routes })->start;
         async_app \$TEST_NGINX_APPS/pg-pipeline.so;
-        async_timeout 20s;
+        async_timeout 100s;
         async_pg db "${\ $pg->conninfo}" $settings;
 EOF_CONF
 }
@@ -51,12 +51,17 @@ sub ids { my ($table) = @_; return join ' ', split /\n/, $pg->sql("SELECT id FRO
 
 sub mine { return $pg->backends(application_name => 'nginx-async') }
 
-sub sleeps { return grep { $_->{state} eq 'active' && $_->{query} =~ /sleep/ } mine() }
+# what /late waits for, as long as the server runs
+sub lock_out { return $pg->session('SELECT pg_advisory_lock(200)') }
+
+sub waiting { return grep { $_->{state} eq 'active' && $_->{query} =~ /advisory/ } mine() }
 
 sub prepared {
     return json($n->get('/sql?q=' . escape('SELECT count(*)::int AS n FROM pg_prepared_statements')))
         ->{each}[0][0]{n};
 }
+
+my $lock = lock_out();
 
 for my $settings ('connections=1', 'connections=1 statements=0', 'connections=1 statements=1') {
 
@@ -171,8 +176,12 @@ for my $settings ('connections=1', 'connections=1 statements=0', 'connections=1 
 
     # ---- deadlines
 
-    for my $each ('', '?each=1&ms=3000') {
-        is_deeply json($n->get("/late$each"))->{each}, [$each ? [] : [-2, ''], ([-2, '']) x 3], 'a deadline';
+    for my $each ('', '&each=1') {
+        my $hold = NginxAsync::Guard::temp_dir('hold') . '/file';
+        my $c = $n->connect->send_request('GET', "/late?hold=$hold$each");
+        ok $n->wait_until(\&waiting), "what is before has been answered ($settings$each)";
+        NginxAsync::Env::spew($hold, '');
+        is_deeply json($c->response)->{each}, [$each ? [] : [-2, ''], ([-2, '']) x 3], '... and then comes a deadline';
         ok $n->wait_until(sub { !grep { $_->{state} ne 'idle' } mine() }), '... the server is told';
         is sql('', 'SELECT 1 AS n')->{rc}, 0, '... and goes on';
     }
@@ -191,9 +200,9 @@ for my $settings ('connections=1', 'connections=1 statements=0', 'connections=1 
     # ---- the server goes
 
     for my $each ('', '&each=1') {
-        my $c = $n->connect->send_request('GET', "/late?ms=15000$each");
-        ok $n->wait_until(\&sleeps), "a server ($settings$each)";
-        $pg->terminate($_->{pid}) for sleeps();
+        my $c = $n->connect->send_request('GET', "/late?ms=90000$each");
+        ok $n->wait_until(\&waiting), "a server ($settings$each)";
+        $pg->terminate($_->{pid}) for waiting();
         $r = json($c->response);
         is_deeply [@$r{qw(rc sqlstate each)}], [-4, '57P01', $each
             ? [[-1, '23505'], [-1, '57P01'], ([-4, '']) x 2] : [[-3, ''], [-1, '57P01'], ([-3, '']) x 2]],
@@ -222,12 +231,13 @@ $pg->sql('ALTER TABLE d ADD e int');
 is_deeply sql('flags=16', 'SELECT 1 AS n', 'SELECT * FROM d', $goes, 'SELECT 3 AS n')->{each},
     [[{ n => 1 }], [-4, ''], @lost], '... but for one that was to be prepared again';
 
-my $killed = $n->connect->send_request('GET', '/late?ms=25000&each=1');
-ok $n->wait_until(\&sleeps), 'a server';
+my $killed = $n->connect->send_request('GET', '/late?ms=90000&each=1');
+ok $n->wait_until(\&waiting), 'a server';
 $pg->kill9;
 my $said = json($killed->response);
 is_deeply [@$said{qw(rc sqlstate each)}], [-4, '', [[-1, '23505'], ([-4, '']) x 3]], '... that is killed';
 $pg->start;
+$lock = lock_out();
 
 # a client that leaves
 ok $n->wait_until(sub { my $r = sql('', 'SELECT 1 AS n'); ref $r && $r->{rc} == 0 }), '... is there again';
@@ -235,8 +245,8 @@ ok $n->wait_until(sub { my $r = sql('', 'SELECT 1 AS n'); ref $r && $r->{rc} == 
 for my $large ('', '&large') {
     $pg->sql('DELETE FROM t WHERE id = 200');
     my $mark = $n->mark;
-    my $leaves = $n->connect->send_request('GET', "/late?ms=25000&each=1$large");
-    ok $n->wait_until(\&sleeps), "a client$large";
+    my $leaves = $n->connect->send_request('GET', "/late?ms=90000&each=1$large");
+    ok $n->wait_until(\&waiting), "a client$large";
     $leaves->close;
     ok $n->wait_for_log(qr/<0 -3 -3 -3>/, 20, $mark), '... that leaves: what was answered is';
 }
@@ -261,7 +271,7 @@ for my $i (1 .. 10) {
 cmp_ok prepared(), '<=', 5 + 8 + 1, '... and does not add up';
 
 for my $i (1 .. 20) {
-    my $c = $n->connect->send_request('GET', '/sql?q=' . escape("SELECT pg_sleep(20), $i"));
+    my $c = $n->connect->send_request('GET', '/sql?q=' . escape("SELECT pg_advisory_lock(200), $i"));
     ok $n->wait_until(sub { grep { $_->{state} eq 'active' && $_->{query} =~ /, $i\b/ } mine() }), "$i runs";
     $c->close;
 }

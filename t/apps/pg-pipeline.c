@@ -5,6 +5,8 @@
 #include <ngx_async.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 
 #define LARGE  20000000
@@ -183,21 +185,64 @@ ASYNC_HANDLER(no_pool)
 }
 
 
-/* a deadline in the middle, and on; ?large: while others are sent */
+/*
+ * A child beside the pipeline, which begins when that waits: holds the whole
+ * loop until there is the file, and the deadline has passed.  So the loop finds
+ * both at once then: what the server has answered, and the deadline.
+ */
+
+typedef struct {
+    const char  *file;
+    int64_t      ms;
+} hold_t;
+
+
+static void
+pass(int64_t ms)
+{
+    struct timespec  t = { .tv_sec = ms / 1000,
+                           .tv_nsec = ms % 1000 * 1000000 };
+
+    nanosleep(&t, NULL);
+}
+
+
+static async_rc_t
+hold(async_t *co, void *arg)
+{
+    int      n;
+    hold_t  *h = arg;
+
+    for (n = 0; access(h->file, F_OK) != 0; n++) {
+        if (n == 60000) {
+            return async_task_fail(co, ASYNC_ERROR, "%s did not come", h->file);
+        }
+
+        pass(1);
+    }
+
+    pass(h->ms + 10);
+
+    return ASYNC_OK;
+}
+
+
+/* a deadline in the middle; ?large: while others are sent; ?hold=: see there */
 
 ASYNC_HANDLER(late)
 {
-    int64_t               ms;
+    hold_t                h;
     async_rc_t            rc;
     async_value_t         large;
+    async_child_t        *child = NULL;
     async_pg_statement_t  s[] = {
         ASYNC_PG("INSERT INTO t VALUES (200)"),
-        ASYNC_PG("SELECT pg_sleep(20)"),
-        ASYNC_PG("SELECT pg_sleep(20)"),
-        ASYNC_PG("SELECT pg_sleep(20)")
+        ASYNC_PG("SELECT pg_advisory_lock(200)"),
+        ASYNC_PG("SELECT pg_advisory_lock(200)"),
+        ASYNC_PG("SELECT pg_advisory_lock(200)")
     };
 
-    ASYNC_TRY(async_query_int_or(req, "ms", &ms, 200));
+    ASYNC_TRY(async_query_int_or(req, "ms", &h.ms, 200));
 
     if (async_query(req, "large").data) {
         large = ASYNC_BYTES(async_task_alloc(co, LARGE), LARGE);
@@ -206,11 +251,21 @@ ASYNC_HANDLER(late)
         s[3] = (async_pg_statement_t) ASYNC_PG("SELECT 3");
     }
 
+    h.file = async_query(req, "hold").data;
+
+    if (h.file) {
+        child = async_spawn(co, hold, &h);
+    }
+
     {
-        ASYNC_DEADLINE(co, ms);
+        ASYNC_DEADLINE(co, h.ms);
 
         rc = await_pg_pipeline(co, "db", s, 4, async_query(req, "each").data
                                                ? ASYNC_PG_EACH : 0);
+    }
+
+    if (child) {
+        ASYNC_TRY(await_join(co, child));
     }
 
     async_log(req, ASYNC_LOG_NOTICE, "<%d %d %d %d>", s[0].rc, s[1].rc,
