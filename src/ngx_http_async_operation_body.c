@@ -19,7 +19,7 @@ static void ngx_http_async_operation_form(const async_model_t *model,
     ngx_uint_t *required, ngx_uint_t *files);
 static void ngx_http_async_operation_content(
     ngx_http_async_openapi_doc_t *doc, json_t *content, const char *type,
-    json_t *models);
+    const async_model_t *model);
 static void ngx_http_async_operation_response(
     ngx_http_async_openapi_doc_t *doc, json_t *responses,
     const async_attribute_t *a);
@@ -80,13 +80,16 @@ json_t *
 ngx_http_async_operation_body(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_operation_t *op)
 {
-    json_t                    *o, *content, *bodies, *forms;
+    json_t                    *o, *content;
     ngx_uint_t                 i, required, files;
+    const async_model_t       *body, *form;
     const async_export_t     **fn;
     const async_attribute_t   *a;
 
-    bodies = json_array();
-    forms = json_array();
+    /* several may read it, by one model: the plan refuses two */
+
+    body = NULL;
+    form = NULL;
     required = 0;
     files = 0;
     fn = op->functions.elts;
@@ -95,32 +98,27 @@ ngx_http_async_operation_body(ngx_http_async_openapi_doc_t *doc,
         for (a = ngx_http_async_operation_attributes(fn[i]); a->kind; a++) {
 
             if (a->kind == ASYNC_ATTRIBUTE_BODY) {
-                ngx_http_async_openapi_push(doc, bodies,
-                        ngx_http_async_openapi_ref(doc, a->data, 0));
+                body = a->data;
                 required = 1;
 
             } else if (a->kind == ASYNC_ATTRIBUTE_FORM) {
-                ngx_http_async_openapi_push(doc, forms,
-                        ngx_http_async_openapi_ref(doc, a->data, 0));
-                ngx_http_async_operation_form(a->data, &required, &files);
+                form = a->data;
+                ngx_http_async_operation_form(form, &required, &files);
             }
         }
     }
 
     content = json_object();
 
-    ngx_http_async_operation_content(doc, content, "application/json",
-                                     bodies);
+    ngx_http_async_operation_content(doc, content, "application/json", body);
 
     if (!files) {
         ngx_http_async_operation_content(doc, content,
-                               "application/x-www-form-urlencoded", forms);
+                               "application/x-www-form-urlencoded", form);
     }
 
     ngx_http_async_operation_content(doc, content, "multipart/form-data",
-                                     forms);
-    json_decref(bodies);
-    json_decref(forms);
+                                     form);
 
     if (json_object_size(content) == 0) {
         json_decref(content);
@@ -156,28 +154,19 @@ ngx_http_async_operation_form(const async_model_t *model,
 }
 
 
-/* It has to fit all of the models; borrows them. */
-
 static void
 ngx_http_async_operation_content(ngx_http_async_openapi_doc_t *doc,
-    json_t *content, const char *type, json_t *models)
+    json_t *content, const char *type, const async_model_t *model)
 {
-    json_t  *media, *schema;
+    json_t  *media;
 
-    if (json_array_size(models) == 0) {
+    if (model == NULL) {
         return;
     }
 
-    if (json_array_size(models) == 1) {
-        schema = json_incref(json_array_get(models, 0));
-
-    } else {
-        schema = json_object();
-        ngx_http_async_openapi_set(doc, schema, "allOf", json_incref(models));
-    }
-
     media = json_object();
-    ngx_http_async_openapi_set(doc, media, "schema", schema);
+    ngx_http_async_openapi_set(doc, media, "schema",
+                               ngx_http_async_openapi_ref(doc, model, 0));
     ngx_http_async_openapi_set(doc, content, type, media);
 }
 

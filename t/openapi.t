@@ -312,6 +312,24 @@ is_deeply [map { @{ named('/{a}{b}', $_) } } qw(post put)], ['a: A', 'b: B', 'a:
 
 $same->stop;
 
+# ---- a body that several functions read
+
+my $bodies = NginxAsync->new(conf => {
+    http   => 'async_app $TEST_NGINX_APPS/openapi.so;',
+    server => 'location / {
+                   async_route PUT /home move;
+               }
+               location = /openapi.json { async_openapi; }',
+})->start;
+
+$document = $json->decode($bodies->get('/openapi.json')->body);
+$paths    = $document->{paths};
+
+same $paths->{'/home'}{put}{requestBody}{content}{'application/json'}{schema}, schema_ref('Address'),
+    'one model that two functions read is there once';
+
+$bodies->stop;
+
 # ---- two apps
 
 my $two = NginxAsync->new(conf => {

@@ -221,6 +221,18 @@ ASYNC_HANDLER(save_tree, ASYNC_BODY(Node))
 }
 
 
+ASYNC_DEPENDENCY(at_home, void, ASYNC_BODY(Address))
+{
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(move, ASYNC_DEPENDS(at_home), ASYNC_BODY(Address))
+{
+    return async_text(req, 200, "moved");
+}
+
+
 ASYNC_HANDLER(add_photo, ASYNC_FORM(Photo))
 {
     return async_text(req, 200, "photo");
