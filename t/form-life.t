@@ -128,10 +128,10 @@ sub none_left {
 {
     my $since = $n->mark;
     my $c = begin('/within', 100, 10);
-    ok says($n, 'second -5', $since), 'another task that wants it is told to wait';
-    ok says($n, 'first -3', $since), '... one that is cancelled';
+    ok says($n, 'first -3', $since), 'the task that reads it is cancelled';
+    ok says($n, 'second -1', $since), '... another one that waits for it is told';
     is_deeply json($c->response), { rc => -1, error => 'the form could not be read before' },
-        '... gives it up';
+        '... nobody reads it any more';
 }
 
 # ---- what goes wrong here

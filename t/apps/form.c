@@ -331,7 +331,7 @@ ASYNC_HANDLER(form_both)
 }
 
 
-/* a handler that waits for the form while another reads it */
+/* two tasks that want the form: the one that reads it is cancelled */
 
 static async_rc_t
 form_child(async_t *co, void *arg)
@@ -344,19 +344,22 @@ form_child(async_t *co, void *arg)
 
 ASYNC_HANDLER(form_within)
 {
-    async_rc_t      rc, second;
+    async_rc_t      rc;
     async_form_t   *form;
-    async_child_t  *one;
+    async_child_t  *one, *two;
 
     one = async_spawn(co, form_child, req);
     ASYNC_TRY(await_yield(co));
 
-    second = await_form(co, req, &form);
-    async_log(req, ASYNC_LOG_NOTICE, "<second %d>", (int) second);
+    two = async_spawn(co, form_child, req);
+    ASYNC_TRY(await_yield(co));
 
     async_cancel(one);
     rc = await_join(co, one);
     async_log(req, ASYNC_LOG_NOTICE, "<first %d>", (int) rc);
+
+    rc = await_join(co, two);
+    async_log(req, ASYNC_LOG_NOTICE, "<second %d>", (int) rc);
 
     rc = await_form(co, req, &form);
 
