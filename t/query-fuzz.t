@@ -35,7 +35,7 @@ plan skip_all => 'no clang with libFuzzer'
 
 my @files = ('query', 'cookie', map({ "value$_" } '', qw(_uuid _time _base64)),
     map({ "json_$_" } qw(load read write double encode)), 'model', 'schema',
-    map { "schema_$_" } qw(check absent text json json_value json_wrong));
+    map { "schema_$_" } qw(check place text json json_value json_wrong));
 
 is system(@clang, qw(-Wall -Wextra -Werror), map({ "-I$_" } "$top/t/unit", "$top/src", "$nginx/core",
     "$nginx/event", "$nginx/event/modules", "$nginx/os/unix"), '-o', "$dir/fuzz",
