@@ -247,6 +247,7 @@ for my $large ('', '&large') {
     my $mark = $n->mark;
     my $leaves = $n->connect->send_request('GET', "/late?ms=90000&each=1$large");
     ok $n->wait_until(\&waiting), "a client$large";
+    $n->get('/');    # the loop has turned, and has read what was answered
     $leaves->close;
     ok $n->wait_for_log(qr/<0 -3 -3 -3>/, 20, $mark), '... that leaves: what was answered is';
 }
