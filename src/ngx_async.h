@@ -938,6 +938,310 @@ typedef struct {
 
 
 /*
+ * WebSocket (RFC 6455), on a route of its own:
+ *
+ *     async_route  WS  "/chat/{room}"  chat;
+ *
+ *     ASYNC_HANDLER(chat)
+ *     {
+ *         async_ws_message_t  m;
+ *
+ *         ASYNC_TRY(await_ws_accept(co, req, NULL));
+ *
+ *         for ( ;; ) {
+ *             ASYNC_TRY(await_ws_recv(co, req, &m));
+ *             ASYNC_TRY(await_ws_send(co, req, m.kind, m.data, m.len));
+ *         }
+ *     }
+ *
+ * Before it accepts, a handler is one as any other: a response that it sets, as
+ * with async_fail(), rejects the client; none is 403.  When it returns after
+ * that, the connection is closed with what its code stands for:
+ *
+ *     ASYNC_OK         1000, normal
+ *     ASYNC_CLOSED     nothing: it is closed already
+ *     ASYNC_INVALID    1007, what the peer has sent is not valid
+ *     ASYNC_BUSY       1013, try again later
+ *     ASYNC_CANCELLED  1012 at shutdown; otherwise nobody is left to read it
+ *     any other        1011; the cause goes to the error log
+ *
+ * One task may receive while others send: messages go out whole, in the order
+ * of the calls.  Pings are answered, and sent, while the handler does something
+ * else (async_websocket_ping).
+ *
+ * When the peer has closed or is lost, await_ws_... answer ASYNC_CLOSED, the
+ * receiving one when all that came before has been received.  Whatever else the
+ * handler and its children await then is cancelled, as it is for any client
+ * that has gone; not with async_ignore_client_abort.  A handler that has been
+ * told so by ASYNC_CLOSED first is not: it may await on.
+ *
+ * At a shutdown and at a reload the peer is sent 1012 by itself, and the same
+ * follows when it has answered, after async_websocket_close_timeout at last.
+ */
+typedef enum {
+    ASYNC_WS_TEXT = 1,         /* UTF-8; opcodes of RFC 6455, 11.8 */
+    ASYNC_WS_BINARY = 2
+} async_ws_kind_t;
+
+/*
+ * Borrowed until the next receive of this connection.  "data" is never NULL,
+ * and zero-terminated behind its "len" bytes.
+ */
+typedef struct {
+    size_t           size;
+    async_ws_kind_t  kind;
+    const char      *data;
+    size_t           len;
+    int              last;     /* of a message in parts; otherwise 1 */
+} async_ws_message_t;
+
+/*
+ * The first of our subprotocols ("v2.chat, v1.chat") that the client offers, as
+ * it stands in ours; NULL: none, or no memory.  For the argument below.
+ * Borrowed, of the request.
+ */
+ASYNC_LOOP const char *async_ws_protocol(async_req_t *req, const char *ours);
+
+/*
+ * Suspends until the handshake is sent: 101, with the header fields that have
+ * been set, and the subprotocol, NULL for none.  From here on async_timeout
+ * does not count any more.
+ *
+ * ASYNC_INVALID: the request is no WebSocket handshake (RFC 6455, 4.2.1), or of
+ * a wrong origin, or it does not offer that subprotocol; the response is 400,
+ * 403, 405 or 426, unless the handler sets another one.  ASYNC_BUSY: the worker
+ * shuts down.  ASYNC_ERROR: accepted already, or in a subrequest or a guard, or
+ * a response has begun; no memory.  ASYNC_CLOSED: the client has gone.
+ */
+#define await_ws_accept(co, req, protocol)                                   \
+    await_ws_accept_at(co, ASYNC_SITE, req, protocol)
+
+/*
+ * Suspends until there is a message, whole: of up to
+ * async_websocket_max_message bytes; a longer one closes with 1009.
+ *
+ * ASYNC_CLOSED: the peer has closed (async_ws_close_code() says how), or has
+ * broken the protocol, and that has been answered.  ASYNC_BUSY: another task
+ * receives.  ASYNC_ERROR: not accepted; no memory.
+ */
+#define await_ws_recv(co, req, message)                                      \
+    await_ws_recv_at(co, ASYNC_SITE, req, message, sizeof(*(message)), 0)
+
+/*
+ * The same in parts, as they come, of up to 64 KiB: for messages of any length.
+ * message->last is set in the last one of a message, which may be empty.  A
+ * character may be cut at the end of a part.
+ */
+#define await_ws_recv_part(co, req, message)                                 \
+    await_ws_recv_at(co, ASYNC_SITE, req, message, sizeof(*(message)), 1)
+
+/*
+ * The same, as JSON: *value is borrowed until the next receive.
+ * ASYNC_INVALID: it is none, of which async_error() tells; the next one can be
+ * received.
+ */
+#define await_ws_recv_json(co, req, value)                                   \
+    await_ws_recv_json_at(co, ASYNC_SITE, req, value)
+
+/*
+ * Suspends while more than async_websocket_buffer waits to be sent: a message
+ * of less than that is copied.  A longer one is borrowed until the await ends;
+ * one that ends otherwise then breaks the connection off, as half a message
+ * cannot be taken back.
+ *
+ * ASYNC_CLOSED: closed, by whichever side, or the peer does not read for
+ * send_timeout.  ASYNC_INVALID: the text is not UTF-8; nothing is sent.
+ * ASYNC_BUSY: a message in parts is not at its end.  ASYNC_ERROR: not accepted.
+ */
+#define await_ws_send(co, req, kind, data, len)                              \
+    await_ws_send_at(co, ASYNC_SITE, req, kind, data, len, 0)
+#define await_ws_send_text(co, req, text)                                    \
+    await_ws_send_text_at(co, ASYNC_SITE, req, text)
+
+/* steals "value", also on failure; NULL: ASYNC_ERROR */
+#define await_ws_send_json(co, req, value)                                   \
+    await_ws_send_json_at(co, ASYNC_SITE, req, value)
+
+/*
+ * A message in parts, each a frame; "last" is of the last one, which may be
+ * empty.  The kind is that of the first one.  ASYNC_BUSY: another task sends
+ * such a one.
+ */
+#define await_ws_send_part(co, req, kind, data, len, last)                   \
+    await_ws_send_at(co, ASYNC_SITE, req, kind, data, len,                   \
+                     (last) ? ASYNC_WS_LAST_ : ASYNC_WS_PART_)
+
+/*
+ * Closes, and suspends until the peer has answered, for
+ * async_websocket_close_timeout at most.  The code is one that may be sent
+ * (RFC 6455, 7.4: 1000 to 1014 but 1004 to 1006, 3000 to 4999), the reason
+ * UTF-8 of up to 123 bytes, or NULL.  ASYNC_OK also if it is closed already.
+ * ASYNC_ERROR: the code or the reason is none, or it is not accepted.
+ */
+#define await_ws_close(co, req, code, reason)                                \
+    await_ws_close_at(co, ASYNC_SITE, req, code, reason)
+
+/*
+ * How the peer has closed: its code; 1005: without one; 1006: the connection
+ * was lost, or closed by us; 0: it is open.  Its reason, never NULL.
+ */
+ASYNC_LOOP int async_ws_close_code(async_req_t *req);
+ASYNC_LOOP async_str_t async_ws_close_reason(async_req_t *req);
+
+
+/*
+ * Channels: what is published under a name reaches all who have subscribed to
+ * it, in all workers, and on all machines if async_channels leads over
+ * PostgreSQL.
+ *
+ *     async_subscription_t   *s;
+ *     async_channel_message_t  m;
+ *
+ *     ASYNC_TRY(async_subscribe(co, "prices", NULL, &s));
+ *
+ *     for ( ;; ) {
+ *         ASYNC_TRY(await_channel(co, s, &m));
+ *         ... m.data, m.len ...
+ *     }
+ *
+ * A name is 1 to 255 bytes.  What one task publishes arrives in its order, and
+ * all subscribers on a machine see the same order.  Nothing is kept for those
+ * who subscribe later.
+ *
+ * async_publish() does not suspend; data is copied.  ASYNC_INVALID: the message
+ * is longer than a channel takes (an eighth of the size of async_channels; with
+ * PostgreSQL 5,000 bytes).  ASYNC_BUSY: too many wait for PostgreSQL.
+ * ASYNC_ERROR: the name is none, or there is no async_channels.
+ *
+ * async_subscribe() does not suspend: what is published from then on is seen.
+ * What is not read waits, in a queue of options->queue messages (0: 256; up to
+ * 65,536) and 1 MiB.  When that is full, the oldest are dropped, and "missed"
+ * of the next message says how many; or, with ASYNC_CHANNEL_CLOSE, nothing more
+ * comes.
+ *
+ * await_channel() suspends until there is a message, which is borrowed until
+ * the next call.  ASYNC_CLOSED: the subscription has ended so, by
+ * async_unsubscribe() in another task, or because the worker shuts down, when
+ * all has been received.  ASYNC_BUSY: another task waits for this one.
+ *
+ * A subscription is the task's, that of a child its parent's, until that ends,
+ * or the innermost ASYNC_MEMORY in which it has been made, or
+ * async_unsubscribe(), which may be called again, or with NULL.
+ */
+typedef struct async_subscription_s  async_subscription_t;
+
+typedef struct {
+    size_t           size;
+    const char      *channel;
+    const char      *data;     /* zero-terminated behind its "len" bytes */
+    size_t           len;
+    uint64_t         missed;   /* before this one */
+} async_channel_message_t;
+
+#define ASYNC_CHANNEL_CLOSE  1
+
+typedef struct {
+    size_t           queue;    /* messages; 0: 256 */
+    unsigned         flags;    /* ASYNC_CHANNEL_CLOSE */
+} async_subscribe_t;
+
+ASYNC_LOOP async_rc_t async_publish(async_t *co, const char *channel,
+    const void *data, size_t len);
+
+#define async_subscribe(co, channel, options, subscription)                  \
+    async_subscribe_(co, channel, options, sizeof(async_subscribe_t),        \
+                     subscription)
+
+#define await_channel(co, subscription, message)                             \
+    await_channel_at(co, ASYNC_SITE, subscription, message,                  \
+                     sizeof(*(message)))
+
+ASYNC_LOOP void async_unsubscribe(async_t *co,
+    async_subscription_t *subscription);
+
+/*
+ * Has all that is published under the name sent to the client of this WebSocket
+ * by itself, as messages of the kind, each built once for all who get it.  A
+ * client that is slow has a queue, bounded as above; ASYNC_CHANNEL_CLOSE closes
+ * it with 1013.  A second call for the same channel changes kind and options.
+ * Ends with the connection.
+ *
+ * ASYNC_ERROR: not accepted, the name is none, no memory.  ASYNC_CLOSED: it is
+ * closed.
+ */
+#define async_ws_subscribe(co, req, channel, kind, options)                  \
+    async_ws_subscribe_(co, req, channel, kind, options,                     \
+                        sizeof(async_subscribe_t))
+
+ASYNC_LOOP void async_ws_unsubscribe(async_t *co, async_req_t *req,
+    const char *channel);
+
+
+/*
+ * Dictionaries that all workers share, see async_shared.  Keys are of 1 to 255
+ * bytes, values of any, up to a quarter of the dictionary.  When it is full,
+ * what was used longest ago gives way.  Nothing suspends here but
+ * await_shared_get_or(); ttl is in milliseconds, 0: no end.
+ *
+ * ASYNC_ERROR: there is no such dictionary, or the key is none; no memory.
+ * ASYNC_INVALID: the value is too large, or no number.
+ *
+ * async_shared_get() copies the value into memory of the task, see
+ * async_task_alloc(); absent (value->data is NULL) if there is none.  _add()
+ * sets only if there is none, otherwise it is ASYNC_BUSY.  _incr() adds to a
+ * number, whose ttl stays, or from 0 if there is none, whose ttl is that;
+ * *value is the sum, and may be NULL.  A number is got as its digits, and
+ * digits that have been set, with "-" or without, are one; beyond 64 bits it is
+ * ASYNC_INVALID and stays.  _delete() is ASYNC_OK whether there was one or not.
+ */
+ASYNC_LOOP async_rc_t async_shared_get(async_t *co, const char *dictionary,
+    const char *key, async_str_t *value);
+ASYNC_LOOP async_rc_t async_shared_set(async_t *co, const char *dictionary,
+    const char *key, const void *data, size_t len, int64_t ttl);
+ASYNC_LOOP async_rc_t async_shared_add(async_t *co, const char *dictionary,
+    const char *key, const void *data, size_t len, int64_t ttl);
+ASYNC_LOOP async_rc_t async_shared_incr(async_t *co, const char *dictionary,
+    const char *key, int64_t delta, int64_t ttl, int64_t *value);
+ASYNC_LOOP async_rc_t async_shared_delete(async_t *co,
+    const char *dictionary, const char *key);
+
+/*
+ * The value, or what a loader makes of it, once for all who ask meanwhile in
+ * all workers:
+ *
+ *     static async_rc_t load(async_t *co, void *arg, async_str_t *value);
+ *
+ *     async_loader_t  loader = { .load = load, .arg = &id, .ttl = 60000 };
+ *
+ *     ASYNC_TRY(await_shared_get_or(co, "cache", key, &loader, &value));
+ *
+ * Suspends while it is loaded.  The loader runs in the task that asks first;
+ * the value that it leaves is copied.  For "stale" milliseconds after its ttl
+ * the old value is still given to those who ask while one loads.
+ *
+ * If the loader fails, its code and cause are for its task, and for those who
+ * wait ASYNC_ERROR with the same cause; who asks then tries again.  It has
+ * failed, too, if it leaves no value (absent; an empty one is one).  If its
+ * task is cancelled, its deadline has passed, or its worker dies, the next one
+ * who waits loads.
+ *
+ * If the key is set or deleted meanwhile, what the loader leaves is for its
+ * task only: who waits has what was set, or loads.  A loader may ask for other
+ * keys; for its own that is ASYNC_ERROR.
+ */
+typedef struct {
+    async_rc_t     (*load)(async_t *co, void *arg, async_str_t *value);
+    void            *arg;
+    int64_t          ttl;      /* 0: no end */
+    int64_t          stale;    /* 0: not given when its ttl has passed */
+} async_loader_t;
+
+#define await_shared_get_or(co, dictionary, key, loader, value)              \
+    await_shared_get_or_at(co, ASYNC_SITE, dictionary, key, loader,          \
+                           sizeof(async_loader_t), value)
+
+
+/*
  * Background tasks: what is to be done after the response, so that the client
  * does not wait for it.  They run in the order of these calls, one after
  * another, once the request is over and its response sent, if the handler has
@@ -3058,6 +3362,40 @@ ASYNC_AWAIT async_rc_t await_send_at(async_t *co, const char *site,
     async_req_t *req, const void *data, size_t len);
 ASYNC_AWAIT async_rc_t await_sse_at(async_t *co, const char *site,
     async_req_t *req, const async_sse_t *event);
+/* parts of a message */
+#define ASYNC_WS_PART_  1
+#define ASYNC_WS_LAST_  2
+
+ASYNC_AWAIT async_rc_t await_ws_accept_at(async_t *co, const char *site,
+    async_req_t *req, const char *protocol);
+ASYNC_AWAIT async_rc_t await_ws_recv_at(async_t *co, const char *site,
+    async_req_t *req, async_ws_message_t *message, size_t size, int part);
+ASYNC_AWAIT async_rc_t await_ws_recv_json_at(async_t *co, const char *site,
+    async_req_t *req, json_t **value);
+ASYNC_AWAIT async_rc_t await_ws_send_at(async_t *co, const char *site,
+    async_req_t *req, async_ws_kind_t kind, const void *data, size_t len,
+    int part);
+ASYNC_AWAIT async_rc_t await_ws_send_text_at(async_t *co, const char *site,
+    async_req_t *req, const char *text);
+ASYNC_AWAIT async_rc_t await_ws_send_json_at(async_t *co, const char *site,
+    async_req_t *req, json_t *value);
+ASYNC_AWAIT async_rc_t await_ws_close_at(async_t *co, const char *site,
+    async_req_t *req, int code, const char *reason);
+
+ASYNC_LOOP async_rc_t async_subscribe_(async_t *co, const char *channel,
+    const async_subscribe_t *options, size_t size,
+    async_subscription_t **subscription);
+ASYNC_AWAIT async_rc_t await_channel_at(async_t *co, const char *site,
+    async_subscription_t *subscription, async_channel_message_t *message,
+    size_t size);
+ASYNC_LOOP async_rc_t async_ws_subscribe_(async_t *co, async_req_t *req,
+    const char *channel, async_ws_kind_t kind,
+    const async_subscribe_t *options, size_t size);
+
+ASYNC_AWAIT async_rc_t await_shared_get_or_at(async_t *co, const char *site,
+    const char *dictionary, const char *key, const async_loader_t *loader,
+    size_t size, async_str_t *value);
+
 ASYNC_ANY async_rc_t async_background_at(async_req_t *req, const char *site,
     async_fn_pt fn, async_thread_pt thread, const char *pool, void *arg,
     size_t size);

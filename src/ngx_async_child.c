@@ -420,6 +420,49 @@ ngx_async_join_since(ngx_async_task_t *t, uint64_t number)
  * What runs before is kept off it by the room above the call.
  */
 
+uint64_t
+ngx_async_child_last(void)
+{
+    return ngx_async_child_number;
+}
+
+
+ngx_uint_t
+ngx_async_child_since(ngx_async_task_t *t, ngx_async_task_t *of,
+    uint64_t number)
+{
+    ngx_queue_t       *q;
+    async_child_t     *child;
+    ngx_async_task_t  *below;
+
+    for (below = NULL; t != of; t = t->parent) {
+
+        if (t == NULL) {
+            return 0;
+        }
+
+        below = t;
+    }
+
+    if (below == NULL) {
+        return 1;
+    }
+
+    for (q = ngx_queue_head(&of->children);
+         q != ngx_queue_sentinel(&of->children);
+         q = ngx_queue_next(q))
+    {
+        child = ngx_queue_data(q, async_child_t, queue);
+
+        if (child->task == below) {
+            return child->number > number;
+        }
+    }
+
+    return 0;
+}
+
+
 async_rc_t
 ngx_async_call(ngx_async_task_t *t, async_fn_pt fn, void *arg)
 {

@@ -53,6 +53,16 @@ struct async_child_s {
 };
 
 
+/* That of the last child of this worker. */
+uint64_t ngx_async_child_last(void);
+
+/*
+ * Whether it is that task, or descends from a child that this has had since
+ * that number.
+ */
+ngx_uint_t ngx_async_child_since(ngx_async_task_t *t, ngx_async_task_t *of,
+    uint64_t number);
+
 /* It has been joined; on the coroutine of the parent. */
 void ngx_async_child_free(async_child_t *child);
 

@@ -25,7 +25,7 @@
 #define NGX_ASYNC_FAST       500
 
 /* who wants to know that it begins */
-#define NGX_ASYNC_QUIT_HANDLERS  4
+#define NGX_ASYNC_QUIT_HANDLERS  8
 
 
 typedef enum {
@@ -40,6 +40,7 @@ typedef struct {
     ngx_async_quit_e           state;
     ngx_connection_t          *connection;
     ngx_event_t                guard;
+    ngx_event_t                turn;
     ngx_uint_t                 nheld;
     ngx_msec_t                 shutdown_timeout;
     ngx_msec_t                 cleanup_timeout;
@@ -84,6 +85,9 @@ ngx_async_quit_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     ngx_async_quit.guard.handler = ngx_async_guard_handler;
     ngx_async_quit.guard.data = &ngx_async_quit_no_connection;
     ngx_async_quit.guard.log = cycle->log;
+
+    ngx_async_quit.turn = ngx_async_quit.guard;
+    ngx_async_quit.turn.handler = ngx_async_linger_handler;
 
     ngx_async_quit.shutdown_timeout = conf->shutdown_timeout;
     ngx_async_quit.cleanup_timeout = conf->cleanup_timeout;
@@ -134,6 +138,9 @@ ngx_async_quit_handler(ngx_event_t *ev)
     for (i = 0; i < ngx_async_quit.non_quit; i++) {
         ngx_async_quit.on_quit[i]();
     }
+
+    /* whoever has been woken runs before the loop waits for events */
+    ngx_post_event(&ngx_async_quit.turn, &ngx_posted_next_events);
 
     if (ngx_async_ntasks + ngx_async_quit.nheld) {
         ngx_async_guard();
@@ -394,7 +401,7 @@ ngx_async_turn(ngx_cycle_t *cycle, ngx_uint_t *pending, ngx_msec_t timeout)
 }
 
 
-/* The timer is no longer set: that is all there is to see. */
+/* The timer is no longer set, or the loop turns: that is all there is to it. */
 
 static void
 ngx_async_linger_handler(ngx_event_t *ev)

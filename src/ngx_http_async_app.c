@@ -374,6 +374,16 @@ ngx_http_async_app_find(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
+    if (ref->kind == NGX_HTTP_ASYNC_KIND_WS
+        && ref->fn->kind == ASYNC_KIND_BLOCKING)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%V\" is a BLOCKING_HANDLER, and a WebSocket takes "
+                      "an ASYNC_HANDLER, which can await messages, in %s:%ui",
+                      &ref->fn->name, ref->file, ref->line);
+        return NGX_ERROR;
+    }
+
     if (!ngx_http_async_app_fits(ref->fn, ref->kind)) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"%s\" takes a %s, but \"%V\" is a %s in %s:%ui",
@@ -433,6 +443,9 @@ ngx_http_async_app_fits(ngx_http_async_fn_t *fn, ngx_int_t kind)
 
     case NGX_HTTP_ASYNC_KIND_TEXT:
         return ngx_http_async_app_fits(fn, ASYNC_KIND_DEPENDENCY);
+
+    case NGX_HTTP_ASYNC_KIND_WS:
+        return fn->kind == ASYNC_KIND_HANDLER;
 
     case NGX_HTTP_ASYNC_KIND_GUARD:
         return ngx_http_async_app_fits(fn, ASYNC_KIND_HANDLER)

@@ -56,6 +56,9 @@ typedef struct {
 /* a dependency of either kind whose value is text */
 #define NGX_HTTP_ASYNC_KIND_TEXT   -2
 
+/* a handler that can await, on a route WS */
+#define NGX_HTTP_ASYNC_KIND_WS     -3
+
 
 /* The directive async_app. */
 char *ngx_http_async_app(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

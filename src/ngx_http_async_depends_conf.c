@@ -323,6 +323,15 @@ ngx_http_async_depends_fits(ngx_conf_t *cf, ngx_http_async_ref_t *ref,
             continue;
         }
 
+        if (ref->kind == NGX_HTTP_ASYNC_KIND_WS) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "a WebSocket handshake has no body, but \"%V\" is "
+                          "declared as one by \"%V\" for \"%V\" of \"%s WS\" "
+                          "in %s:%ui", &need[i].model, &need[i].by,
+                          &ref->name, ref->directive, ref->file, ref->line);
+            return NGX_ERROR;
+        }
+
         if (*body == NULL) {
             *body = &need[i];
             continue;

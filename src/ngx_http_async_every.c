@@ -419,7 +419,7 @@ ngx_http_async_every_left(ngx_http_async_every_t *every)
 static ngx_uint_t
 ngx_http_async_every_lock(ngx_http_async_every_t *every)
 {
-    int                            err;
+    ngx_int_t                      rc;
     ngx_http_async_every_lock_t   *lock;
     ngx_http_async_every_owner_t  *owner;
 
@@ -431,26 +431,17 @@ ngx_http_async_every_lock(ngx_http_async_every_t *every)
 
     owner = lock->zone->data;
 
-    err = pthread_mutex_trylock(&owner->mutex);
+    rc = ngx_async_robust_trylock(&owner->mutex);
 
-    if (err == EBUSY) {
+    if (rc == NGX_AGAIN) {
         return 0;
     }
 
-    if (err == EOWNERDEAD) {
-        err = pthread_mutex_consistent(&owner->mutex);
-
+    if (rc == NGX_DONE) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "async periodic \"%V\" goes on here, since worker "
                       "process %P has ended", &every->ref->fn->name,
                       owner->owner);
-    }
-
-    if (err) {
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, err,
-                      "the lock of async periodic \"%V\" failed",
-                      &every->ref->fn->name);
-        return 0;
     }
 
     owner->owner = ngx_pid;
@@ -476,7 +467,7 @@ ngx_http_async_every_unlock(ngx_http_async_every_t *every)
 
     lock->held = 0;
 
-    (void) pthread_mutex_unlock(&owner->mutex);
+    ngx_async_robust_unlock(&owner->mutex);
 }
 
 

@@ -343,8 +343,6 @@ ngx_http_async_every_init_schedule(ngx_shm_zone_t *zone, void *data)
 static ngx_int_t
 ngx_http_async_every_init_owner(ngx_shm_zone_t *zone, void *data)
 {
-    int                            err;
-    pthread_mutexattr_t            attr;
     ngx_http_async_every_owner_t  *owner;
 
     if (data) {
@@ -354,31 +352,11 @@ ngx_http_async_every_init_owner(ngx_shm_zone_t *zone, void *data)
 
     owner = ngx_slab_calloc((ngx_slab_pool_t *) zone->shm.addr,
                             sizeof(ngx_http_async_every_owner_t));
-    if (owner == NULL) {
+    if (owner == NULL
+        || ngx_async_robust_init(&owner->mutex, zone->shm.log) != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    err = pthread_mutexattr_init(&attr);
-
-    if (err == 0) {
-        err = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    }
-
-    if (err == 0) {
-        err = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    }
-
-    if (err == 0) {
-        err = pthread_mutex_init(&owner->mutex, &attr);
-    }
-
-    if (err) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, err,
-                      "a mutex in \"%V\" failed", &zone->shm.name);
-        return NGX_ERROR;
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
 
     zone->data = owner;
 

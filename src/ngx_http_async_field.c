@@ -25,6 +25,13 @@ static const uint32_t  ngx_http_async_tchar[] = {
 
 
 ngx_uint_t
+ngx_http_async_is_tchar(u_char ch)
+{
+    return (ngx_http_async_tchar[ch >> 5] & (1U << (ch & 0x1f))) != 0;
+}
+
+
+ngx_uint_t
 ngx_http_async_is_token(const char *p)
 {
     return ngx_http_async_is_tokens((const u_char *) p, ngx_strlen(p));
@@ -37,7 +44,7 @@ ngx_http_async_is_tokens(const u_char *p, size_t len)
     size_t  i;
 
     for (i = 0; i < len; i++) {
-        if (!(ngx_http_async_tchar[p[i] >> 5] & (1U << (p[i] & 0x1f)))) {
+        if (!ngx_http_async_is_tchar(p[i])) {
             return 0;
         }
     }

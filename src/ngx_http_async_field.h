@@ -15,7 +15,8 @@
 #include <ngx_core.h>
 
 
-/* tchar of RFC 9110, 5.6.2; not empty */
+/* tchar of RFC 9110, 5.6.2; a token of them is not empty */
+ngx_uint_t ngx_http_async_is_tchar(u_char ch);
 ngx_uint_t ngx_http_async_is_token(const char *p);
 ngx_uint_t ngx_http_async_is_tokens(const u_char *p, size_t len);
 

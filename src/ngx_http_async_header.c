@@ -80,6 +80,7 @@ static struct {
     ngx_uint_t    status;
     ngx_str_t     line;
 }  ngx_http_async_status_lines[] = {
+    { 101, ngx_string("101 Switching Protocols") },
     { 203, ngx_string("203 Non-Authoritative Information") },
     { 205, ngx_string("205 Reset Content") },
     { 300, ngx_string("300 Multiple Choices") },
@@ -110,7 +111,7 @@ ngx_http_async_headers(ngx_http_request_t *r, ngx_http_async_out_t *out)
 
     r->headers_out.status = out->status;
 
-    if (out->status > NGX_HTTP_CREATED) {
+    if (out->status != NGX_HTTP_OK) {
         for (i = 0; ngx_http_async_status_lines[i].status; i++) {
             if (ngx_http_async_status_lines[i].status == out->status) {
                 r->headers_out.status_line =

@@ -51,6 +51,7 @@ ngx_http_async_kind_name(ngx_int_t kind)
     switch (kind) {
 
     case ASYNC_KIND_HANDLER:
+    case NGX_HTTP_ASYNC_KIND_WS:
         return "handler";
 
     case ASYNC_KIND_TASK:

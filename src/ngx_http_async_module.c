@@ -10,10 +10,12 @@
 #include <ngx_http_async_access.h>
 #include <ngx_http_async_app.h>
 #include <ngx_http_async_blocking.h>
+#include <ngx_http_async_channel.h>
 #include <ngx_http_async_client.h>
 #include <ngx_http_async_conf.h>
 #include <ngx_http_async_depends.h>
 #include <ngx_http_async_every.h>
+#include <ngx_http_async_ws.h>
 #include <ngx_http_async_file.h>
 #include <ngx_http_async_lifecycle.h>
 #include <ngx_http_async_phase.h>
@@ -25,6 +27,7 @@
 #include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
 #include <ngx_async_mail.h>
+#include <ngx_async_peers.h>
 #include <ngx_async_quit.h>
 
 
@@ -34,6 +37,7 @@ static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
 static ngx_int_t ngx_http_async_header_filter(ngx_http_request_t *r);
 
 static ngx_int_t ngx_http_async_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_async_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_async_init_process(ngx_cycle_t *cycle);
 static void ngx_http_async_exit(ngx_cycle_t *cycle);
 static void ngx_http_async_exit_master(ngx_cycle_t *cycle);
@@ -60,7 +64,7 @@ ngx_module_t  ngx_http_async_module = {
     ngx_http_async_commands,               /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_async_init_module,            /* init module */
     ngx_http_async_init_process,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -77,6 +81,7 @@ ngx_int_t
 ngx_http_async_content_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
+    const char                    *why;
     async_req_t                   *req;
     ngx_http_async_ref_t          *ref;
     ngx_http_async_loc_conf_t     *conf;
@@ -89,6 +94,14 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 
     if (ref == NULL) {
         return rc;
+    }
+
+    if (ref->kind == NGX_HTTP_ASYNC_KIND_WS) {
+        rc = ngx_http_async_ws_check(r, &why);
+
+        if (rc != NGX_OK) {
+            return ngx_http_async_ws_refuse(r, conf, rc, why);
+        }
     }
 
     params = NULL;
@@ -120,6 +133,7 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
     req->plan = ref->plan;
     req->params = params;
     req->nparams = match.nparams;
+    req->handshake = (ref->kind == NGX_HTTP_ASYNC_KIND_WS);
 
     return ngx_http_async_start(req);
 }
@@ -232,6 +246,17 @@ ngx_http_async_init(ngx_conf_t *cf)
 
 
 static ngx_int_t
+ngx_http_async_init_module(ngx_cycle_t *cycle)
+{
+    if (!ngx_test_config) {
+        ngx_async_peers_loaded(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_async_init_process(ngx_cycle_t *cycle)
 {
     ngx_async_conf_t             conf;
@@ -258,7 +283,8 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     /* a worker that fails here never comes back; this one answers 503 */
 
     if (ngx_async_init(cycle, &conf) != NGX_OK
-        || ngx_async_mail_init(cycle) != NGX_OK)
+        || ngx_async_mail_init(cycle) != NGX_OK
+        || ngx_async_peers_init(cycle) != NGX_OK)
     {
         return NGX_OK;
     }
@@ -273,6 +299,15 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
 
     ngx_http_async_thread_init(mcf->thread_pool);
     ngx_http_async_client_init(cycle);
+
+    /* in this order: what is published before a shutdown is still sent */
+
+    if (ngx_http_async_channel_init(cycle) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    ngx_http_async_ws_init();
+
     ngx_async_thread_pool_exit = ngx_http_async_exit;
 
     /*
@@ -311,6 +346,8 @@ ngx_http_async_exit(ngx_cycle_t *cycle)
     ngx_async_thread_exit(cycle);
     ngx_async_process_exit();
     ngx_async_conn_exit();
+    ngx_http_async_channel_exit();
+    ngx_async_peers_exit();
     ngx_async_mail_exit();
     ngx_async_exit();
 }

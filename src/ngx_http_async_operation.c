@@ -69,6 +69,11 @@ ngx_http_async_operation_init(ngx_http_async_openapi_doc_t *doc,
     ngx_http_async_fn_t    *fn;
     ngx_http_async_ref_t  **on;
 
+    if (route->methods == NGX_HTTP_ASYNC_WS) {
+        /* OpenAPI has no place for conversations */
+        return NGX_DECLINED;
+    }
+
     fn = route->ref->fn;
 
     ngx_memzero(op, sizeof(ngx_http_async_operation_t));

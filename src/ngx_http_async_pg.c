@@ -226,6 +226,37 @@ ngx_http_async_pg_cancels(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool)
 }
 
 
+ngx_uint_t
+ngx_http_async_pg_known(ngx_conf_t *cf, ngx_str_t *name,
+    const ngx_str_t **near)
+{
+    ngx_uint_t                  i;
+    ngx_array_t                *pools;
+    ngx_async_near_t            nearest;
+    ngx_http_async_pg_pool_t  **p;
+
+    pools = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_pg_module);
+    p = pools->elts;
+
+    ngx_async_near_init(&nearest, name);
+
+    for (i = 0; i < pools->nelts; i++) {
+
+        if (p[i]->name.len == name->len
+            && ngx_strncmp(p[i]->name.data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+
+        ngx_async_near_offer(&nearest, &p[i]->name);
+    }
+
+    *near = nearest.best;
+
+    return 0;
+}
+
+
 static char *
 ngx_http_async_pg_parse(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool,
     ngx_str_t *arg)

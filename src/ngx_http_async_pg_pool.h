@@ -135,6 +135,13 @@ struct ngx_http_async_pg_conn_s {
 ngx_http_async_pg_pool_t *ngx_http_async_pg_pool(const char *name);
 
 /*
+ * While the configuration is read: whether it has that one; otherwise *near is
+ * a name that comes near, or NULL.
+ */
+ngx_uint_t ngx_http_async_pg_known(ngx_conf_t *cf, ngx_str_t *name,
+    const ngx_str_t **near);
+
+/*
  * Suspends until the task has a connection, which it has to give back.  If it
  * wants it for a lone statement, that may be NULL: one that is shared has room,
  * which is its own until it suspends again.

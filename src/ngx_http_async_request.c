@@ -178,6 +178,11 @@ ngx_http_async_watch_client(async_req_t *req)
 
     r = req->r;
 
+    if (req->ws) {
+        /* its events are those of the session */
+        return;
+    }
+
     if (r->reading_body) {
         /* the reader of the body sees it */
         return;

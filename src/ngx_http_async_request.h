@@ -186,6 +186,7 @@ struct async_req_s {
     ngx_http_async_route_param_t  *params;    /* zero-terminated */
     ngx_uint_t                  nparams;
     ngx_uint_t                  path_asked;   /* for one, by a guard */
+    ngx_uint_t                  handshake;    /* on a route WS */
 
     /* ngx_http_async_param.c: parsed query; errors for the 422 */
     ngx_array_t                *query;
@@ -214,6 +215,12 @@ struct async_req_s {
 
     /* ngx_http_async_stream.c; NULL: the response is a whole */
     ngx_http_async_stream_t    *stream;
+
+    /* ngx_http_async_ws_life.c; NULL: it is no WebSocket, or not yet */
+    struct ngx_http_async_ws_s  *ws;
+
+    /* ngx_http_async_channel_ws.c; NULL: it has subscribed to nothing */
+    struct ngx_http_async_channel_client_s  *channels;
 
     /* ngx_http_async_depends.c; NULL: there is nothing to be done before */
     struct ngx_http_async_plan_s  *plan;

@@ -10,6 +10,7 @@
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_given.h>
 #include <ngx_http_async_stream.h>
+#include <ngx_http_async_ws.h>
 
 
 static ngx_int_t ngx_http_async_outcome(async_req_t *req);
@@ -19,8 +20,6 @@ static void ngx_http_async_own(ngx_http_request_t *r,
     ngx_http_async_out_t *out, ngx_uint_t status);
 static ngx_int_t ngx_http_async_retry_after(ngx_http_request_t *r,
     ngx_http_async_out_t *out);
-static ngx_int_t ngx_http_async_push(ngx_http_request_t *r,
-    ngx_http_async_out_t *out, ngx_str_t *name, ngx_str_t *value);
 static ngx_int_t ngx_http_async_send(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_out_t *out);
 static ngx_uint_t ngx_http_async_intercepted(ngx_http_request_t *r,
@@ -38,6 +37,12 @@ ngx_int_t
 ngx_http_async_finish(async_req_t *req)
 {
     ngx_int_t  rc;
+
+    if (req->ws) {
+        rc = ngx_http_async_ws_finish(req);
+        ngx_http_async_release(req);
+        return rc;
+    }
 
     if (req->out.started && !req->gone) {
         rc = ngx_http_async_stream_finish(req);
@@ -88,6 +93,12 @@ ngx_http_async_outcome(async_req_t *req)
     out = &req->out;
 
     if (req->rc == ASYNC_OK && out->status) {
+        return NGX_OK;
+    }
+
+    if (req->rc == ASYNC_OK && req->handshake) {
+        /* it has not been accepted */
+        ngx_http_async_own(req->r, out, NGX_HTTP_FORBIDDEN);
         return NGX_OK;
     }
 
@@ -206,6 +217,10 @@ ngx_http_async_own(ngx_http_request_t *r, ngx_http_async_out_t *out,
 
     switch (status) {
 
+    case NGX_HTTP_FORBIDDEN:
+        ngx_str_set(&out->body, "{\"detail\":\"Forbidden\"}");
+        break;
+
     case NGX_HTTP_NOT_FOUND:
         ngx_str_set(&out->body, "{\"detail\":\"Not Found\"}");
         break;
@@ -234,12 +249,12 @@ ngx_http_async_retry_after(ngx_http_request_t *r, ngx_http_async_out_t *out)
     static ngx_str_t  name = ngx_string("Retry-After");
     static ngx_str_t  value = ngx_string("1");
 
-    return ngx_http_async_push(r, out, &name, &value);
+    return ngx_http_async_out_header(r, out, &name, &value);
 }
 
 
-static ngx_int_t
-ngx_http_async_push(ngx_http_request_t *r, ngx_http_async_out_t *out,
+ngx_int_t
+ngx_http_async_out_header(ngx_http_request_t *r, ngx_http_async_out_t *out,
     ngx_str_t *name, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
@@ -273,7 +288,7 @@ ngx_http_async_send_error(ngx_http_request_t *r,
     ngx_http_async_own(r, &out, status);
 
     if (header
-        && ngx_http_async_push(r, &out, &header->key, &header->value)
+        && ngx_http_async_out_header(r, &out, &header->key, &header->value)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -283,6 +298,40 @@ ngx_http_async_send_error(ngx_http_request_t *r,
         && ngx_http_async_retry_after(r, &out) != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    return ngx_http_async_send(r, conf, &out);
+}
+
+
+ngx_int_t
+ngx_http_async_send_detail(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_uint_t status, const char *detail,
+    ngx_keyval_t *headers, ngx_uint_t n)
+{
+    size_t                len;
+    ngx_uint_t            i;
+    ngx_http_async_out_t  out;
+
+    out.fd = NGX_INVALID_FILE;
+    ngx_http_async_own(r, &out, status);
+
+    len = ngx_strlen(detail) + sizeof("{\"detail\":\"\"}") - 1;
+
+    out.body.data = ngx_pnalloc(r->pool, len);
+    if (out.body.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(out.body.data, "{\"detail\":\"%s\"}", detail);
+    out.body.len = len;
+
+    for (i = 0; i < n; i++) {
+        if (ngx_http_async_out_header(r, &out, &headers[i].key,
+                                      &headers[i].value) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return ngx_http_async_send(r, conf, &out);
@@ -304,7 +353,7 @@ ngx_http_async_send_text(ngx_http_request_t *r,
     out.body = *text;
 
     for ( /* void */ ; headers->key.len; headers++) {
-        if (ngx_http_async_push(r, &out, &headers->key, &headers->value)
+        if (ngx_http_async_out_header(r, &out, &headers->key, &headers->value)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -327,7 +376,7 @@ ngx_http_async_send_redirect(ngx_http_request_t *r,
     out.fd = NGX_INVALID_FILE;
     out.status = status;
 
-    if (ngx_http_async_push(r, &out, &name, location) != NGX_OK) {
+    if (ngx_http_async_out_header(r, &out, &name, location) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -26,6 +26,15 @@ void ngx_http_async_release(async_req_t *req);
 ngx_int_t ngx_http_async_send_error(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_uint_t status, ngx_keyval_t *header);
 
+/* The same with other words, that need no escape, and n header fields. */
+ngx_int_t ngx_http_async_send_detail(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_uint_t status, const char *detail,
+    ngx_keyval_t *headers, ngx_uint_t n);
+
+/* Adds a field, unchecked; the name and value are borrowed. */
+ngx_int_t ngx_http_async_out_header(ngx_http_request_t *r,
+    ngx_http_async_out_t *out, ngx_str_t *name, ngx_str_t *value);
+
 /*
  * Sends a text that outlives the request, without a handler, with status 200
  * and header fields up to one without a name.

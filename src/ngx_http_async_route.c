@@ -58,19 +58,32 @@ static ngx_http_async_method_t  ngx_http_async_method_names[] = {
 };
 
 
+static ngx_str_t  ngx_http_async_ws_method = ngx_string("WS");
+
+
 ngx_int_t
 ngx_http_async_route_find(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_ref_t **ref,
     ngx_http_async_route_match_t *match)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  allow;
+    ngx_int_t    rc;
+    ngx_uint_t   allow;
+    const char  *why;
 
     *ref = NULL;
 
     if (conf->routes == NULL) {
         match->nparams = 0;
         *ref = conf->handler;
+        return NGX_OK;
+    }
+
+    if (ngx_http_async_ws_asked(r)
+        && ngx_http_async_route_tree_match(conf->routes, &r->uri,
+                                           NGX_HTTP_ASYNC_WS, match)
+           == NGX_OK)
+    {
+        *ref = match->value;
         return NGX_OK;
     }
 
@@ -90,6 +103,12 @@ ngx_http_async_route_find(ngx_http_request_t *r,
     }
 
     if (rc == NGX_ABORT) {
+
+        if (r->method == NGX_HTTP_GET && (match->allow & NGX_HTTP_ASYNC_WS)) {
+            rc = ngx_http_async_ws_check(r, &why);
+            return ngx_http_async_ws_refuse(r, conf, rc, why);
+        }
+
         return ngx_http_async_not_allowed(r, conf, match->allow);
     }
 
@@ -143,6 +162,11 @@ ngx_http_async_not_allowed(ngx_http_request_t *r,
 
     if (allow & NGX_HTTP_GET) {
         allow |= NGX_HTTP_HEAD;
+    }
+
+    if (allow & NGX_HTTP_ASYNC_WS) {
+        /* that is what a handshake is */
+        allow |= NGX_HTTP_GET;
     }
 
     /* all names and separators take less */
@@ -299,7 +323,10 @@ ngx_http_async_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         lcf->routes = ngx_http_async_route_tree_create(cf->pool);
     }
 
-    ref = ngx_http_async_app_ref(cf, &value[3], ASYNC_KIND_HANDLER);
+    ref = ngx_http_async_app_ref(cf, &value[3],
+                                 (methods == NGX_HTTP_ASYNC_WS)
+                                     ? NGX_HTTP_ASYNC_KIND_WS
+                                     : ASYNC_KIND_HANDLER);
 
     if (lcf->routes == NULL || ref == NULL
         || ngx_http_async_route_declared(cf, lcf, methods, &value[2], ref)
@@ -508,6 +535,11 @@ ngx_http_async_methods(ngx_conf_t *cf, ngx_str_t *list, ngx_uint_t *mask)
         return NGX_OK;
     }
 
+    if (list->len == 2 && ngx_strncmp(list->data, "WS", 2) == 0) {
+        *mask = NGX_HTTP_ASYNC_WS;
+        return NGX_OK;
+    }
+
     end = list->data + list->len;
 
     for (p = list->data; p <= end; p = next + 1) {
@@ -551,6 +583,18 @@ ngx_http_async_method(ngx_conf_t *cf, u_char *p, u_char *end,
         ngx_async_near_offer(&near, &m->name);
     }
 
+    if (word.len == ngx_http_async_ws_method.len
+        && ngx_strncmp(word.data, ngx_http_async_ws_method.data, word.len)
+           == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"WS\" stands alone: its handler speaks "
+                           "WebSocket, other methods have a route beside it");
+        return NGX_ERROR;
+    }
+
+    ngx_async_near_offer(&near, &ngx_http_async_ws_method);
+
     if (near.best) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown method \"%V\", did you mean \"%V\"?",
@@ -558,7 +602,7 @@ ngx_http_async_method(ngx_conf_t *cf, u_char *p, u_char *end,
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown method \"%V\": methods are as in "
-                           "\"GET\", \"GET,POST\" or \"*\"", &word);
+                           "\"GET\", \"GET,POST\", \"*\" or \"WS\"", &word);
     }
 
     return NGX_ERROR;

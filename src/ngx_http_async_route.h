@@ -11,13 +11,15 @@
 
 
 #include <ngx_http_async_app.h>
+#include <ngx_http_async_ws.h>
 
 
 /*
  * Every method, also those that nginx does not know.  HEAD follows GET, so
  * that the same route takes both where "*" and "GET" stand beside each other.
  */
-#define NGX_HTTP_ASYNC_ANY_METHOD  (~(ngx_uint_t) NGX_HTTP_HEAD)
+#define NGX_HTTP_ASYNC_ANY_METHOD                                            \
+    (~(ngx_uint_t) (NGX_HTTP_HEAD|NGX_HTTP_ASYNC_WS))
 
 
 /* As declared, for who describes them: ngx_http_async_openapi.c */
@@ -48,8 +50,9 @@ char *ngx_http_async_route_beside(ngx_conf_t *cf,
     ngx_http_async_loc_conf_t *lcf);
 
 /*
- * Sets *ref to the handler, and match->params to its parameters.  Without one
- * *ref is NULL, the request has been answered, and this is the result of that.
+ * Sets *ref to the handler, of NGX_HTTP_ASYNC_KIND_WS if the request asks for
+ * WebSocket, and match->params to its parameters.  Without one *ref is NULL,
+ * the request has been answered, and this is the result of that.
  */
 ngx_int_t ngx_http_async_route_find(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_ref_t **ref,

@@ -114,6 +114,17 @@ ngx_http_async_stream_get(async_req_t *req)
 
 
 async_rc_t
+ngx_http_async_stream_header(async_t *co, async_req_t *req)
+{
+    if (ngx_http_async_stream_get(req) == NULL) {
+        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+    }
+
+    return ngx_http_async_stream_send(co, req, NULL, 0);
+}
+
+
+async_rc_t
 await_send_at(async_t *co, const char *site, async_req_t *req,
     const void *data, size_t len)
 {

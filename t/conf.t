@@ -164,7 +164,7 @@ refused 'a misspelt method', qr/unknown method "GTE", did you mean "GET"\?/,
 refused 'a method in lower case', qr/unknown method "get", did you mean "GET"\?/,
     location => 'async_route get / hello;  # here';
 
-refused 'a method that is like none', qr/unknown method "ANYTHING": methods are as in "GET", "GET,POST" or "\*"/,
+refused 'a method that is like none', qr/unknown method "ANYTHING": methods are as in "GET", "GET,POST", "\*" or "WS"/,
     location => 'async_route ANYTHING / hello;  # here';
 
 refused 'an empty method in a list', qr/unknown method ""/,

@@ -444,7 +444,7 @@ subtest 'README.md: all its code' => sub {
 
     for my $conf (grep { !/^# notes\.conf/ } @conf) {
         my $app = $conf =~ /async_app/ ? '' : "async_app $so;\n";
-        my ($name) = $conf =~ /(async_\w+)/;
+        my ($name) = $conf =~ /(async_\w+)/ ? $1 : 'nginx alone';
 
         my ($status, $said) = $nginx->conf_test($conf =~ /^location/
             ? { http => $app, server => $conf }

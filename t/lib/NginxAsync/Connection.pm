@@ -134,6 +134,9 @@ sub fill {
 
     my $n = sysread $socket, $self->{buffer}, 65536, length $self->{buffer};
 
+    # a part of a TLS record is nothing yet
+    return $self->fill($bound || undef) if !defined $n && $!{EAGAIN};
+
     if (!$n) {
         $self->{error} = defined $n ? undef : "$!";
         $self->{eof}   = 1;

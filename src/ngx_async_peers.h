@@ -1,0 +1,90 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * The workers of an nginx know each other: those of one configuration, and
+ * those that a reload has left to finish.  Each has a slot in shared memory and
+ * an eventfd, by which the others wake it.  The eventfds are the master's, made
+ * with the first configuration, so that workers of any generation have them.
+ *
+ * A worker that dies at any instruction leaves nothing locked: whoever comes to
+ * one of the mutexes here next is told that its owner has died, and repairs.
+ */
+
+#ifndef _NGX_ASYNC_PEERS_H_INCLUDED_
+#define _NGX_ASYNC_PEERS_H_INCLUDED_
+
+
+#include <ngx_async_task.h>
+#include <pthread.h>
+
+
+/* slots: workers at a time, with those of reloads that still finish */
+#define NGX_ASYNC_PEERS  64
+
+
+/* A worker, also when its slot is another one's by now. */
+
+typedef struct {
+    uint32_t    slot;
+    uint32_t    life;          /* how many have had the slot before */
+} ngx_async_peer_t;
+
+
+/* The directives that need it call it while the configuration is read. */
+ngx_int_t ngx_async_peers_conf(ngx_conf_t *cf);
+
+/*
+ * Of memory that is made anew: the size that it had until this reload, since
+ * nginx keeps none of another size; or 0.
+ */
+size_t ngx_async_peers_resized(ngx_shm_zone_t *zone);
+
+/* In the master: a configuration has been loaded. */
+void ngx_async_peers_loaded(ngx_cycle_t *cycle);
+
+/*
+ * In a worker: takes a slot.  Without one, which is the slot NGX_ASYNC_PEERS,
+ * it wakes, and is not woken.
+ */
+ngx_int_t ngx_async_peers_init(ngx_cycle_t *cycle);
+void ngx_async_peers_exit(void);
+
+extern ngx_async_peer_t  ngx_async_peer_self;
+
+/*
+ * Has its loop call the handlers below; also of this worker itself, in the same
+ * turn of the loop.  Of a slot that nobody has: the next one who takes it.
+ */
+void ngx_async_peer_wake(ngx_uint_t slot);
+
+/* On the loop, after at least one wake: look what there is. */
+ngx_int_t ngx_async_on_wake(void (*handler)(void));
+
+/* Whether that worker still runs; never of one without a slot. */
+ngx_uint_t ngx_async_peer_lives(ngx_async_peer_t peer);
+
+/*
+ * Whether there is a newer configuration: a shutdown is a reload then.  Never
+ * where no directive of this one has called _conf().
+ */
+ngx_uint_t ngx_async_peers_reloaded(void);
+
+
+/*
+ * Mutexes in shared memory, held over no await but for what is owned so; by the
+ * thread of the loop, with which they are released.
+ */
+
+ngx_int_t ngx_async_robust_init(pthread_mutex_t *mutex, ngx_log_t *log);
+
+/* Gives 1 if the owner has died: what it guards is to be repaired first. */
+ngx_uint_t ngx_async_robust_lock(pthread_mutex_t *mutex);
+
+/* NGX_OK.  NGX_DONE: the same, but the owner has died.  NGX_AGAIN: it lives. */
+ngx_int_t ngx_async_robust_trylock(pthread_mutex_t *mutex);
+
+void ngx_async_robust_unlock(pthread_mutex_t *mutex);
+
+
+#endif /* _NGX_ASYNC_PEERS_H_INCLUDED_ */
