@@ -17,6 +17,9 @@ NginxAsync::Browser - a headless Chromium, driven by WebDriver
     $browser->wait_text('.status', qr/200/);
     $browser->script('return document.title');
     $browser->view(width => 360, height => 740, dark => 0);
+    my $one = $browser->tab;                    # the one that is driven
+    my $two = $browser->new_tab;                # opens another, and drives it
+    $browser->turn_to($one);
     $browser->screenshot('/tmp/page.png');
 
     is_deeply [$browser->complaints], [];       # of the console, since the last
@@ -226,6 +229,27 @@ sub wait_text {
     });
 
     return $text;
+}
+
+
+sub tab { my ($self) = @_; return $self->ask(GET => '/window') }
+
+sub new_tab {
+    my ($self) = @_;
+
+    return $self->turn_to($self->ask(POST => '/window/new', { type => 'tab' })->{handle});
+}
+
+
+# Brings it to the front, too: pages behind are not drawn.
+sub turn_to {
+    my ($self, $tab) = @_;
+
+    $self->ask(POST => '/window', { handle => $tab });
+    $self->command('Page.bringToFront', {});
+    $self->view;
+
+    return $tab;
 }
 
 
