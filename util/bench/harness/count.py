@@ -2,14 +2,18 @@
 import http.client
 import os
 import re
+import subprocess
 
 from . import machine, pgbench
-from .contender import Server, asked, state
+from .contender import WORK, Server, asked, state
 
 # ours looks at the stack of every 1,024th task, so counts go by multiples
 WARM = 512
 
 OURS = "module.so"
+
+# a client of WebSockets
+WS = os.path.join(WORK, "client", "ws")
 
 # runs for each task only under valgrind, to tell it about the stack
 IGNORED = "ngx_async_coro_settle"
@@ -21,7 +25,11 @@ SUSPEND_RESUME = {"ngx_async_" + name for name in (
 
 
 def drive(port, path, n):
-    """Requests one after another on one connection."""
+    """Requests, or messages, one after another on one connection."""
+    if path.startswith("WS "):
+        drive_ws(port, path.split()[-1], n)
+        return
+
     c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     c.connect()
     c.auto_open = 0
@@ -43,6 +51,15 @@ def drive(port, path, n):
                 raise RuntimeError("%d %s" % (answer.status, body[:80]))
     finally:
         c.close()
+
+
+def drive_ws(port, path, n):
+    p = subprocess.run(
+        [WS, "echo", "-p", str(port), "-u", path, "-n", str(n),
+         "-d", "120000"], input="\n", capture_output=True, text=True)
+
+    if '"requests":%d,' % n not in p.stdout:
+        raise RuntimeError("ws says: " + p.stdout + p.stderr)
 
 
 def profile(contender, values, path, n):

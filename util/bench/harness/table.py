@@ -90,6 +90,22 @@ def streams_cells(samples, limit):
         quiet_cell(samples)]
 
 
+def messages_cells(samples, limit):
+    us = median(samples, "us")
+
+    return common(samples, limit) + [
+        number(1e6 / us if us else None),
+        number(median(samples, "calls"), "%.3f"),
+        milliseconds(median(samples, "p50")),
+        milliseconds(median(samples, "p99")),
+        total(samples, "bad"), quiet_cell(samples)]
+
+
+def idle_cells(samples, limit):
+    return [number(median(samples, "before") / 1024),
+            number(median(samples, "each"))]
+
+
 def stall_cells(samples, limit):
     return [number(median(samples, "rps")),
             number(median(samples, "us"), "%.1f"),
@@ -145,6 +161,14 @@ KINDS = {
     "streams": (["CPU µs/request", "RSS B/waiting stream", "200",
                  "of them early", "503", "with Retry-After", "other",
                  "quiet"], streams_cells),
+    "echo": (["CPU µs/message", "of limit", "messages/s", "server busy",
+              "messages/CPU second", "system calls/message", "p50 ms",
+              "p99 ms", "errors", "quiet"], messages_cells),
+    "cast": (["CPU µs/delivery", "of limit", "deliveries/s", "server busy",
+              "deliveries/CPU second", "system calls/delivery",
+              "all have it, p50 ms", "p99 ms", "errors", "quiet"],
+             messages_cells),
+    "idle": (["RSS before, KiB", "B/connection"], idle_cells),
     "stall": (["requests/s", "CPU µs/request", "server busy", "p99 ms",
                "probe p50 ms", "probe p99 ms", "probe max ms", "errors",
                "quiet"], stall_cells),
@@ -222,19 +246,21 @@ def tables(results):
 
 
 def functions(results, most):
-    """Where the instructions of each row of wi are, and of the limit's."""
+    """Where the instructions of each row that counts them are, and of the limit's."""
     lines = []
-    rows = [r for r in results["workloads"].get("wi", {"rows": []})["rows"]
-            if r["samples"]]
-    limit = {(ob, fn): n for r in rows if r["limit"]
-             for ob, fn, n in r["samples"][-1]["functions"]}
 
-    for row in rows:
-        lines += ["", "### " + row["title"], "",
-                  line(["object", "function", "instructions", "of the limit"]),
-                  "|---|---|---|---|"]
-        for ob, fn, n in row["samples"][-1]["functions"][:most]:
-            lines.append(line([ob, fn, "%.0f" % n,
-                               "%.0f" % limit.get((ob, fn), 0)]))
+    for name, part in results["workloads"].items():
+        rows = [r for r in part["rows"]
+                if r["samples"] and "functions" in r["samples"][-1]]
+        limit = {(ob, fn): n for r in rows if r["limit"]
+                 for ob, fn, n in r["samples"][-1]["functions"]}
+
+        for row in rows:
+            lines += ["", "### %s: %s" % (name, row["title"]), "",
+                      line(["object", "function", "instructions",
+                            "of the limit"]), "|---|---|---|---|"]
+            for ob, fn, n in row["samples"][-1]["functions"][:most]:
+                lines.append(line([ob, fn, "%.0f" % n,
+                                   "%.0f" % limit.get((ob, fn), 0)]))
 
     return "\n".join(lines)

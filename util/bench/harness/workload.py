@@ -1,9 +1,13 @@
 """The workloads, and how one sample of each is taken."""
 import contextlib
+import functools
 import json
 import os
+import shutil
+import signal
 import statistics
 import subprocess
+import tempfile
 import time
 
 from . import count, machine, pgbench
@@ -60,6 +64,15 @@ WORKLOADS = {
            64, 64),
     "wji": ("count", "instructions of that, by callgrind over %s requests",
             2048, 256),
+    "we": ("echo", "125 bytes sent back by WebSocket, %s connections",
+           100, 100),
+    "wei": ("count", "instructions of that, by callgrind over %s messages",
+            2048, 256),
+    "wb": ("cast", "125 bytes to %s WebSockets, one message at a time",
+           1000, 100),
+    "wbm": ("cast", "125 bytes to %s WebSockets, 16 messages under way",
+            1000, 100),
+    "wm": ("idle", "memory of %s idle WebSockets", 10000, 1000),
     "wi": ("count", "instructions a request, by callgrind over %s requests",
            2048, 256),
 }
@@ -76,6 +89,15 @@ PGBENCH_CONNECTIONS = 16
 
 # how many fetches a request makes
 FETCHES = {"w7": 1, "w7s": 1, "w7t": 1, "w7i": 1, "w7g": 3, "w7gi": 3}
+
+# those of WebSockets
+WITH_WS = {"we", "wei", "wb", "wbm", "wm"}
+
+# wb, wbm
+UNDER_WAY = {"wb": 1, "wbm": 16}
+
+# messages that are sent back, or to all, while strace looks on
+TRACED_ECHOES, TRACED_CASTS = 2000, 20
 
 # w7l: both take turns, against drift; ms before samples count
 LATENCY_TURNS, LATENCY_SKIP = 4, 50
@@ -117,7 +139,8 @@ def build_clients():
     """A client that does not build takes its workload along, no more."""
     os.makedirs(CLIENTS, exist_ok=True)
 
-    for name, libraries in (("load", []), ("streams", ["-lnghttp2"])):
+    for name, libraries in (("load", []), ("ws", []),
+                            ("streams", ["-lnghttp2"])):
         target = os.path.join(CLIENTS, name)
         p = subprocess.run(
             ["gcc", "-O2", "-Wall", "-o", target,
@@ -325,6 +348,78 @@ def streams(server, path, requests, seconds):
                 us=window["busy"] * window["seconds"] * 1e6 / requests)
 
 
+def start_ws(server, what, path, connections, *options):
+    p = client(os.path.join(CLIENTS, "ws"), what, "-p", server.port,
+               "-u", path, "-c", connections, *options)
+    wait_for(p, "CONNECTED")
+
+    return p
+
+
+def messages(server, what, path, connections, seconds, traced, *options):
+    """What the client has received, whether sent back or sent to all."""
+    p = start_ws(server, what, path, connections,
+                 "-d", int((seconds + 0.5) * 1000), *options)
+
+    go(p)
+    time.sleep(0.25)
+    window = machine.Window(server.pids, [p.pid])
+    time.sleep(seconds)
+    window = window.close()
+
+    answer = rate(result(p.communicate()[0]), window)
+    p = start_ws(server, what, path, connections,
+                 "-n", traced, "-d", 20000, *options)
+
+    return dict(answer, calls=system_calls(server, p))
+
+
+def system_calls(server, p):
+    """For each message that the client gets."""
+    if not shutil.which("strace"):
+        p.communicate("\n")
+        return None
+
+    with tempfile.NamedTemporaryFile("r") as out:
+        tracer = subprocess.Popen(
+            ["strace", "-c", "-f", "-o", out.name]
+            + ["-p" + str(pid) for pid in server.pids],
+            stderr=subprocess.PIPE, text=True)
+        for _ in server.pids:
+            tracer.stderr.readline()
+        got = result(p.communicate("\n")[0])["requests"]
+        tracer.send_signal(signal.SIGINT)
+        tracer.communicate()
+
+        # share, seconds, each, calls, failed or nothing, name
+        return sum(int(line.split()[3]) for line in out
+                   if line.split()[:1] and line.split()[-1] != "total"
+                   and line.split()[0][0].isdigit()) / got
+
+
+def echo(server, path, connections, seconds):
+    return messages(server, "echo", path, connections, seconds,
+                    TRACED_ECHOES // connections)
+
+
+def cast(under_way, server, path, connections, seconds):
+    return messages(server, "cast", path, connections, seconds,
+                    TRACED_CASTS, "-w", under_way)
+
+
+def idle(server, path, connections, seconds):
+    """What the server has more for each connection that is open."""
+    start_ws(server, "idle", path, 1).communicate("\n")
+    before = machine.rss(server.pids)
+
+    p = start_ws(server, "idle", path, connections)
+    time.sleep(seconds)
+    grown = machine.rss(server.pids) - before
+    p.communicate("\n")
+
+    return {"before": before, "each": grown / connections}
+
+
 def bulk(server, path, mib, seconds):
     """One response, or one body if the path is "PUT /path", of so many MiB:
     what it costs, and by how much the server grows."""
@@ -412,6 +507,8 @@ def sample(contender, values, name, path, n, seconds):
                    "stall": stall, "pair": pair,
                    "depends": pair, "bulk": bulk,
                    "latency": latency, "database": wrk,
+                   "echo": echo, "idle": idle,
+                   "cast": functools.partial(cast, UNDER_WAY.get(name)),
                    "memory": memory}[kind]
 
         with Server(contender, values, machine.SERVER_CORE) as server:
@@ -456,6 +553,10 @@ def check(contender, values, name, path):
             Server(contender, values, machine.SERVER_CORE) as server:
         if WORKLOADS[name][0] == "bulk":
             bulk(server, path, 16, 0)
+            return
+
+        if name in WITH_WS:
+            check_ws(server, path.split()[-1], name in UNDER_WAY)
             return
 
         if name == "w2h":
@@ -513,3 +614,12 @@ def check_streams(server, path):
 
     if answer["ok"] != 10:
         raise RuntimeError("of 10 streams: %s" % answer)
+
+
+def check_ws(server, path, casts):
+    p = start_ws(server, "cast" if casts else "echo", path, 2, "-n", 5,
+                 "-d", 5000)
+    answer = result(p.communicate("\n")[0])
+
+    if answer["bad"] or answer["requests"] != 10:
+        raise RuntimeError("of 10 messages: %s" % answer)

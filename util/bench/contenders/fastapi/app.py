@@ -3,7 +3,7 @@ import asyncio
 import time
 
 import anyio.to_thread
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 
 import rows
 
@@ -94,3 +94,31 @@ def dep_three():
 def depends(one: int = Depends(dep_one), two: int = Depends(dep_two),
             three: int = Depends(dep_three)):
     return {"message": "Hello, World!"}
+
+
+@app.websocket("/echo")
+async def echo(socket: WebSocket):
+    await socket.accept()
+
+    try:
+        while True:
+            await socket.send_bytes(await socket.receive_bytes())
+    except WebSocketDisconnect:
+        pass
+
+
+members = []
+
+
+@app.websocket("/cast")
+async def cast(socket: WebSocket):
+    await socket.accept()
+    members.append(socket)
+
+    try:
+        while True:
+            data = await socket.receive_bytes()
+            for member in members:
+                await member.send_bytes(data)
+    except WebSocketDisconnect:
+        members.remove(socket)

@@ -72,6 +72,10 @@ int page_block(struct http_request *req);
 int page_noop(struct http_request *req);
 int page_row(struct http_request *req);
 int page_rows(struct http_request *req);
+int page_echo(struct http_request *req);
+int page_cast(struct http_request *req);
+void echo_message(struct connection *c, u_int8_t op, void *data, size_t len);
+void cast_message(struct connection *c, u_int8_t op, void *data, size_t len);
 
 
 static int
@@ -415,4 +419,40 @@ int
 page_rows(struct http_request *req)
 {
     return select_rows(req, 20);
+}
+
+
+/* WebSockets: called with each message */
+
+void
+echo_message(struct connection *c, u_int8_t op, void *data, size_t len)
+{
+    kore_websocket_send(c, op, data, len);
+}
+
+
+void
+cast_message(struct connection *c, u_int8_t op, void *data, size_t len)
+{
+    /* not to the one it comes from */
+    kore_websocket_broadcast(c, op, data, len, WEBSOCKET_BROADCAST_LOCAL);
+    kore_websocket_send(c, op, data, len);
+}
+
+
+int
+page_echo(struct http_request *req)
+{
+    kore_websocket_handshake(req, NULL, "echo_message", NULL);
+
+    return KORE_RESULT_OK;
+}
+
+
+int
+page_cast(struct http_request *req)
+{
+    kore_websocket_handshake(req, NULL, "cast_message", NULL);
+
+    return KORE_RESULT_OK;
 }
