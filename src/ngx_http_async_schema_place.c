@@ -123,7 +123,8 @@ ngx_http_async_schema_default(ngx_http_async_reading_t *reading,
         return NGX_ERROR;
     }
 
-    if (f->kind == ASYNC_MEMBER_JSON) {
+    if (f->kind == ASYNC_MEMBER_JSON || f->value == NULL) {
+        /* or while schemas are made, and it is not made yet */
         return ngx_http_async_schema_text(reading, loc, f, &text, to);
     }
 

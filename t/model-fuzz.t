@@ -64,6 +64,13 @@ for my $kind (0 .. 14) {
     }
 }
 
+# a default of an object whose fields have none made yet
+{
+    open my $fh, '>', "$dir/corpus/unmade" or die $!;
+    print $fh "\203\012\0J\301\322", "\301" x 16, "\1\0\0\0";
+    close $fh;
+}
+
 open my $dict, '>', "$dir/dict" or die $!;
 print $dict map { "\"$_\"\n" } qw(null true false \"a\" \"x\" \"\" {\"a\": ,\"b\": \\\\u0061 \\\\ud83d
     \\\\ude00 1e308 e-5 .5 922337203685477580 \xef\xbb\xbf [[ {} [] red aGk= 2026-01-31T), ' ';
