@@ -15,7 +15,11 @@
 
 
 /* every so many instructions a writer dies; all with TEST_NGINX_LONG */
+#ifdef __SANITIZE_ADDRESS__
+#define STRIDE   307
+#else
 #define STRIDE   19
+#endif
 
 #define RING     1024
 
