@@ -13,10 +13,12 @@
  *   _ws_deflate.c    messages (de)compressed by it, knows no session
  *   _ws_utf8.c       UTF-8 in pieces, knows no session
  *   _ws_frame.c      frames to be sent, built once for all who get them
+ *   _ws_message.c    messages that have come, until somebody takes them
  *   _ws_read.c       frames that come, by wslay, made messages
  *   _ws_write.c      what waits to be sent
  *   _ws_pack.c       what is compressed for that
- *   _ws_life.c       opening, pings, closing, shutdown, the end
+ *   _ws_close.c      closing, from either side
+ *   _ws_life.c       opening, pings, shutdown, the end, and who is told
  *   _ws.c            the public calls
  */
 
@@ -151,10 +153,6 @@ ngx_http_async_ws_t *ngx_http_async_ws_open(async_req_t *req,
 /* The handler has returned: what nginx is told, as of any "finish". */
 ngx_int_t ngx_http_async_ws_finish(async_req_t *req);
 
-/* Begins to close with the code, if it is open; 0: without one. */
-void ngx_http_async_ws_close(ngx_http_async_ws_t *ws, ngx_uint_t code,
-    const char *reason);
-
 /* Called once, when the session does not send any more; before it is freed. */
 void ngx_http_async_ws_on_end(ngx_http_async_ws_t *ws,
     void (*handler)(void *data), void *data);
@@ -169,6 +167,13 @@ void ngx_http_async_ws_on_drain(ngx_http_async_ws_t *ws,
 
 /* Whether something may still be sent. */
 ngx_uint_t ngx_http_async_ws_is_open(ngx_http_async_ws_t *ws);
+
+
+/* ngx_http_async_ws_close.c */
+
+/* Begins to close with the code, if it is open; 0: without one. */
+void ngx_http_async_ws_close(ngx_http_async_ws_t *ws, ngx_uint_t code,
+    const char *reason);
 
 
 /* ngx_http_async_ws_frame.c */

@@ -150,7 +150,8 @@ struct ngx_http_async_ws_s {
     uint32_t                      utf8;
     ngx_msec_t                    heard;      /* when something came last */
 
-    /* complete messages that nobody has received; bytes, with what they cost */
+    /* ngx_http_async_ws_message.c: those that nobody has received; bytes, with
+       what they cost */
     ngx_http_async_ws_message_t  *messages;
     ngx_http_async_ws_message_t **last;
     size_t                        unread;
@@ -207,13 +208,19 @@ size_t ngx_http_async_ws_head(u_char *to, ngx_uint_t opcode, ngx_uint_t fin,
     ngx_uint_t rsv, size_t len);
 
 
-/* ngx_http_async_ws_read.c */
+/* ngx_http_async_ws_message.c */
 
-/* Reads what there is, as far as somebody takes it. */
-void ngx_http_async_ws_read(ngx_http_async_ws_t *ws);
+/*
+ * Room for so many bytes more in ws->partial, of the frame that comes: NGX_OK,
+ * NGX_ERROR.
+ */
+ngx_int_t ngx_http_async_ws_grow(ngx_http_async_ws_t *ws, size_t len);
 
-/* Somebody takes more: reads on, from the loop. */
-void ngx_http_async_ws_resume(ngx_http_async_ws_t *ws);
+/* It is complete: NGX_OK.  NGX_DONE: no memory, and the session is lost. */
+ngx_int_t ngx_http_async_ws_complete(ngx_http_async_ws_t *ws);
+
+/* What nobody has received of it. */
+size_t ngx_http_async_ws_rest(ngx_http_async_ws_message_t *m);
 
 /*
  * The next message, or what there is of it; *last: it is complete, or the last
@@ -228,9 +235,20 @@ ngx_int_t ngx_http_async_ws_take(ngx_http_async_ws_t *ws,
 ngx_uint_t ngx_http_async_ws_has(ngx_http_async_ws_t *ws,
     ngx_http_async_ws_receiver_e receiver);
 
-/* Frees what nobody has received; what has been; what is half read. */
+/* Frees what nobody has received; what has been. */
 void ngx_http_async_ws_forget(ngx_http_async_ws_t *ws);
 void ngx_http_async_ws_received(ngx_http_async_ws_t *ws);
+
+
+/* ngx_http_async_ws_read.c */
+
+/* Reads what there is, as far as somebody takes it. */
+void ngx_http_async_ws_read(ngx_http_async_ws_t *ws);
+
+/* Somebody takes more: reads on, from the loop. */
+void ngx_http_async_ws_resume(ngx_http_async_ws_t *ws);
+
+/* Frees what is half read. */
 void ngx_http_async_ws_input_free(ngx_http_async_ws_t *ws);
 
 
@@ -286,7 +304,7 @@ async_rc_t ngx_http_async_ws_send_cut(async_t *co, ngx_http_async_ws_t *ws,
     async_ws_kind_t kind, const void *data, size_t len);
 
 
-/* ngx_http_async_ws_life.c */
+/* ngx_http_async_ws_close.c */
 
 /* What the peer has sent is wrong: answers with the code, and reads no more. */
 void ngx_http_async_ws_fail(ngx_http_async_ws_t *ws, ngx_uint_t code,
@@ -306,14 +324,21 @@ void ngx_http_async_ws_lost(ngx_http_async_ws_t *ws, const char *why);
 /* It does not read, and the peer sends no more: it has its time. */
 void ngx_http_async_ws_ebbs(ngx_http_async_ws_t *ws);
 
+/* Whether the code may be sent, and received. */
+ngx_uint_t ngx_http_async_ws_is_code(ngx_uint_t code);
+
+
+/* ngx_http_async_ws_life.c */
+
+/* Sets the one timer anew. */
+void ngx_http_async_ws_time(ngx_http_async_ws_t *ws,
+    ngx_http_async_ws_timing_e timing, ngx_msec_t time);
+
 /* Something has changed that the event is to look at. */
 void ngx_http_async_ws_changed(ngx_http_async_ws_t *ws);
 
 /* The task is told of the end by ASYNC_CLOSED. */
 void ngx_http_async_ws_tell(ngx_http_async_ws_t *ws, ngx_async_task_t *t);
-
-/* Whether the code may be sent, and received. */
-ngx_uint_t ngx_http_async_ws_is_code(ngx_uint_t code);
 
 
 #endif /* _NGX_HTTP_ASYNC_WS_SESSION_H_INCLUDED_ */
