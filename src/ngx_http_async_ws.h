@@ -28,6 +28,7 @@
 
 #include <ngx_http_async_request.h>
 #include <ngx_http_async_ws_deflate.h>
+#include <ngx_http_async_ws_utf8.h>
 
 
 /* the method of routes for handshakes; nginx has none of this bit */
@@ -214,15 +215,6 @@ ngx_uint_t ngx_http_async_ws_waiting(ngx_http_async_ws_t *ws, size_t *bytes);
 
 /* Whether its peer takes frames compressed without a context. */
 ngx_uint_t ngx_http_async_ws_takes_deflated(ngx_http_async_ws_t *ws);
-
-
-/* ngx_http_async_ws_utf8.c */
-
-/*
- * Goes on with a text: *state is 0 at its beginning, and at its end if that is
- * no half character.  NGX_ERROR: it is not UTF-8.
- */
-ngx_int_t ngx_http_async_ws_utf8(uint32_t *state, const u_char *p, size_t len);
 
 
 #endif /* _NGX_HTTP_ASYNC_WS_H_INCLUDED_ */

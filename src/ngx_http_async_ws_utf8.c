@@ -9,7 +9,7 @@
  * what to what the next one may be.
  */
 
-#include <ngx_http_async_ws.h>
+#include <ngx_http_async_ws_utf8.h>
 
 
 #define ngx_http_async_ws_utf8_state(left, low, high)                        \

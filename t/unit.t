@@ -52,6 +52,7 @@ my @programs = (
     [multipart => ['field', 'multipart_header', 'multipart']],
     [query => ['query', 'cookie']],
     [channel_log => ['channel_log'], '-lpthread'],
+    [ws_utf8 => ['ws_utf8']],
     [ws_deflate => ['field', 'ws_offer', 'ws_deflate'], '-lz'],
     [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
         '-ljansson'],
