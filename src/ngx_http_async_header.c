@@ -18,6 +18,12 @@ typedef struct {
 } ngx_http_async_known_t;
 
 
+typedef struct {
+    ngx_uint_t    status;
+    ngx_str_t     name;
+} ngx_http_async_required_t;
+
+
 static ngx_int_t ngx_http_async_header(ngx_http_request_t *r,
     ngx_table_elt_t *set);
 static void ngx_http_async_media_type(ngx_http_request_t *r, ngx_str_t *type);
@@ -71,7 +77,16 @@ static ngx_http_async_known_t  ngx_http_async_known[] = {
 
 
 static ngx_str_t  ngx_http_async_content_type = ngx_string("Content-Type");
-static ngx_str_t  ngx_http_async_challenge = ngx_string("WWW-Authenticate");
+
+/* RFC 9110, 15.5.2, 15.5.6, 15.5.22; RFC 6455, 4.4 */
+static ngx_http_async_required_t  ngx_http_async_required_fields[] = {
+    { 401, ngx_string("WWW-Authenticate") },
+    { 405, ngx_string("Allow") },
+    { 426, ngx_string("Upgrade") },
+    { 426, ngx_string("Connection") },
+    { 426, ngx_string("Sec-WebSocket-Version") },
+    { 0, ngx_null_string }
+};
 
 
 /* statuses that nginx sends without a reason phrase (RFC 9110, 15) */
@@ -151,12 +166,13 @@ ngx_http_async_headers(ngx_http_request_t *r, ngx_http_async_out_t *out)
 
 
 ngx_int_t
-ngx_http_async_challenges(ngx_http_request_t *r, ngx_http_async_out_t *out)
+ngx_http_async_required(ngx_http_request_t *r, ngx_http_async_out_t *out)
 {
-    ngx_uint_t        i;
-    ngx_table_elt_t  *set;
+    ngx_uint_t                  i;
+    ngx_table_elt_t            *set;
+    ngx_http_async_required_t  *field;
 
-    if (out->status != NGX_HTTP_UNAUTHORIZED || out->headers == NULL) {
+    if (out->headers == NULL) {
         return NGX_OK;
     }
 
@@ -164,10 +180,14 @@ ngx_http_async_challenges(ngx_http_request_t *r, ngx_http_async_out_t *out)
 
     for (i = 0; i < out->headers->nelts; i++) {
 
-        if (ngx_http_async_field_is(&set[i], &ngx_http_async_challenge)
-            && ngx_http_async_header(r, &set[i]) != NGX_OK)
-        {
-            return NGX_ERROR;
+        for (field = ngx_http_async_required_fields; field->status; field++) {
+
+            if (field->status == out->status
+                && ngx_http_async_field_is(&set[i], &field->name)
+                && ngx_http_async_header(r, &set[i]) != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
         }
     }
 

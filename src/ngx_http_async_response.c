@@ -405,7 +405,7 @@ ngx_http_async_send(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     }
 
     if (ngx_http_async_intercepted(r, conf, out)) {
-        return (ngx_http_async_challenges(r, out) == NGX_OK)
+        return (ngx_http_async_required(r, out) == NGX_OK)
                    ? (ngx_int_t) out->status : NGX_ERROR;
     }
 

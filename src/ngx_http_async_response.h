@@ -84,10 +84,10 @@ ngx_int_t ngx_http_async_early_header(ngx_http_request_t *r,
     ngx_table_elt_t *set, ngx_table_elt_t **h);
 
 /*
- * Of a 401 that an error page answers, the challenges alone: as with nginx's
- * upstreams, that must not take them away.
+ * Of a response that an error page answers, the fields alone without which its
+ * status is none: challenges, as with nginx's upstreams, and the like.
  */
-ngx_int_t ngx_http_async_challenges(ngx_http_request_t *r,
+ngx_int_t ngx_http_async_required(ngx_http_request_t *r,
     ngx_http_async_out_t *out);
 
 

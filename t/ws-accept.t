@@ -56,6 +56,21 @@ my $places = <<'EOF_CONF';
     location = /guarded    { async_access guard; async_route WS /guarded echo; }
     location = /greedy     { async_access greedy; async_route WS /greedy echo; }
     location = /intercepts { async_intercept_errors on; error_page 403 =403 /get; async_route WS /intercepts reject; }
+    location = /page.txt   { root html; }
+
+    # in both the same, but that one of them has pages of its own for errors
+    location /passes/ {
+        error_page  400 401 403 404 405 426 503  /page.txt;
+        async_route WS /passes/echo echo; async_route WS /passes/reject reject; async_route WS /passes/fixed fixed;
+        location = /passes/anyway { async_handler anyway; }
+    }
+    location /pages/ {
+        async_intercept_errors  on;
+        error_page  400 401 403 404 405 426 503  /page.txt;
+        async_route WS /pages/echo echo; async_route WS /pages/reject reject; async_route WS /pages/fixed fixed;
+        location = /pages/anyway { async_handler anyway; }
+    }
+
     location = /short      { async_timeout 100ms; async_route WS /short reject; }
     location = /long       { async_timeout 100ms; async_route WS /long echo; }
     location = /any        { async_websocket_origin any; async_route WS /any echo; }
@@ -70,7 +85,7 @@ my $places = <<'EOF_CONF';
     }
 EOF_CONF
 
-my $n = NginxAsync->new(conf => { server => $places, http => <<"EOF_CONF" });
+my $n = NginxAsync->new(files => { 'page.txt' => "a page\n" }, conf => { server => $places, http => <<"EOF_CONF" });
     async_app   \$TEST_NGINX_APPS/ws-accept.so;
     log_format  handshakes '\$status \$uri \$sent_http_x_nginx';
     access_log  logs/handshakes.log handshakes;
@@ -327,6 +342,33 @@ my @tls = (tls => 1, port => $n->port(2));
 talks 'TLS', '/echo', @tls, origin => 'https://localhost';
 is handshake('/echo', @tls, origin => 'http://localhost')->status, 403, '... where a page without TLS is another origin';
 is ws('/echo', @tls, behind => $frame)->message, 'early', '... and what comes behind the handshake';
+
+# ---- error_page
+
+for (
+    ['version 8', 426, '/echo', version => 8], ['no key', 400, '/echo', key => 'x'],
+    ['another origin', 403, '/echo', origin => 'http://evil.example'], ['POST', 405, '/echo', method => 'POST'],
+    ['version 8 of async_handler', 426, '/anyway', version => 8],
+    ['another origin of async_handler', 403, '/anyway', origin => 'http://evil.example'],
+    ['a handler that fails', 401, '/reject?how=fail'], ['... does not accept', 403, '/reject?how=ok'],
+    ['... is busy', 503, '/reject?how=busy'], ['... speaks another subprotocol', 400, '/fixed'], ['no route', 404, '/none'],
+) {
+    my ($title, $status, $uri, @handshake) = @$_;
+    my %requires = (401 => ['WWW-Authenticate', 'Bearer'], 405 => ['Allow', 'GET'], 426 => ['Sec-WebSocket-Version', 13]);
+    my ($field, $value) = @{ $requires{$status} // ['Sec-WebSocket-Accept', undef] };
+
+    $r = handshake("/passes$uri", @handshake);
+    is $r->status, $status, "error_page: $title";
+    ok json($r)->{detail}, '... passes it';
+    is $r->header($field), $value, "... with what a $status requires";
+
+    $r = handshake("/pages$uri", @handshake);
+    is $r->status . ' ' . $r->body, "$status a page\n", '... gets it with async_intercept_errors';
+    is $r->header($field), $value, '... with the same';
+    is $r->header('Upgrade'), $status == 426 ? 'websocket' : undef, '... and Upgrade';
+}
+
+talks "error_page: a handshake that is accepted is none of its", $_ for '/passes/echo', '/pages/echo';
 
 # ---- before it is accepted
 
