@@ -962,7 +962,7 @@ typedef struct {
  *     ASYNC_CLOSED     nothing: it is closed already
  *     ASYNC_INVALID    1007, what the peer has sent is not valid
  *     ASYNC_BUSY       1013, try again later
- *     ASYNC_CANCELLED  1012 at shutdown; otherwise nobody is left to read it
+ *     ASYNC_CANCELLED  as at a shutdown; otherwise nobody is left to read it
  *     any other        1011; the cause goes to the error log
  *
  * One task may receive while others send: messages go out whole, in the order
@@ -975,8 +975,9 @@ typedef struct {
  * that has gone; not with async_ignore_client_abort.  A handler that has been
  * told so by ASYNC_CLOSED first is not: it may await on.
  *
- * At a shutdown and at a reload the peer is sent 1012 by itself, and the same
- * follows when it has answered, after async_websocket_close_timeout at last.
+ * At a reload the peer is sent 1012 (come back at once), at a shutdown 1001, by
+ * itself, and the same follows when it has answered, or after
+ * async_websocket_close_timeout at last.
  */
 typedef enum {
     ASYNC_WS_TEXT = 1,         /* UTF-8; opcodes of RFC 6455, 11.8 */

@@ -31,7 +31,6 @@ typedef struct {
 
 typedef struct {
     pthread_mutex_t            mutex;
-    ngx_atomic_t               generation;    /* of the configuration */
     ngx_async_peer_slot_t      slots[NGX_ASYNC_PEERS];
 } ngx_async_peers_t;
 
@@ -55,7 +54,6 @@ static ngx_uint_t         ngx_async_peers_refs;
 
 /* that of the configuration that runs; NULL: it has none */
 static ngx_async_peers_t  *ngx_async_peers;
-static ngx_uint_t         ngx_async_peers_generation;
 
 /* of this worker */
 static ngx_connection_t  *ngx_async_peers_connection;
@@ -250,15 +248,9 @@ ngx_async_peers_loaded(ngx_cycle_t *cycle)
 {
     ngx_shm_zone_t  *zone;
 
-    if (ngx_async_peers) {
-        /* also if the new configuration has no zone, or another one */
-        (void) ngx_atomic_fetch_add(&ngx_async_peers->generation, 1);
-    }
-
     zone = ngx_async_peers_zone(cycle);
 
     ngx_async_peers = zone ? zone->data : NULL;
-    ngx_async_peers_generation = zone ? ngx_async_peers->generation : 0;
 }
 
 
@@ -486,14 +478,6 @@ ngx_async_peer_lives(ngx_async_peer_t peer)
     ngx_async_robust_unlock(&ngx_async_peers->mutex);
 
     return lives;
-}
-
-
-ngx_uint_t
-ngx_async_peers_reloaded(void)
-{
-    return ngx_async_peers
-           && ngx_async_peers->generation != ngx_async_peers_generation;
 }
 
 

@@ -65,13 +65,6 @@ ngx_int_t ngx_async_on_wake(void (*handler)(void));
 ngx_uint_t ngx_async_peer_lives(ngx_async_peer_t peer);
 
 /*
- * Whether there is a newer configuration: a shutdown is a reload then.  Never
- * where no directive of this one has called _conf().
- */
-ngx_uint_t ngx_async_peers_reloaded(void);
-
-
-/*
  * Mutexes in shared memory, held over no await but for what is owned so; by the
  * thread of the loop, with which they are released.
  */

@@ -6,6 +6,11 @@
  * each idle connection; so the worker has one that is always idle.  From then
  * on a guard timer keeps the worker alive while tasks live and threads run,
  * since nginx exits as soon as no timer is left, and bounds that.
+ *
+ * Nor does nginx tell a worker why it is to go.  But at a reload the master
+ * destroys the pool of the old cycle before it tells the workers of that, and
+ * at its own end after they have gone; so a cleanup of the pool tells them, in
+ * memory of the cycle's, also when the module's own file has been replaced.
  */
 
 #include <ngx_async_quit.h>
@@ -45,12 +50,15 @@ typedef struct {
     ngx_msec_t                 shutdown_timeout;
     ngx_msec_t                 cleanup_timeout;
     ngx_msec_t                 bound;
+    ngx_atomic_t              *replaced;
     void                     (*on_quit[NGX_ASYNC_QUIT_HANDLERS])(void);
     ngx_uint_t                 non_quit;
     void                     (*on_give_up)(ngx_log_t *log);
 } ngx_async_quit_t;
 
 
+static void ngx_async_quit_conf_cleanup(void *data);
+static ngx_uint_t ngx_async_quit_upgraded(void);
 static void ngx_async_quit_handler(ngx_event_t *ev);
 static void ngx_async_guard(void);
 static void ngx_async_guard_handler(ngx_event_t *ev);
@@ -72,6 +80,88 @@ static ngx_async_quit_t   ngx_async_quit;
 static ngx_connection_t   ngx_async_quit_no_connection;
 
 
+ngx_atomic_t *
+ngx_async_quit_conf(ngx_conf_t *cf)
+{
+    ngx_shm_t           *shm;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->cycle->pool, sizeof(ngx_shm_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    shm = cln->data;
+
+    ngx_memzero(shm, sizeof(ngx_shm_t));
+
+    ngx_str_set(&shm->name, "async_replaced");
+    shm->size = ngx_pagesize;
+    shm->log = cf->cycle->log;
+
+    if (ngx_shm_alloc(shm) != NGX_OK) {
+        return NULL;
+    }
+
+    cln->handler = ngx_async_quit_conf_cleanup;
+
+    return (ngx_atomic_t *) shm->addr;
+}
+
+
+static void
+ngx_async_quit_conf_cleanup(void *data)
+{
+    ngx_shm_t  *shm = data;
+
+    if (ngx_process == NGX_PROCESS_MASTER) {
+        *(ngx_atomic_t *) shm->addr = 1;
+    }
+
+    ngx_shm_free(shm);
+}
+
+
+ngx_uint_t
+ngx_async_replaced(void)
+{
+    return *ngx_async_quit.replaced || ngx_async_quit_upgraded();
+}
+
+
+/*
+ * A master that has started another binary moves its file of the process id
+ * away, and takes it back when that binary fails.
+ */
+
+static ngx_uint_t
+ngx_async_quit_upgraded(void)
+{
+    int               fd;
+    u_char            pid[NGX_INT64_LEN + 1];
+    ssize_t           n;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    fd = open((char *) ccf->oldpid.data, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
+    if (fd == -1) {
+        return 0;
+    }
+
+    n = read(fd, pid, sizeof(pid));
+
+    (void) close(fd);
+
+    while (n > 0 && (pid[n - 1] == LF || pid[n - 1] == CR)) {
+        n--;
+    }
+
+    return n > 0 && ngx_atoi(pid, n) == (ngx_int_t) getppid();
+}
+
+
 ngx_int_t
 ngx_async_quit_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
 {
@@ -91,6 +181,7 @@ ngx_async_quit_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
 
     ngx_async_quit.shutdown_timeout = conf->shutdown_timeout;
     ngx_async_quit.cleanup_timeout = conf->cleanup_timeout;
+    ngx_async_quit.replaced = conf->replaced;
 
     fd = eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
     if (fd == -1) {

@@ -13,6 +13,13 @@
 #include <ngx_async_task.h>
 
 
+/*
+ * While the configuration is read: memory that its workers share with the
+ * master, which notes there that another configuration has replaced it.  Of the
+ * cycle; NULL: no memory.
+ */
+ngx_atomic_t *ngx_async_quit_conf(ngx_conf_t *cf);
+
 ngx_int_t ngx_async_quit_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf);
 void ngx_async_quit_exit(void);
 
@@ -24,6 +31,12 @@ void ngx_async_quit_ended(void);
 
 /* The process exits: requests that come now are not for apps any more. */
 extern ngx_uint_t  ngx_async_left;
+
+/*
+ * Whether others take over from this worker, which shuts down: after a reload,
+ * or while the binary is upgraded.
+ */
+ngx_uint_t ngx_async_replaced(void);
 
 /* Called when a graceful shutdown begins. */
 void ngx_async_on_quit(void (*handler)(void));

@@ -209,6 +209,7 @@ typedef struct {
     ngx_msec_t                 cleanup_timeout;
     ngx_msec_t                 slow;          /* zero: not watched */
     size_t                     task_size;
+    ngx_atomic_t              *replaced;      /* by ngx_async_quit_conf() */
 } ngx_async_conf_t;
 
 

@@ -43,6 +43,7 @@ typedef struct {
     ngx_msec_t                  cleanup_timeout;
     ngx_msec_t                  slow;
     ngx_int_t                   thread_nice;
+    ngx_atomic_t               *replaced;     /* see ngx_async_quit.h */
     ngx_async_thread_pool_t    *thread_pool;  /* of the http block */
 
     ngx_http_async_ref_t       *run;

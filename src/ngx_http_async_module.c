@@ -229,6 +229,12 @@ ngx_http_async_init(ngx_conf_t *cf)
     }
 
     if (mcf->apps.nelts) {
+        mcf->replaced = ngx_async_quit_conf(cf);
+
+        if (mcf->replaced == NULL) {
+            return NGX_ERROR;
+        }
+
         ngx_http_next_header_filter = ngx_http_top_header_filter;
         ngx_http_top_header_filter = ngx_http_async_header_filter;
 
@@ -279,6 +285,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     conf.cleanup_timeout = mcf->cleanup_timeout;
     conf.slow = mcf->slow;
     conf.task_size = sizeof(async_req_t);
+    conf.replaced = mcf->replaced;
 
     /* a worker that fails here never comes back; this one answers 503 */
 

@@ -27,6 +27,7 @@ static void ngx_http_async_ws_hang_up(ngx_http_async_ws_t *ws);
 static ngx_uint_t ngx_http_async_ws_finish_code(async_req_t *req);
 static ngx_int_t ngx_http_async_ws_result(ngx_http_async_ws_t *ws);
 static void ngx_http_async_ws_cleanup(void *data);
+static ngx_uint_t ngx_http_async_ws_quit_code(void);
 static void ngx_http_async_ws_quit(void);
 
 
@@ -119,7 +120,7 @@ ngx_http_async_ws_open(async_req_t *req, ngx_http_async_ws_conf_t *conf,
     ngx_post_event(c->read, &ngx_posted_events);
 
     if (ngx_async_quitting) {
-        ngx_http_async_ws_close(ws, NGX_HTTP_ASYNC_WS_RESTART, NULL);
+        ngx_http_async_ws_close(ws, ngx_http_async_ws_quit_code(), NULL);
     }
 
     return ws;
@@ -592,7 +593,7 @@ ngx_http_async_ws_finish_code(async_req_t *req)
 
     case ASYNC_CANCELLED:
         if (req->task.cancel == NGX_ASYNC_SHUTDOWN) {
-            return NGX_HTTP_ASYNC_WS_RESTART;
+            return ngx_http_async_ws_quit_code();
         }
 
         code = NGX_HTTP_ASYNC_WS_INTERNAL;
@@ -695,13 +696,24 @@ ngx_http_async_ws_cleanup(void *data)
 }
 
 
-/* The worker shuts down: clients may come back to another one at once. */
+/* The worker shuts down: do clients find another one at once? */
+
+static ngx_uint_t
+ngx_http_async_ws_quit_code(void)
+{
+    return ngx_async_replaced() ? NGX_HTTP_ASYNC_WS_RESTART
+                                : NGX_HTTP_ASYNC_WS_AWAY;
+}
+
 
 static void
 ngx_http_async_ws_quit(void)
 {
+    ngx_uint_t            code;
     ngx_queue_t          *q;
     ngx_http_async_ws_t  *ws;
+
+    code = ngx_http_async_ws_quit_code();
 
     for (q = ngx_queue_head(&ngx_http_async_ws_sessions);
          q != ngx_queue_sentinel(&ngx_http_async_ws_sessions);
@@ -709,6 +721,6 @@ ngx_http_async_ws_quit(void)
     {
         ws = ngx_queue_data(q, ngx_http_async_ws_t, queue);
 
-        ngx_http_async_ws_close(ws, NGX_HTTP_ASYNC_WS_RESTART, NULL);
+        ngx_http_async_ws_close(ws, code, NULL);
     }
 }

@@ -23,6 +23,7 @@
 
 /* Close codes, RFC 6455, 7.4.1, and IANA's registry of them */
 #define NGX_HTTP_ASYNC_WS_NORMAL     1000
+#define NGX_HTTP_ASYNC_WS_AWAY       1001
 #define NGX_HTTP_ASYNC_WS_PROTOCOL   1002
 #define NGX_HTTP_ASYNC_WS_NO_CODE    1005
 #define NGX_HTTP_ASYNC_WS_ABNORMAL   1006

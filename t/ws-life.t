@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use File::Copy ();
 use Test::More;
 
 use NginxAsync;
@@ -29,7 +30,7 @@ sub conf {
         listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1 ssl;
         ssl_certificate $TEST_NGINX_SERVER_ROOT/tls.crt;
         ssl_certificate_key $TEST_NGINX_SERVER_ROOT/tls.key;
-        location / { async_route WS /sleeps ws:sleeps; async_route WS /closes ws:closes; async_route WS /sends ws:sends; }
+        location / { async_route WS /echo ws:echo; async_route WS /sleeps ws:sleeps; async_route WS /closes ws:closes; async_route WS /sends ws:sends; }
     }
 EOF_CONF
         "location / { $routes async_route GET /open ws:open; async_route GET /shut ws:shut; }",
@@ -346,10 +347,52 @@ for my $tls (0, 1) {
     is $deaf_too->message, 'sleeps', 'clients that do not answer';
     $n->signal('QUIT');
     ok gone($n), '... do not keep a worker from its end';
-    is_deeply [$deaf->close_code, $deaf_too->close_code], [1012, 1012], '... they are told all the same';
+    is_deeply [$deaf->close_code, $deaf_too->close_code], [1001, 1001], '... they are told all the same';
     ok says($n, 'echo CLOSED, code 1006 ', $since), '... as are their handlers';
     ok says($n, 'sleeps CANCELLED, code 1006 ', $since), '... or cancelled';
     $n->stop;
+}
+
+{
+    # while another binary runs nginx has its process id in a file of another name
+    for my $case ([1012, sub { $_[0] }, 'an upgrade of the binary is one to come back from'],
+        [1001, sub { $_[0] - 1 }, '... what another one has left there is none'])
+    {
+        my ($code, $pid, $title) = @$case;
+        my $m = NginxAsync->new(conf => conf())->start;
+        my $ws = NginxAsync::WebSocket->new($m, '/echo');
+        $m->write_file('logs/nginx.pid.oldbin', $pid->($m->master) . "\n");
+        $m->signal('QUIT');
+        is $ws->close_code, $code, $title;
+        $ws->send_close($code);
+        $m->stop;
+    }
+}
+
+{
+    # the module from another file: its old and its new workers share no variables
+    my $m = NginxAsync->new(conf => conf(), allow => '[emerg]')->start;
+    my $ws = NginxAsync::WebSocket->new($m, '/echo');
+    my @copies = map {
+        my $copy = $m->root . '/copy' . ($_ =~ m{([^/]+)\z})[0];
+        File::Copy::copy($_, $copy) or die "$copy: $!";
+        $copy;
+    } NginxAsync::Env::modules();
+    local $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', @copies;
+    is $m->reload, undef, 'a reload with the module from another file';
+    is $ws->close_code, 1012, '... tells clients to come back';
+    $ws->send_close(1012);
+    $ws = NginxAsync::WebSocket->new($m, '/echo');
+    is $m->reload, undef, '... and one more';
+    is $ws->close_code, 1012, '... too';
+    $ws->send_close(1012);
+    $ws = NginxAsync::WebSocket->new($m, '/echo');
+    like $m->reload(conf => 'wrong;'), qr/emerg/, 'a reload that fails';
+    is $ws->text('on')->message, 'on', '... goes on';
+    $m->signal('QUIT');
+    is $ws->close_code, 1001, '... and is none';
+    $ws->send_close(1001);
+    $m->stop;
 }
 
 {
