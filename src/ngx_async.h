@@ -1064,17 +1064,20 @@ ASYNC_LOOP const char *async_ws_protocol(async_req_t *req, const char *ours);
     await_ws_send_json_at(co, ASYNC_SITE, req, value)
 
 /*
- * A message in parts, each a frame; "last" is of the last one, which may be
- * empty.  The kind is that of the first one.  ASYNC_BUSY: another task sends
- * such a one.
+ * A message in parts, each a frame, or several where a long one is compressed;
+ * "last" is of the last one, which may be empty.  The kind is that of the first
+ * one.  ASYNC_BUSY: another task sends such a one.  Nothing else can be sent
+ * until it is at its end: a task that ends before that, the handler or a child,
+ * ends the WebSocket, with 1011 and a line in the error log.
  */
 #define await_ws_send_part(co, req, kind, data, len, last)                   \
     await_ws_send_at(co, ASYNC_SITE, req, kind, data, len,                   \
                      (last) ? ASYNC_WS_LAST_ : ASYNC_WS_PART_)
 
 /*
- * Closes, and suspends until the peer has answered, for
- * async_websocket_close_timeout at most.  The code is one that may be sent
+ * Closes, when the message that is being sent is at its end, and suspends until
+ * the peer has answered, for async_websocket_close_timeout at most.  A message
+ * in parts is cut off by it.  The code is one that may be sent
  * (RFC 6455, 7.4: 1000 to 1014 but 1004 to 1006, 3000 to 4999), the reason
  * UTF-8 of up to 123 bytes, or NULL.  ASYNC_OK also if it is closed already.
  * ASYNC_ERROR: the code or the reason is none, or it is not accepted.

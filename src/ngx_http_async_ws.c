@@ -50,6 +50,9 @@ static async_rc_t ngx_http_async_ws_send_frame(async_t *co,
     size_t len, int part);
 static async_rc_t ngx_http_async_ws_lent(async_t *co,
     ngx_http_async_ws_t *ws, ngx_http_async_ws_sender_t *sender);
+static async_rc_t ngx_http_async_ws_uncut(async_t *co,
+    ngx_http_async_ws_t *ws);
+
 
 /* The session of a request, for a task that is to wait for something of it. */
 
@@ -527,8 +530,8 @@ ngx_http_async_ws_send_frame(async_t *co, ngx_http_async_ws_t *ws,
                         && (part || len >= ws->conf->deflate.min));
     }
 
-    if (ws->deflated && part == 0 && len > NGX_HTTP_ASYNC_WS_CUT) {
-        rc = ngx_http_async_ws_send_cut(co, ws, kind, data, len);
+    if (ws->deflated && len > NGX_HTTP_ASYNC_WS_CUT) {
+        rc = ngx_http_async_ws_send_cut(co, ws, kind, data, len, part);
 
         if (rc != NGX_DECLINED) {
             return rc;
@@ -560,9 +563,8 @@ ngx_http_async_ws_send_frame(async_t *co, ngx_http_async_ws_t *ws,
     if (fin && ws->parts) {
         ngx_http_async_ws_whole(ws);
 
-    } else if (!fin) {
-        ws->parts = co;
-        ws->parts_kind = kind;
+    } else if (!fin && ws->parts == NULL) {
+        ngx_http_async_ws_part(ws, co, kind);
     }
 
     return lent ? ngx_http_async_ws_lent(co, ws, &sender) : ASYNC_OK;
@@ -629,6 +631,9 @@ await_ws_close_at(async_t *co, const char *site, async_req_t *req, int code,
     }
 
     ngx_http_async_ws_tell(ws, co);
+
+    rc = ngx_http_async_ws_uncut(co, ws);
+
     ngx_http_async_ws_close(ws, code, reason);
 
     ws->discards = 1;
@@ -639,8 +644,6 @@ await_ws_close_at(async_t *co, const char *site, async_req_t *req, int code,
 
     ngx_queue_insert_tail(&ws->closers, &closer.queue);
 
-    rc = ASYNC_OK;
-
     while (rc == ASYNC_OK && ws->state < NGX_HTTP_ASYNC_WS_CLOSED) {
         closer.waker = ngx_async_waker(co);
 
@@ -648,6 +651,37 @@ await_ws_close_at(async_t *co, const char *site, async_req_t *req, int code,
     }
 
     ngx_queue_remove(&closer.queue);
+
+    return rc;
+}
+
+
+/*
+ * Suspends while another task's message is compressed and sent: it goes to its
+ * end first, as one does that is not compressed.
+ */
+
+static async_rc_t
+ngx_http_async_ws_uncut(async_t *co, ngx_http_async_ws_t *ws)
+{
+    async_rc_t                  rc;
+    ngx_http_async_ws_sender_t  sender;
+
+    if (!ws->cut) {
+        return ASYNC_OK;
+    }
+
+    ngx_queue_insert_tail(&ws->senders, &sender.queue);
+
+    do {
+        sender.waker = ngx_async_waker(co);
+
+        rc = ngx_async_wait(co, NGX_ASYNC_FOREVER);
+
+    } while (rc == ASYNC_OK && ws->state == NGX_HTTP_ASYNC_WS_OPEN
+             && ngx_queue_head(&ws->senders) != &sender.queue);
+
+    ngx_queue_remove(&sender.queue);
 
     return rc;
 }

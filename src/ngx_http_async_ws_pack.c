@@ -27,7 +27,7 @@ static ngx_int_t ngx_http_async_ws_put_packed(ngx_http_async_ws_t *ws,
     ngx_uint_t opcode, ngx_uint_t fin, ngx_http_async_ws_pack_t *pack);
 static async_rc_t ngx_http_async_ws_send_rest(async_t *co,
     ngx_http_async_ws_t *ws, ngx_http_async_ws_sender_t *sender,
-    const u_char *p, size_t len);
+    const u_char *p, size_t len, ngx_uint_t fin);
 static async_rc_t ngx_http_async_ws_turn(async_t *co,
     ngx_http_async_ws_t *ws, ngx_http_async_ws_sender_t *sender);
 static async_rc_t ngx_http_async_ws_pack_failed(async_t *co,
@@ -141,16 +141,19 @@ ngx_http_async_ws_put_packed(ngx_http_async_ws_t *ws, ngx_uint_t opcode,
 
 /*
  * It stays the first of those who wait to send until it is at its end, so that
- * nobody comes between.
+ * nobody comes between.  A Close frame may, after which nothing is sent.
  */
 
 async_rc_t
 ngx_http_async_ws_send_cut(async_t *co, ngx_http_async_ws_t *ws,
-    async_ws_kind_t kind, const void *data, size_t len)
+    async_ws_kind_t kind, const void *data, size_t len, int part)
 {
     async_rc_t                  rc;
+    ngx_uint_t                  opcode;
     ngx_http_async_ws_pack_t    pack;
     ngx_http_async_ws_sender_t  sender;
+
+    opcode = ws->parts ? WSLAY_CONTINUATION_FRAME : kind;
 
     if (ngx_http_async_ws_pack(ws, data, NGX_HTTP_ASYNC_WS_CUT, 0, &pack)
         != NGX_OK)
@@ -158,7 +161,7 @@ ngx_http_async_ws_send_cut(async_t *co, ngx_http_async_ws_t *ws,
         return ngx_http_async_ws_pack_failed(co, ws);
     }
 
-    if (pack.len >= NGX_HTTP_ASYNC_WS_CUT
+    if (part == 0 && pack.len >= NGX_HTTP_ASYNC_WS_CUT
         && ngx_http_async_ws_deflate_forgets(ws->deflate))
     {
         ngx_free(pack.data);
@@ -167,26 +170,28 @@ ngx_http_async_ws_send_cut(async_t *co, ngx_http_async_ws_t *ws,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_async_ws_put_packed(ws, kind, 0, &pack) != NGX_OK) {
+    if (ngx_http_async_ws_put_packed(ws, opcode, 0, &pack) != NGX_OK) {
         return ngx_http_async_ws_pack_failed(co, ws);
     }
 
-    ws->parts = co;
-    ws->parts_kind = kind;
-    ws->cut = 1;
+    if (ws->parts == NULL) {
+        ngx_http_async_ws_part(ws, co, kind);
+    }
+
+    ws->cut = (part == 0);
 
     ngx_queue_insert_head(&ws->senders, &sender.queue);
 
     rc = ngx_http_async_ws_send_rest(co, ws, &sender,
                                      (u_char *) data + NGX_HTTP_ASYNC_WS_CUT,
-                                     len - NGX_HTTP_ASYNC_WS_CUT);
+                                     len - NGX_HTTP_ASYNC_WS_CUT,
+                                     part != ASYNC_WS_PART_);
 
     ngx_queue_remove(&sender.queue);
 
-    ws->parts = NULL;
     ws->cut = 0;
 
-    if (rc == ASYNC_OK) {
+    if (rc != ASYNC_OK || part != ASYNC_WS_PART_) {
         ngx_http_async_ws_whole(ws);
     }
 
@@ -200,7 +205,8 @@ ngx_http_async_ws_send_cut(async_t *co, ngx_http_async_ws_t *ws,
 
 static async_rc_t
 ngx_http_async_ws_send_rest(async_t *co, ngx_http_async_ws_t *ws,
-    ngx_http_async_ws_sender_t *sender, const u_char *p, size_t len)
+    ngx_http_async_ws_sender_t *sender, const u_char *p, size_t len,
+    ngx_uint_t fin)
 {
     size_t      n;
     async_rc_t  rc;
@@ -215,7 +221,7 @@ ngx_http_async_ws_send_rest(async_t *co, ngx_http_async_ws_t *ws,
         n = ngx_min(len, NGX_HTTP_ASYNC_WS_CUT);
 
         if (ngx_http_async_ws_send_packed(ws, WSLAY_CONTINUATION_FRAME,
-                                          n == len, p, n)
+                                          fin && n == len, p, n)
             != NGX_OK)
         {
             return ngx_http_async_ws_pack_failed(co, ws);

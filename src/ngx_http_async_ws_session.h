@@ -169,6 +169,7 @@ struct ngx_http_async_ws_s {
     ngx_http_async_ws_frame_t    *pong;
     ngx_queue_t                   senders;    /* _sender_t, in their order */
     ngx_async_task_t             *parts;      /* who sends a message in them */
+    ngx_async_end_t               parts_end;  /* of that, if it is a child */
     async_ws_kind_t               parts_kind;
     uint32_t                      parts_utf8;
 
@@ -275,7 +276,12 @@ ngx_uint_t ngx_http_async_ws_lends(ngx_http_async_ws_t *ws);
 void ngx_http_async_ws_pong(ngx_http_async_ws_t *ws, const u_char *data,
     size_t len);
 
-/* A message in parts is at its end: what has waited for that goes. */
+/*
+ * A message in parts begins, of the task; it is at its end: what has waited for
+ * that goes.
+ */
+void ngx_http_async_ws_part(ngx_http_async_ws_t *ws, ngx_async_task_t *t,
+    async_ws_kind_t kind);
 void ngx_http_async_ws_whole(ngx_http_async_ws_t *ws);
 
 /* Nothing of what waits is sent any more. */
@@ -298,11 +304,12 @@ ngx_int_t ngx_http_async_ws_send_packed(ngx_http_async_ws_t *ws,
     ngx_uint_t opcode, ngx_uint_t fin, const void *data, size_t len);
 
 /*
- * Suspends while a whole message, longer than that, is compressed and sent.
- * NGX_DECLINED: it does not become shorter, and nothing of it has been sent.
+ * Suspends while a message, or a part of one, which is longer than _CUT, is
+ * compressed and sent; part: as of await_ws_send_at().  NGX_DECLINED: a whole
+ * one does not become shorter, and nothing of it has been sent.
  */
 async_rc_t ngx_http_async_ws_send_cut(async_t *co, ngx_http_async_ws_t *ws,
-    async_ws_kind_t kind, const void *data, size_t len);
+    async_ws_kind_t kind, const void *data, size_t len, int part);
 
 
 /* ngx_http_async_ws_close.c */

@@ -44,6 +44,7 @@ static void ngx_http_async_ws_sent(ngx_http_async_ws_t *ws, size_t n);
 static void ngx_http_async_ws_out_done(ngx_http_async_ws_t *ws,
     ngx_http_async_ws_out_t *out);
 static void ngx_http_async_ws_pong_next(ngx_http_async_ws_t *ws);
+static void ngx_http_async_ws_parts_left(ngx_async_end_t *end);
 static void ngx_http_async_ws_arm(ngx_http_async_ws_t *ws);
 static void ngx_http_async_ws_clear(ngx_http_async_ws_t *ws,
     ngx_http_async_ws_queue_t *queue);
@@ -608,12 +609,66 @@ ngx_http_async_ws_pong_next(ngx_http_async_ws_t *ws)
 }
 
 
+/* How the handler itself ends is looked at by ngx_http_async_ws_finish(). */
+
+void
+ngx_http_async_ws_part(ngx_http_async_ws_t *ws, ngx_async_task_t *t,
+    async_ws_kind_t kind)
+{
+    ws->parts = t;
+    ws->parts_kind = kind;
+
+    if (ws->req == NULL || t != &ws->req->task) {
+        ws->parts_end.handler = ngx_http_async_ws_parts_left;
+        ws->parts_end.next = t->ends;
+        t->ends = &ws->parts_end;
+    }
+}
+
+
+/* The rest of it will not come, and nothing else may (RFC 6455, 5.4). */
+
+static void
+ngx_http_async_ws_parts_left(ngx_async_end_t *end)
+{
+    ngx_async_task_t     *t;
+    ngx_http_async_ws_t  *ws;
+
+    ws = (ngx_http_async_ws_t *)
+             ((u_char *) end - offsetof(ngx_http_async_ws_t, parts_end));
+
+    t = ws->parts;
+    ws->parts = NULL;
+
+    if (ws->state != NGX_HTTP_ASYNC_WS_OPEN) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, t->log, 0,
+                  "async \"%s\": a task ends in the middle of a message in "
+                  "parts, after %s at %s, and its WebSocket with %d",
+                  t->profile->name, t->await ? t->await : "no await",
+                  t->site ? t->site : "-", NGX_HTTP_ASYNC_WS_INTERNAL);
+
+    ngx_http_async_ws_close(ws, NGX_HTTP_ASYNC_WS_INTERNAL, NULL);
+}
+
+
 void
 ngx_http_async_ws_whole(ngx_http_async_ws_t *ws)
 {
+    ngx_async_end_t  **end;
+
+    for (end = &ws->parts->ends; *end; end = &(*end)->next) {
+        if (*end == &ws->parts_end) {
+            *end = ws->parts_end.next;
+            break;
+        }
+    }
+
     ws->parts = NULL;
 
-    if (ws->held.first == NULL) {
+    if (ws->held.first == NULL || ws->state != NGX_HTTP_ASYNC_WS_OPEN) {
         return;
     }
 

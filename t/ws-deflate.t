@@ -33,6 +33,8 @@ EOF_CONF
         async_route WS /late late;
         async_route WS /together together;
         async_route WS /stuck stuck;
+        async_route WS /closes_amid closes_amid;
+        async_route WS /large_parts large_parts;
         async_route WS /subscribe subscribe;
         async_route GET /publish publish;
         async_route GET /open open;
@@ -246,7 +248,28 @@ for my $case (['f248cdc9c90700', 'Hello', 'a block'], ['000500faff48656c6c6f00',
         is(($ws->closed)[0], 1000, '... and it ends');
     }
 
-    my $ws = packed_ws('/stuck', undef, rcvbuf => 4096);
+    my $ws = packed_ws('/closes_amid?len=5000000', undef, rcvbuf => 4096);
+    is length($ws->message // ''), 5_000_000, 'a close waits for the end of a long one';
+    is(($ws->closed)[0], 4000, '... and goes before what comes later');
+
+    # one that does not wait, at a shutdown: a control frame may come between fragments
+    $ws = packed_ws('/together?len=20000000', undef, rcvbuf => 4096);
+    my ($f, @seen);
+    1 while ($f = $ws->next_frame) && $f->{rsv} != 4;
+    is $f->{fin}, 0, 'a long one has begun';
+    is $n->reload, undef, '... when its worker shuts down';
+    while (my $f = $ws->next_frame) { push @seen, $f->{opcode}; if ($f->{opcode} == 8) { $ws->{close} = $f->{data}; $ws->send_close(1012) } }
+    is pop @seen, 8, '... a close amid it is the last of all';
+    is_deeply [grep { $_ != 0 } @seen], [], '... behind fragments';
+    is(($ws->closed)[0], 1012, '... and says why');
+
+    my $since = $n->mark;
+    $ws = packed_ws('/large_parts?len=3000000');
+    is length($ws->message // ''), 6_000_000, 'long parts are the message';
+    is $ws->message, 'whole', '... and what comes behind goes on';
+    $n->like_log($since, qr/<others have turns>/, '... others have their turn meanwhile');
+
+    $ws = packed_ws('/stuck', undef, rcvbuf => 4096);
     $n->like_log(0, qr/<stuck -2, then -4>/, 'a long one that is not read breaks off at its deadline');
 }
 

@@ -16,7 +16,7 @@ use NginxAsync;
 use NginxAsync::Say qw(said says gone);
 use NginxAsync::WebSocket;
 
-my @handlers = qw(leaves echo sleeps late with_reader both ends at_once closes sends);
+my @handlers = qw(half_child leaves echo sleeps late with_reader both ends at_once closes sends);
 my $routes   = join "\n", map { "async_route WS /$_ ws:$_;" } @handlers;
 
 sub in { my ($at, $more) = @_; return "location $at { $more " . $routes =~ s{WS }{WS $at}gr . ' }' }
@@ -231,6 +231,31 @@ for my $case (
     }
     ok $code ? $ws->eof : $ws->connection->{eof}, '... and the connection';
     $n->get('/shut');
+}
+
+# ---- a child that ends in the middle of a message in parts
+
+{
+    my $since = $n->mark;
+    my $ws = ws('/half_child');
+    my $f = $ws->next_frame;
+    is_deeply [@$f{qw(opcode fin data)}], [1, 0, 'half'], 'a child sends half a message, and ends';
+    is $ws->close_code, 1011, '... which ends the WebSocket';
+    $ws->send_close(1011);
+    ok $ws->eof, '... and the connection';
+    is_deeply story($since, qr/received .*/), ['half OK, code 0', 'joined OK, code 0', 'whole CLOSED, code 0',
+        'joined CLOSED, code 0', 'received CLOSED, code 1011'], '... as other tasks see';
+    like_log $n, $since, qr/\[error\].*async "ws:half_child": a task ends in the middle of a message in parts, after await_ws_send_part at \S*ws\.c:\d+, and its WebSocket with 1011/,
+        '... and the log';
+}
+
+{
+    my $since = $n->mark;
+    my $ws = ws('/half_child?last=1');
+    is_deeply [map { $ws->message } 1, 2], ['half', 'whole'], 'a child that sends the other half, too';
+    $ws->close(1000);
+    is_deeply story($since, qr/received .*/), ['last OK, code 0', 'joined OK, code 0', 'whole OK, code 0',
+        'joined OK, code 0', 'received CLOSED, code 1000'], '... leaves the WebSocket to others';
 }
 
 # ---- await_ws_close()

@@ -131,6 +131,86 @@ ASYNC_HANDLER(together)
 }
 
 
+static async_rc_t
+closes(async_t *co, void *arg)
+{
+    return await_ws_close(co, arg, 4000, NULL);
+}
+
+
+/* /closes?len=  while a long one goes: this task's close, or a peer's */
+
+ASYNC_HANDLER(closes_amid)
+{
+    int64_t  len;
+    long_t   l = { .req = req };
+
+    (void) async_query_int_or(req, "len", &len, 1000000);
+
+    l.len = len;
+    l.text = async_alloc(req, l.len);
+
+    ASYNC_TRY(l.text ? ASYNC_OK : ASYNC_ERROR);
+    fill(l.text, l.len);
+
+    async_work_t  work[] = {
+        { .fn = send_long, .arg = &l },
+        { .fn = closes, .arg = req },
+        { .fn = send_short, .arg = req },
+    };
+
+    ASYNC_TRY(await_ws_accept(co, req, NULL));
+
+    return await_all(co, work, 3);
+}
+
+
+/* /large_parts?len=  two parts of that, and whether another task had a turn */
+
+static async_rc_t
+turns(async_t *co, void *arg)
+{
+    int  *n = arg;
+
+    for ( ;; ) {
+        ASYNC_TRY(await_sleep(co, 0));
+        (*n)++;
+    }
+}
+
+
+ASYNC_HANDLER(large_parts)
+{
+    int64_t         len;
+    char           *text;
+    int             n = 0;
+    async_child_t  *child;
+
+    (void) async_query_int_or(req, "len", &len, 1000000);
+
+    text = async_alloc(req, len);
+    ASYNC_TRY(text ? ASYNC_OK : ASYNC_ERROR);
+    fill(text, len);
+
+    ASYNC_TRY(await_ws_accept(co, req, NULL));
+
+    {
+        ASYNC_GROUP(co);
+
+        child = async_spawn(co, turns, &n);
+        ASYNC_TRY(child ? ASYNC_OK : ASYNC_ERROR);
+
+        ASYNC_TRY(await_ws_send_part(co, req, ASYNC_WS_TEXT, text, len, 0));
+        ASYNC_TRY(await_ws_send_part(co, req, ASYNC_WS_TEXT, text, len, 1));
+    }
+
+    async_log(req, ASYNC_LOG_NOTICE, "<%s turns>", n > 2 ? "others have"
+                                                         : "nobody has");
+
+    return await_ws_send_text(co, req, "whole");
+}
+
+
 /* a long one is cancelled by its deadline as the client does not read */
 
 ASYNC_HANDLER(stuck)

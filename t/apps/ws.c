@@ -462,6 +462,46 @@ ASYNC_HANDLER(half)
 }
 
 
+/* /half_child?last=  a child does, or sends the last part, too */
+
+static async_rc_t
+send_half(async_t *co, void *arg)
+{
+    async_req_t  *req = arg;
+
+    ASYNC_TRY(await_ws_send_part(co, req, ASYNC_WS_TEXT, "half", 4, 0));
+
+    if (async_query(req, "last").data) {
+        return ended(req, "last", await_ws_send_part(co, req, ASYNC_WS_TEXT,
+                                                     "", 0, 1));
+    }
+
+    return ended(req, "half", ASYNC_OK);
+}
+
+
+ASYNC_HANDLER(half_child)
+{
+    async_child_t       *child;
+    async_ws_message_t   m;
+
+    ASYNC_TRY(await_ws_accept(co, req, NULL));
+
+    ASYNC_GROUP(co);
+
+    child = async_spawn(co, send_half, req);
+
+    ended(req, "joined", await_join(co, child));
+
+    /* at the same address, most likely */
+    child = async_spawn(co, send_whole, req);
+
+    ended(req, "joined", await_join(co, child));
+
+    return ended(req, "received", await_ws_recv(co, req, &m));
+}
+
+
 static async_rc_t
 send_long(async_t *co, void *arg)
 {
