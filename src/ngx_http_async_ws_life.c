@@ -655,7 +655,13 @@ ngx_http_async_ws_result(ngx_http_async_ws_t *ws)
         return NGX_ERROR;
     }
 
-    if (!ws->closed_by_peer) {
+    /*
+     * The server ends at once what both have closed (RFC 6455, 7.1.1), unless
+     * the peer goes on to send all the same: that would be answered by a reset,
+     * which may overtake our Close frame.
+     */
+
+    if (!ws->closed_by_peer || ws->overruns) {
         ws->r->lingering_close = 1;
     }
 

@@ -234,7 +234,10 @@ ngx_http_async_ws_step(ngx_http_async_ws_t *ws)
 }
 
 
-/* The header of a frame has come. */
+/*
+ * The header of a frame has come, with the first byte of its payload: wslay
+ * tells of neither before the other.
+ */
 
 static ngx_int_t
 ngx_http_async_ws_begin(ngx_http_async_ws_t *ws, ngx_http_async_ws_input_t *in)
@@ -420,6 +423,7 @@ ngx_http_async_ws_control(ngx_http_async_ws_t *ws,
         return NGX_OK;
 
     default: /* WSLAY_CONNECTION_CLOSE */
+        ws->overruns = (in->given != 0);
         ngx_http_async_ws_peer_closes(ws, in->control, in->ncontrol);
         return NGX_DONE;
     }

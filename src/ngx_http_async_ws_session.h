@@ -198,6 +198,7 @@ struct ngx_http_async_ws_s {
     unsigned                      told_child:1;
     unsigned                      child_ended:1;
     unsigned                      closed_by_peer:1;
+    unsigned                      overruns:1;    /* it sends behind that */
     unsigned                      owes_close:1;  /* an answer to its Close */
     unsigned                      refused:1;     /* who has lent: to be told */
 };

@@ -258,6 +258,18 @@ for my $case (
         'joined OK, code 0', 'received CLOSED, code 1000'], '... leaves the WebSocket to others';
 }
 
+# ---- a client that sends on behind its Close frame
+
+{
+    my $ws = ws('/echo');
+    $ws->send_raw(NginxAsync::WebSocket::frame(8, pack 'n', 1000) . 'x' x 100);
+    is $ws->any_frame->{opcode}, 8, 'garbage behind a close: that is answered';
+    ok $ws->eof, '... with the end';
+    local $SIG{PIPE} = 'IGNORE';
+    my $taken = grep { defined syswrite $ws->socket, 'x' x 100 } 1 .. 5;
+    is $taken, 5, '... and more of it with no reset, which may overtake that';
+}
+
 # ---- await_ws_close()
 
 for my $tls (0, 1) {
