@@ -1121,12 +1121,14 @@ ASYNC_LOOP async_str_t async_ws_close_reason(async_req_t *req);
  * What is not read waits, in a queue of options->queue messages (0: 256; up to
  * 65,536) and 1 MiB.  When that is full, the oldest are dropped, and "missed"
  * of the next message says how many; or, with ASYNC_CHANNEL_CLOSE, nothing more
- * comes.
+ * comes.  The same of what a worker comes too late to read.
  *
  * await_channel() suspends until there is a message, which is borrowed until
- * the next call.  ASYNC_CLOSED: the subscription has ended so, by
- * async_unsubscribe() in another task, or because the worker shuts down, when
- * all has been received.  ASYNC_BUSY: another task waits for this one.
+ * the next await_channel() of this subscription, in whatever task, until the
+ * task that has it calls async_unsubscribe(), or until the subscription is no
+ * more.  ASYNC_CLOSED: the subscription has ended so, by async_unsubscribe() in
+ * another task, or because the worker shuts down, when all has been received.
+ * ASYNC_BUSY: another task waits for this one.
  *
  * A subscription is the task's, that of a child its parent's, until that ends,
  * or the innermost ASYNC_MEMORY in which it has been made, or
@@ -1167,8 +1169,9 @@ ASYNC_LOOP void async_unsubscribe(async_t *co,
  * Has all that is published under the name sent to the client of this WebSocket
  * by itself, as messages of the kind, each built once for all who get it.  A
  * client that is slow has a queue, bounded as above; ASYNC_CHANNEL_CLOSE closes
- * it with 1013.  A second call for the same channel changes kind and options.
- * Ends with the connection.
+ * it with 1013.  Of ASYNC_WS_TEXT, a message that is not UTF-8 is skipped, with
+ * a line in the log, whatever the options; others get it.  A second call for
+ * the same channel changes kind and options.  Ends with the connection.
  *
  * ASYNC_ERROR: not accepted, the name is none, no memory.  ASYNC_CLOSED: it is
  * closed.

@@ -50,6 +50,7 @@ struct async_subscription_s {
 
     ngx_http_async_subscription_wait_t  *wait;    /* NULL: nobody waits */
     ngx_http_async_channel_message_t    *lent;
+    ngx_async_task_t                    *lent_to;
 };
 
 
@@ -69,6 +70,7 @@ static async_rc_t ngx_http_async_subscription_await(ngx_async_task_t *t,
 static async_rc_t ngx_http_async_subscription_ended(ngx_async_task_t *t,
     ngx_http_async_subscription_e state);
 static void ngx_http_async_subscription_give_back(async_subscription_t *s);
+static void ngx_http_async_subscription_leave(async_subscription_t *s);
 static void ngx_http_async_subscription_close(void *handle);
 
 
@@ -386,6 +388,7 @@ await_channel_at(async_t *co, const char *site,
     ngx_memcpy(message, &full, full.size);
 
     subscription->lent = item->message;
+    subscription->lent_to = co;
     subscription->bytes -= full.len;
     subscription->first++;
     subscription->n--;
@@ -473,9 +476,16 @@ async_unsubscribe(async_t *co, async_subscription_t *subscription)
 {
     ngx_async_check_task(co);
 
-    if (subscription) {
-        ngx_http_async_subscription_close(subscription);
+    if (subscription == NULL) {
+        return;
     }
+
+    if (subscription->lent_to == co) {
+        ngx_http_async_subscription_give_back(subscription);
+    }
+
+    /* otherwise another task may read what it has got, until it ends */
+    ngx_http_async_subscription_leave(subscription);
 }
 
 
@@ -484,12 +494,17 @@ async_unsubscribe(async_t *co, async_subscription_t *subscription)
 static void
 ngx_http_async_subscription_close(void *handle)
 {
-    async_subscription_t  *s = handle;
+    ngx_http_async_subscription_give_back(handle);
+    ngx_http_async_subscription_leave(handle);
+}
 
+
+static void
+ngx_http_async_subscription_leave(async_subscription_t *s)
+{
     s->state = NGX_HTTP_ASYNC_SUBSCRIPTION_CLOSED;
 
     ngx_http_async_channel_quit(&s->subscriber);
-    ngx_http_async_subscription_give_back(s);
 
     while (s->n) {
         ngx_http_async_subscription_drop(s);

@@ -35,6 +35,7 @@ static void ngx_http_async_channel_wake(void);
 static void ngx_http_async_channel_handler(ngx_event_t *ev);
 static void ngx_http_async_channel_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_async_channel_read(ngx_uint_t max);
+static void ngx_http_async_channel_passed_by(uint64_t place);
 static ngx_uint_t ngx_http_async_channel_read_one(void);
 static void ngx_http_async_channel_missed(ngx_queue_t *channels, uint64_t n,
     uint64_t place);
@@ -213,11 +214,16 @@ ngx_http_async_channel_timer(ngx_event_t *ev)
 static ngx_uint_t
 ngx_http_async_channel_read(ngx_uint_t max)
 {
+    uint64_t                       place;
     ngx_http_async_channel_hub_t  *hub;
 
     hub = ngx_http_async_channel_hub;
 
     for (hub->left = max; hub->left; /* void */) {
+
+        if (ngx_http_async_channel_passed(&hub->reader, &place)) {
+            ngx_http_async_channel_passed_by(place);
+        }
 
         if (hub->nsubscribers == 0
             || ngx_http_async_channel_next(&hub->reader) != NGX_OK)
@@ -229,6 +235,34 @@ ngx_http_async_channel_read(ngx_uint_t max)
     }
 
     return 0;
+}
+
+
+/* What was lost is told now: no other message of its hash may ever come. */
+
+static void
+ngx_http_async_channel_passed_by(uint64_t place)
+{
+    uint64_t                          n;
+    ngx_uint_t                        i;
+    ngx_http_async_channel_reader_t  *reader;
+
+    reader = &ngx_http_async_channel_hub->reader;
+
+    for (i = 0; i < NGX_HTTP_ASYNC_CHANNEL_HASHES; i++) {
+        n = ngx_http_async_channel_missing(reader, i);
+
+        if (n) {
+            ngx_http_async_channel_missed(
+                       &ngx_http_async_channel_hub->channels[i], n, place);
+        }
+    }
+
+    n = ngx_http_async_channel_missing(reader, NGX_HTTP_ASYNC_CHANNEL_HASHES);
+
+    if (n) {
+        ngx_http_async_channel_missed_all(n, place);
+    }
 }
 
 

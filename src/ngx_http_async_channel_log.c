@@ -29,6 +29,8 @@ static ngx_uint_t ngx_http_async_channel_wants(
     ngx_http_async_channel_slot_t *slot, ngx_uint_t hash);
 static ngx_uint_t ngx_http_async_channel_copied(
     ngx_http_async_channel_reader_t *reader);
+static void ngx_http_async_channel_count(
+    ngx_http_async_channel_reader_t *reader);
 static ngx_uint_t ngx_http_async_channel_at_end(
     ngx_http_async_channel_reader_t *reader);
 
@@ -322,6 +324,9 @@ ngx_http_async_channel_begin(ngx_http_async_channel_reader_t *reader)
 
     log = reader->log;
 
+    reader->passed = 0;
+    reader->again = 0;
+
     ngx_http_async_channel_lock(log);
 
     reader->place = log->head;
@@ -430,19 +435,88 @@ ngx_http_async_channel_at_end(ngx_http_async_channel_reader_t *reader)
 static ngx_uint_t
 ngx_http_async_channel_copied(ngx_http_async_channel_reader_t *reader)
 {
+    ngx_http_async_channel_log_t  *log;
+
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
 
-    if (ngx_http_async_channel_load(&reader->log->tail) <= reader->place) {
+    log = reader->log;
+
+    if (ngx_http_async_channel_load(&log->tail) <= reader->place) {
         return 1;
     }
 
-    ngx_http_async_channel_lock(reader->log);
+    ngx_http_async_channel_lock(log);
 
-    reader->place = reader->log->tail;
+    reader->place = log->tail;
+    reader->resumed = reader->place;
 
-    ngx_async_robust_unlock(&reader->log->mutex);
+    if (reader->passed) {
+        /* first that is told, which would never be if this began anew */
+        reader->again = 1;
+
+    } else {
+        ngx_http_async_channel_count(reader);
+    }
+
+    ngx_async_robust_unlock(&log->mutex);
 
     return 0;
+}
+
+
+/* In the lock: what it should know of when it comes to the head. */
+
+static void
+ngx_http_async_channel_count(ngx_http_async_channel_reader_t *reader)
+{
+    ngx_http_async_channel_log_t  *log;
+
+    log = reader->log;
+
+    reader->passed = 1;
+    reader->again = 0;
+    reader->head = log->head;
+    ngx_memcpy(reader->counts, log->numbers, sizeof(log->numbers));
+}
+
+
+ngx_uint_t
+ngx_http_async_channel_passed(ngx_http_async_channel_reader_t *reader,
+    uint64_t *place)
+{
+    if (reader->again && !reader->passed) {
+        ngx_http_async_channel_lock(reader->log);
+        ngx_http_async_channel_count(reader);
+        ngx_async_robust_unlock(&reader->log->mutex);
+    }
+
+    if (!reader->passed || reader->place < reader->head) {
+        return 0;
+    }
+
+    reader->passed = 0;
+    *place = ngx_min(reader->resumed, reader->head);
+
+    return 1;
+}
+
+
+uint64_t
+ngx_http_async_channel_missing(ngx_http_async_channel_reader_t *reader,
+    ngx_uint_t hash)
+{
+    uint64_t  n, *number;
+
+    number = &reader->numbers[hash];
+
+    if (*number >= reader->counts[hash]) {
+        return 0;
+    }
+
+    n = reader->counts[hash] - *number;
+    *number = reader->counts[hash];
+
+    return n;
 }
 
 

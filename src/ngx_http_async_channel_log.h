@@ -13,8 +13,9 @@
  * numbers and who is to be woken, is repaired by the next one.
  *
  * Names are counted by hash: a reader that has been passed by knows by these
- * numbers what it has missed of each.  A reader is woken only for hashes that
- * it has said to want, or when it lags by half of the ring.
+ * numbers what it has missed of each; by the next message of that hash, or when
+ * it has read what was there when it found itself passed by.  A reader is woken
+ * only for hashes that it wants, or when it lags by half of the ring.
  */
 
 #ifndef _NGX_HTTP_ASYNC_CHANNEL_LOG_H_INCLUDED_
@@ -96,6 +97,13 @@ typedef struct {
     ngx_http_async_channel_entry_t  entry;
     u_char                          name[NGX_HTTP_ASYNC_CHANNEL_NAME + 1];
     uint64_t                        missed;
+
+    /* passed by: the head then, and its numbers; once more since then */
+    ngx_uint_t                      passed;
+    ngx_uint_t                      again;
+    uint64_t                        head;
+    uint64_t                        counts[NGX_HTTP_ASYNC_CHANNEL_HASHES + 1];
+    uint64_t                        resumed;  /* where it went on */
 } ngx_http_async_channel_reader_t;
 
 
@@ -146,6 +154,16 @@ ngx_int_t ngx_http_async_channel_data(ngx_http_async_channel_reader_t *reader,
 
 /* It is done with. */
 void ngx_http_async_channel_pass(ngx_http_async_channel_reader_t *reader);
+
+/*
+ * Whether it has been passed by, and has read since then what was there: so the
+ * calls that follow give, once each, how many are missing of a hash; all were
+ * before *place.  To be asked before _next().
+ */
+ngx_uint_t ngx_http_async_channel_passed(
+    ngx_http_async_channel_reader_t *reader, uint64_t *place);
+uint64_t ngx_http_async_channel_missing(
+    ngx_http_async_channel_reader_t *reader, ngx_uint_t hash);
 
 
 #endif /* _NGX_HTTP_ASYNC_CHANNEL_LOG_H_INCLUDED_ */

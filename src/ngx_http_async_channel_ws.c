@@ -267,6 +267,11 @@ ngx_http_async_channel_ws_take(ngx_http_async_subscriber_t *s,
     cw = (ngx_http_async_channel_ws_t *) s;
     client = cw->client;
 
+    if (cw->kind == ASYNC_WS_TEXT && !ngx_http_async_channel_is_text(m)) {
+        /* whoever published it cannot know: it is not the client's fault */
+        return;
+    }
+
     frame = ngx_http_async_channel_frame(m, cw->kind,
                                          client->deflated
                                          && m->len >= client->min);
@@ -531,7 +536,7 @@ ngx_http_async_channel_ws_ended(void *data)
 }
 
 
-/* Borrowed from the message.  NULL: there is none, no memory or no text. */
+/* Borrowed from the message, whose kind it may be.  NULL: no memory. */
 
 static ngx_http_async_ws_frame_t *
 ngx_http_async_channel_frame(ngx_http_async_channel_message_t *m,
@@ -554,9 +559,7 @@ ngx_http_async_channel_frame(ngx_http_async_channel_message_t *m,
 
     frame = &m->frames[kind == ASYNC_WS_BINARY];
 
-    if (*frame == NULL
-        && (kind == ASYNC_WS_BINARY || ngx_http_async_channel_is_text(m)))
-    {
+    if (*frame == NULL) {
         *frame = ngx_http_async_ws_frame(kind, 1, WSLAY_RSV_NONE, m->data,
                                          m->len, ngx_cycle->log);
     }
@@ -572,10 +575,6 @@ ngx_http_async_channel_deflated(ngx_http_async_channel_message_t *m,
     ngx_str_t                   out;
     ngx_pool_t                 *pool;
     ngx_http_async_ws_frame_t  *frame;
-
-    if (kind == ASYNC_WS_TEXT && !ngx_http_async_channel_is_text(m)) {
-        return NULL;
-    }
 
     pool = ngx_create_pool(NGX_HTTP_ASYNC_CHANNEL_POOL, ngx_cycle->log);
     if (pool == NULL) {
@@ -599,7 +598,7 @@ ngx_http_async_channel_deflated(ngx_http_async_channel_message_t *m,
 }
 
 
-/* A client closes when it gets a text that is none: it is not sent. */
+/* A client closes when it gets a text that is none: it is skipped. */
 
 static ngx_uint_t
 ngx_http_async_channel_is_text(ngx_http_async_channel_message_t *m)
@@ -618,8 +617,9 @@ ngx_http_async_channel_is_text(ngx_http_async_channel_message_t *m)
             m->text = NGX_HTTP_ASYNC_CHANNEL_NO_TEXT;
 
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "async: a message of channel \"%s\" is not UTF-8, "
-                          "so it is not sent as text", m->name);
+                          "async: a message of channel \"%s\" is not UTF-8: "
+                          "WebSockets that take it as text do not get it",
+                          m->name);
         }
     }
 

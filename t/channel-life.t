@@ -239,7 +239,17 @@ sub publish { my ($n, $c, $d) = @_; return $n->get("/publish?c=$c&d=$d")->body =
         return $late->request('GET', '/publish?c=none&d=n')->body =~ / $slow->{pid}$/;
     });
 
+    # in the worker that will lag: of a channel of which nothing else comes
+    my ($quiet, $closes);
+
+    for my $l (\$quiet, \$closes) {
+        my $query = 'c=quiet&close=' . ($l == \$closes ? 1 : 0);
+        $n->wait_until(sub { ($$l = listens($n, $query))->{pid} == $slow->{pid} });
+    }
+
     kill STOP => $slow->{pid};
+
+    is $c->request('GET', '/publish?c=quiet&d=n')->body =~ s/ .*//r, 0, 'something is published once';
 
     # the log wraps many times
     my @said = map { $c->request('GET', '/publish?c=lag&d=n&n=500')->body =~ s/ .*//r } 1 .. 20;
@@ -265,7 +275,12 @@ sub publish { my ($n, $c, $d) = @_; return $n->get("/publish?c=$c&d=$d")->body =
         last if $d eq 'end';
     }
 
-    $other->{c}->close;
+    like line($closes->{c}), qr/^-?\d+ the subscription has ended as more came than was read/,
+        'who does not bear a loss hears of it without another message';
+    publish($n, 'quiet', 'later');
+    is line($quiet->{c}), '1 later', '... who does by the next one';
+
+    $_->{c}->close for $quiet, $other;
 
     is $count + $missed, 10_001, "what was published has come or is known as missed ($missed)";
     cmp_ok $missed, '>', 1000, '... which it was';

@@ -16,7 +16,7 @@ use NginxAsync;
 use NginxAsync::WebSocket;
 
 my $routes = join '', map { "async_route GET /$_ $_;\n" }
-    qw(publish flood listen size events own wrong others);
+    qw(publish flood listen size events own wrong others lent);
 
 sub nginx {
     my ($channels, %o) = @_;
@@ -70,7 +70,7 @@ sub numbered { my ($word, $from, $to) = @_; return [map { "0 $word $_" } $from .
 
 my $n = nginx('async_channels;')->start;
 
-is $n->get("/$_")->body, 'ok', "calls: $_" for qw(own wrong others);
+is $n->get("/$_")->body, 'ok', "calls: $_" for qw(own wrong others lent);
 
 {
     my @l = map { listens($n, 'c=news') } 1 .. 3;
@@ -163,6 +163,16 @@ sub ws { my ($m, $query) = @_; my $ws = NginxAsync::WebSocket->new($m, "/ws?$que
     publish($n, 'hall', 'text');
     is $ws[1]->message, 'text', 'what is no text is not sent as one';
     like_log $n, $since, qr/channel "hall" is not UTF-8/, '... and logged';
+
+    my $strict = ws($n, 'c=hall&queue=1&close=1');
+    my $bytes = ws($n, 'c=hall&queue=1&close=1');
+    $bytes->text('binary hall')->message;
+    $n->post('/put?c=hall', "\xff" x $_) for 1, 200, 70_000;
+    publish($n, 'hall', 'more');
+    is $strict->message, 'more', '... skipped also where what is missed closes';
+    is length $bytes->message, $_, "... others get its bytes, $_" for 1, 200, 70_000;
+    is $bytes->message, 'more', '... too';
+    is $ws[1]->message, 'more', '... and go on';
 
     is_deeply [$ws[1]->close(1000)], [1000, ''], 'it closes';
     publish($n, 'hall', 'nobody');
@@ -286,7 +296,7 @@ ok $n->stop, 'it stops';
 
 {
     my $m = nginx('async_channels;', master => 'off')->start;
-    is $m->get("/$_")->body, 'ok', "without a master process: $_" for qw(own others);
+    is $m->get("/$_")->body, 'ok', "without a master process: $_" for qw(own others lent);
     ok $m->finish('TERM'), '... too';
 }
 

@@ -388,6 +388,67 @@ ASYNC_HANDLER(others)
 }
 
 
+/* what another task has got is its own, whoever unsubscribes */
+
+typedef struct {
+    async_subscription_t     *s;
+    async_channel_message_t   m;
+    int                       go;
+    async_rc_t                rc;
+} reader_t;
+
+
+static async_rc_t
+reads_slowly(async_t *co, void *arg)
+{
+    reader_t                 *r = arg;
+    async_channel_message_t   m;
+
+    ASYNC_TRY(await_channel(co, r->s, &r->m));
+
+    while (!r->go) {
+        ASYNC_TRY(await_sleep(co, 0));
+    }
+
+    r->rc = await_channel(co, r->s, &m);
+
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(lent)
+{
+    reader_t                  reads = { 0 };
+    async_child_t            *child;
+    async_subscription_t     *s;
+    async_channel_message_t   m;
+
+    REQUIRE(async_subscribe(co, "own", NULL, &reads.s) == ASYNC_OK);
+    REQUIRE(say(co, "lent to a child") == ASYNC_OK);
+
+    child = async_spawn(co, reads_slowly, &reads);
+    REQUIRE(child);
+
+    while (reads.m.data == NULL) {
+        REQUIRE(await_sleep(co, 0) == ASYNC_OK);
+    }
+
+    async_unsubscribe(co, reads.s);
+
+    /* which would take the place of one that is free */
+    REQUIRE(async_subscribe(co, "own", NULL, &s) == ASYNC_OK);
+    REQUIRE(say(co, "lent to nobody.") == ASYNC_OK);
+    REQUIRE(await_channel(co, s, &m) == ASYNC_OK);
+    REQUIRE(is(&m, "lent to nobody.", 0) && is(&reads.m, "lent to a child", 0));
+    async_unsubscribe(co, s);
+
+    reads.go = 1;
+    REQUIRE(await_join(co, child) == ASYNC_OK && reads.rc == ASYNC_CLOSED);
+
+    return async_text(req, 200, "ok");
+}
+
+
 /* ---- /ws?c=&kind=&queue=&close=: and what it gets are commands */
 
 static async_rc_t

@@ -274,6 +274,84 @@ is_passed(void)
 }
 
 
+/* Of a name whose messages have all gone, and no other one comes. */
+
+static void
+is_passed_quietly(void)
+{
+    uint64_t                       missed, place;
+    ngx_int_t                      n;
+    ngx_uint_t                     i, told, hash;
+    ngx_str_t                      name = ngx_string("quiet");
+    ngx_http_async_channel_log_t  *log;
+
+    log = make(RING);
+    hash = ngx_http_async_channel_hash(&name);
+
+    say(log, "quiet", 1, 8);
+    say(log, "quiet", 2, 8);
+
+    for (i = 0; i < 100; i++) {
+        say(log, "a", i, 50);
+    }
+
+    ngx_stub_ok(!ngx_http_async_channel_passed(&reader, &place),
+                "a reader does not know at once that it is passed by");
+
+    (void) hear(&missed);
+
+    ngx_stub_ok(!ngx_http_async_channel_passed(&reader, &place),
+                "... nor what it has missed before it has read the rest");
+
+    /* what comes then is no part of that */
+    say(log, "quiet", 3, 8);
+
+    for (told = 0; !told && (n = hear(&missed)) >= 0; /* void */) {
+        told = ngx_http_async_channel_passed(&reader, &place);
+    }
+
+    ngx_stub_ok(told && ngx_http_async_channel_missing(&reader, hash) == 2
+                && place <= log->head,
+                "... but then, without another one of that name");
+    ngx_stub_ok(ngx_http_async_channel_missing(&reader, hash) == 0
+                && !ngx_http_async_channel_passed(&reader, &place),
+                "... once");
+    ngx_stub_ok(hear(&missed) == 3 && missed == 0, "... and not with the next");
+
+    /* passed by again and again, before it has come to the head */
+
+    for (i = told = 0; i < 4; i++) {
+        say(log, "quiet", 4, 8);
+        for (n = 0; n < 100; n++) {
+            say(log, "a", n, 50);
+        }
+
+        (void) hear(&missed);
+
+        if (ngx_http_async_channel_passed(&reader, &place)) {
+            told += ngx_http_async_channel_missing(&reader, hash);
+        }
+    }
+
+    ngx_stub_ok(told == 3, "it is told while it is passed by again and again");
+
+    do {
+        if (ngx_http_async_channel_passed(&reader, &place)) {
+            told += ngx_http_async_channel_missing(&reader, hash);
+        }
+
+    } while (hear(&missed) >= 0);
+
+    if (ngx_http_async_channel_passed(&reader, &place)) {
+        told += ngx_http_async_channel_missing(&reader, hash);
+    }
+
+    ngx_stub_ok(told == 4, "... and all in the end");
+
+    drop(log);
+}
+
+
 static void
 is_woken(void)
 {
@@ -440,6 +518,7 @@ main(void)
 
     wraps();
     is_passed();
+    is_passed_quietly();
     is_woken();
 
     if (dying(0, 40) == -1) {
