@@ -32,6 +32,7 @@ static void ngx_http_async_ws_send_on_loop(void *data);
 static ssize_t ngx_http_async_ws_send_first(ngx_http_async_ws_t *ws,
     u_char *p, size_t len);
 static ssize_t ngx_http_async_ws_send_waiting(ngx_http_async_ws_t *ws);
+static ngx_int_t ngx_http_async_ws_enough(ngx_http_async_ws_t *ws);
 static ngx_int_t ngx_http_async_ws_wait(ngx_http_async_ws_t *ws,
     ngx_http_async_ws_queue_t *queue, ngx_http_async_ws_frame_t *frame,
     size_t sent);
@@ -142,8 +143,7 @@ ngx_http_async_ws_queue(ngx_http_async_ws_t *ws,
         return NGX_ERROR;
     }
 
-    return (ws->out.bytes + ws->held.bytes > ws->conf->buffer) ? NGX_AGAIN
-                                                               : NGX_OK;
+    return ngx_http_async_ws_enough(ws);
 }
 
 
@@ -161,11 +161,26 @@ ngx_http_async_ws_gather(ngx_http_async_ws_t *ws,
 
     rc = ngx_http_async_ws_queue(ws, frame);
 
-    if (rc == NGX_AGAIN || ws->out.bytes > NGX_HTTP_ASYNC_WS_SMALL) {
-        ngx_http_async_ws_flush(ws);
+    if (rc == NGX_ERROR || (rc == NGX_OK && ws->out.bytes
+                                            <= NGX_HTTP_ASYNC_WS_SMALL))
+    {
+        return rc;
     }
 
-    return rc;
+    ngx_http_async_ws_flush(ws);
+
+    /* which may have taken all of it */
+    return ngx_http_async_ws_enough(ws);
+}
+
+
+/* Whether more is to wait with the caller. */
+
+static ngx_int_t
+ngx_http_async_ws_enough(ngx_http_async_ws_t *ws)
+{
+    return (ws->out.bytes + ws->held.bytes > ws->conf->buffer) ? NGX_AGAIN
+                                                               : NGX_OK;
 }
 
 

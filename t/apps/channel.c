@@ -1,6 +1,6 @@
 
 /*
- * Handlers of t/channel.t, t/channel-life.t and t/channel-pg.t.
+ * Handlers of t/channel.t and t/channel-*.t.
  */
 
 #include <ngx_async.h>
@@ -74,6 +74,47 @@ ASYNC_HANDLER(put)
     ASYNC_TRY(await_body(co, req, &body));
 
     rc = async_publish(co, c.data, body.data, body.len);
+
+    return answer(req, rc);
+}
+
+
+/*
+ * /mixed?c=&sizes=10,5000&n=: n rounds of messages of these lengths, all at
+ * once, each with its number in front
+ */
+
+#define LONGEST  200000
+
+ASYNC_HANDLER(mixed)
+{
+    char         *text, *p;
+    size_t        len;
+    int64_t       i, n, number;
+    async_rc_t    rc;
+    async_str_t   c, sizes;
+
+    ASYNC_TRY(async_query_str(req, "c", &c));
+    ASYNC_TRY(async_query_str(req, "sizes", &sizes));
+    ASYNC_TRY(async_query_int_or(req, "n", &n, 1));
+
+    text = async_alloc(req, LONGEST + 1);
+    REQUIRE(text);
+
+    rc = ASYNC_OK;
+
+    for (i = number = 0; i < n && rc == ASYNC_OK; i++) {
+
+        for (p = (char *) sizes.data; *p && rc == ASYNC_OK; p += (*p == ',')) {
+            len = strtoul(p, &p, 10);
+            REQUIRE(len >= 8 && len <= LONGEST);
+
+            memset(text, 'x', len);
+            text[snprintf(text, len, "%d:", (int) ++number)] = 'x';
+
+            rc = async_publish(co, c.data, text, len);
+        }
+    }
 
     return answer(req, rc);
 }
