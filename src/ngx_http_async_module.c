@@ -203,6 +203,16 @@ ngx_http_async_init(ngx_conf_t *cf)
     ngx_http_async_loc_conf_t   *lcf;
     ngx_http_async_main_conf_t  *mcf;
 
+    if (ngx_process == NGX_PROCESS_SINGLE
+        && !ngx_is_init_cycle(cf->cycle->old_cycle))
+    {
+        /* nginx inits no process for it: clients would get no connections */
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "async: with \"master_process off\" nginx cannot "
+                      "reload, the old configuration stays: restart it");
+        return NGX_ERROR;
+    }
+
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_module);
 
     if (ngx_http_async_app_resolve(cf, mcf) != NGX_OK

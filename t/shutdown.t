@@ -267,14 +267,17 @@ sub load {
 
 # ---- without a master process
 
-# No HUP here: after it, stock nginx of one process has no connections left for
-# clients ("worker_connections are not enough"), and dies in the exit of any
-# thread pool.  nginx's documentation calls this mode one for development.
-
 {
-    my $n = nginx(master => 'off');
+    my $n = nginx(master => 'off', allow => qr/cannot reload/);
     is $n->get('/nap?tag=single&ms=20')->body, "nap single\n",
         'a single process serves';
+
+    # after a reload nginx of one process would have no connections for clients
+    my $since = $n->mark;
+    $n->signal('HUP');
+    like_log $n, $since, qr/\[emerg\].*with "master_process off" nginx cannot reload, the old configuration stays/,
+        '... refuses a reload';
+    is $n->get('/nap?tag=still&ms=20')->body, "nap still\n", '... and serves on';
     ok $n->stop, '... and ends on QUIT';
 }
 
