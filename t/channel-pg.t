@@ -23,9 +23,11 @@ my $conninfo = $pg->conninfo;
 sub nginx {
     my (%o) = @_;
 
+    my $to = delete $o{conninfo} // $conninfo;
+
     return NginxAsync->new(%o, conf => {
         http => "async_app \$TEST_NGINX_APPS/channel.so;\n"
-            . "async_pg db \"$conninfo\";\n async_channels size=1m pg=db;",
+            . "async_pg db \"$to\";\n async_channels size=1m pg=db;",
         server => 'location / { async_route GET /publish publish; async_route GET /listen listen;'
             . 'async_route POST /put put; }' })->start;
 }
@@ -135,6 +137,46 @@ ok $a->wait_until(sub { $listen->() == 2 }), 'one worker of each machine listens
     push @lines, line($l[1]) while $lines[-1] !~ / again$/;
     like "@lines", qr/^\d+ (meanwhile \d+ )?again$/, '... the other one';
     like "@lines", qr/meanwhile|[1-9]/, '... gets it, or knows';
+}
+
+# ---- the connection of who sends is dropped amid the statement
+
+{
+    # it waits for a lock, and notes what it has sent
+    $pg->sql('CREATE SCHEMA slow', 'CREATE TABLE slow.sent (p text)',
+        'CREATE FUNCTION slow.pg_notify(text, text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+            PERFORM pg_advisory_xact_lock(7); INSERT INTO slow.sent VALUES ($2); PERFORM pg_catalog.pg_notify($1, $2); END $$',
+        'GRANT USAGE ON SCHEMA slow TO PUBLIC');
+
+    my $c = nginx(conninfo => $pg->conninfo(application_name => 'slow', options => '-c search_path=slow,pg_catalog'));
+    my $l = listens($b, 'c=twice');
+
+    my $session = $pg->session('SELECT pg_advisory_lock(7)');
+    my @waits;
+    my $waits = sub { @waits = grep { ($_->{wait} // '') eq 'advisory' } $pg->backends(application_name => 'slow') };
+
+    my $since = $c->mark;
+    is publish($c, 'twice', 'n', 70), 0, 'many are published';
+
+    for my $time ('', ' again') {
+        my $old = @waits ? $waits[0]{pid} : 0;
+        ok NginxAsync::Pg::poll(sub { $waits->() == 1 && $waits[0]{pid} != $old }), "they are being sent$time";
+        ok $pg->terminate($waits[0]{pid}), '... when the connection is dropped';
+    }
+
+    like_log $c, $since, qr/the worker that sends waits for database "db"/, '... which is told';
+
+    $session->sql('SELECT pg_advisory_unlock(7)');
+    is_deeply [map { line($l) } 1 .. 70], [map { "0 n $_" } 1 .. 70], 'then they arrive, once each';
+
+    # as if the answer of one that has been done had not come
+    is $pg->sql('SELECT count(*) FROM slow.sent'), 70, '... from the database, too';
+    $pg->sql("SELECT pg_catalog.pg_notify('nginx_async_channels', p) FROM slow.sent");
+    is publish($c, 'twice', 'next'), 0, '... and what is sent twice';
+    is line($l), '0 next', '... is not heard twice';
+
+    $_->close for $l;
+    ok $c->stop, '... and it stops';
 }
 
 # ---- who listens goes
