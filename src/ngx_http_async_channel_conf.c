@@ -140,7 +140,7 @@ static char *
 ngx_http_async_channel_option(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_http_async_channel_conf_t *conf)
 {
-    ssize_t            size;
+    off_t              size;
     ngx_str_t          name, value;
     const ngx_str_t   *near;
 
@@ -166,7 +166,8 @@ ngx_http_async_channel_option(ngx_conf_t *cf, ngx_str_t *arg,
             return "has \"size=\" twice";
         }
 
-        size = ngx_parse_size(&value);
+        /* ngx_parse_size() knows no "g" */
+        size = ngx_parse_offset(&value);
 
         if (size < NGX_HTTP_ASYNC_CHANNEL_MIN
             || size > NGX_HTTP_ASYNC_CHANNEL_MOST)

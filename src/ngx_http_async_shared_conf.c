@@ -81,7 +81,7 @@ ngx_http_async_shared(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_array_t  *all = conf;
 
-    ssize_t                   size;
+    off_t                     size;
     ngx_str_t                *value;
     ngx_uint_t                i;
     ngx_http_async_shared_t  *shared;
@@ -103,7 +103,8 @@ ngx_http_async_shared(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    size = ngx_parse_size(&value[2]);
+    /* ngx_parse_size() knows no "g" */
+    size = ngx_parse_offset(&value[2]);
 
     if (size == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

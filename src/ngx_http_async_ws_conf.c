@@ -511,9 +511,10 @@ static char *
 ngx_http_async_ws_size(ngx_conf_t *cf, const char *name, ngx_str_t *value,
     size_t *size)
 {
-    ssize_t  n;
+    off_t  n;
 
-    n = ngx_parse_size(value);
+    /* ngx_parse_size() knows no "g" */
+    n = ngx_parse_offset(value);
 
     if (n == NGX_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%s=%V\" is no size", name,

@@ -322,4 +322,9 @@ for (
     like((nginx($text, allow => qr/emerg/)->conf_test)[1], $pattern, $text);
 }
 
+{
+    my ($status, $said) = nginx('async_channels size=1g;')->conf_test;
+    is $status, 0, 'async_channels size=1g;' or diag $said;
+}
+
 done_testing;

@@ -429,6 +429,7 @@ sub refused {
 refused("async_shared a 1m;\nasync_shared a 2m;",
     qr/there is an "async_shared a" already in \S+:\d+/, 'a name twice');
 refused('async_shared a 63k;', qr/"63k" is too small, the least is 64k in \S+:\d+/, 'too small');
+refused('async_shared a 0g;', qr/"0g" is too small, the least is 64k in \S+:\d+/, 'a size in gigabytes');
 refused('async_shared a 10q;', qr/"10q" is no size, it is one like 10m in/, 'a size that is none');
 refused('async_shared a size=1m;', qr/"size=1m" is no size, it is one like 10m in/, '... with a word');
 refused('async_shared "" 1m;', qr/the name is empty in/, 'no name');

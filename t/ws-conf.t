@@ -114,6 +114,7 @@ for (
     'async_websocket_origin same null https://example.com HTTP://Example.com:8080 http://[::1]:80 app+x://local;',
     'async_websocket_deflate off;', 'async_websocket_deflate on;',
     'async_websocket_deflate on takeover level=9 window=10 min=0 memory=1m;',
+    'async_websocket_deflate on memory=1g;',
 ) {
     my ($status, $said) = test_conf($_);
 
