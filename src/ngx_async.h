@@ -1045,6 +1045,21 @@ ASYNC_LOOP const char *async_ws_protocol(async_req_t *req, const char *ours);
     await_ws_recv_json_at(co, ASYNC_SITE, req, value)
 
 /*
+ * The same, as a struct by its model, see ASYNC_MODEL().  What a struct points
+ * to is borrowed until the next receive.
+ *
+ * ASYNC_INVALID: the message does not fit, or is no JSON.  async_error() tells
+ * the first error, and *errors (NULL: not wanted) has all of them, an array as
+ * the "detail" of a 422 has it for a body, borrowed until the next receive; the
+ * struct's fields are zero then.  The next one can be received: what to do
+ * about it is up to the handler, which may send the errors back.  *errors is
+ * NULL otherwise.
+ */
+#define await_ws_recv_into(co, req, model, value, errors)                    \
+    await_ws_recv_into_at(co, ASYNC_SITE, req, model, value,                 \
+                          ASYNC_SIZEOF_(value), errors)
+
+/*
  * Suspends while more than async_websocket_buffer waits to be sent: a message
  * of less than that is copied.  A longer one is borrowed until the await ends;
  * one that ends otherwise then breaks the connection off, as half a message
@@ -1062,6 +1077,11 @@ ASYNC_LOOP const char *async_ws_protocol(async_req_t *req, const char *ours);
 /* steals "value", also on failure; NULL: ASYNC_ERROR */
 #define await_ws_send_json(co, req, value)                                   \
     await_ws_send_json_at(co, ASYNC_SITE, req, value)
+
+/* a struct as JSON, see async_encode(), whose errors it has, too */
+#define await_ws_send_model(co, req, model, value)                           \
+    await_ws_send_model_at(co, ASYNC_SITE, req, model, value,                \
+                           ASYNC_SIZEOF_(value))
 
 /*
  * A message in parts, each a frame, or several where a long one is compressed;
@@ -1117,6 +1137,9 @@ ASYNC_LOOP async_str_t async_ws_close_reason(async_req_t *req);
  * PostgreSQL 5,000 bytes).  ASYNC_BUSY: too many wait for PostgreSQL.
  * ASYNC_ERROR: the name is none, or there is no async_channels.
  *
+ * async_publish_model() publishes a struct as JSON, see async_encode(), whose
+ * errors it has, too.
+ *
  * async_subscribe() does not suspend: what is published from then on is seen.
  * What is not read waits, in a queue of options->queue messages (0: 256; up to
  * 65,536) and 1 MiB.  When that is full, the oldest are dropped, and "missed"
@@ -1153,6 +1176,8 @@ typedef struct {
 
 ASYNC_LOOP async_rc_t async_publish(async_t *co, const char *channel,
     const void *data, size_t len);
+#define async_publish_model(co, channel, model, value)                       \
+    async_publish_model_(co, channel, model, value, ASYNC_SIZEOF_(value))
 
 #define async_subscribe(co, channel, options, subscription)                  \
     async_subscribe_(co, channel, options, sizeof(async_subscribe_t),        \
@@ -3386,9 +3411,17 @@ ASYNC_AWAIT async_rc_t await_ws_send_text_at(async_t *co, const char *site,
     async_req_t *req, const char *text);
 ASYNC_AWAIT async_rc_t await_ws_send_json_at(async_t *co, const char *site,
     async_req_t *req, json_t *value);
+ASYNC_AWAIT async_rc_t await_ws_recv_into_at(async_t *co, const char *site,
+    async_req_t *req, const async_model_t *model, void *value, size_t size,
+    json_t **errors);
+ASYNC_AWAIT async_rc_t await_ws_send_model_at(async_t *co, const char *site,
+    async_req_t *req, const async_model_t *model, const void *value,
+    size_t size);
 ASYNC_AWAIT async_rc_t await_ws_close_at(async_t *co, const char *site,
     async_req_t *req, int code, const char *reason);
 
+ASYNC_LOOP async_rc_t async_publish_model_(async_t *co, const char *channel,
+    const async_model_t *model, const void *value, size_t size);
 ASYNC_LOOP async_rc_t async_subscribe_(async_t *co, const char *channel,
     const async_subscribe_t *options, size_t size,
     async_subscription_t **subscription);

@@ -7,7 +7,11 @@
  */
 
 #include <ngx_http_async_channel.h>
+#include <ngx_http_async_model_struct.h>
 
+
+/* of the pool of a struct's text */
+#define NGX_HTTP_ASYNC_PUBLISHED          1024
 
 /* what a queue begins with, and what it may grow to */
 #define NGX_HTTP_ASYNC_SUBSCRIPTION_ROOM  8
@@ -129,6 +133,33 @@ async_publish(async_t *co, const char *channel, const void *data, size_t len)
     ngx_http_async_channel_say(&name, &text);
 
     return ASYNC_OK;
+}
+
+
+async_rc_t
+async_publish_model_(async_t *co, const char *channel,
+    const async_model_t *model, const void *value, size_t size)
+{
+    ngx_str_t    text;
+    async_rc_t   rc;
+    ngx_pool_t  *pool;
+
+    ngx_async_check_task(co);
+
+    pool = ngx_create_pool(NGX_HTTP_ASYNC_PUBLISHED, co->log);
+
+    rc = ngx_http_async_model_text(co, "async_publish_model", pool, model,
+                                   value, size, 1, 0, &text);
+
+    if (rc == ASYNC_OK) {
+        rc = async_publish(co, channel, text.data, text.len);
+    }
+
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+
+    return rc;
 }
 
 

@@ -13,8 +13,6 @@
 static async_rc_t ngx_http_async_model_respond(async_req_t *req,
     const char *call, int status, const async_model_t *model,
     const void *values, size_t size, size_t n, ngx_uint_t list);
-static async_rc_t ngx_http_async_model_unwritten(async_t *co,
-    const char *call, const u_char *error);
 static void ngx_http_async_model_free(void *data);
 
 
@@ -65,7 +63,8 @@ async_respond_json(async_req_t *req, int status, const async_model_t *model,
     ngx_async_on_loop(ngx_http_async_model_free, value);
 
     if (rc != NGX_OK) {
-        return ngx_http_async_model_unwritten(&req->task, call, error);
+        return ngx_async_set_error(&req->task, ASYNC_ERROR, "%s(): %s", call,
+                                   error);
     }
 
     return ngx_http_async_json_text(req, call, status, &text);
@@ -76,33 +75,19 @@ async_rc_t
 async_encode_(async_t *co, const async_model_t *model, const void *value,
     size_t size, async_str_t *text)
 {
-    u_char       error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
-    ngx_str_t    out;
-    async_rc_t   rc;
-    ngx_pool_t  *pool;
-
-    static const char  call[] = "async_encode";
+    ngx_str_t   out;
+    async_rc_t  rc;
 
     ngx_async_check_task(co);
 
     text->data = NULL;
     text->len = 0;
 
-    rc = ngx_http_async_model_struct(co, call, model, size);
+    rc = ngx_http_async_model_text(co, "async_encode",
+                                   ngx_async_task_pool(co), model, value,
+                                   size, 1, 0, &out);
     if (rc != ASYNC_OK) {
         return rc;
-    }
-
-    pool = ngx_async_task_pool(co);
-
-    if (pool == NULL) {
-        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
-    }
-
-    if (ngx_http_async_model_write(pool, model, value, 1, 0, &out, error)
-        != NGX_OK)
-    {
-        return ngx_http_async_model_unwritten(co, call, error);
     }
 
     text->data = (char *) out.data;
@@ -117,31 +102,16 @@ ngx_http_async_model_respond(async_req_t *req, const char *call, int status,
     const async_model_t *model, const void *values, size_t size, size_t n,
     ngx_uint_t list)
 {
-    u_char      error[NGX_HTTP_ASYNC_MODEL_ERROR_LEN];
     ngx_str_t   text;
     async_rc_t  rc;
 
-    rc = ngx_http_async_model_struct(&req->task, call, model, size);
+    rc = ngx_http_async_model_text(&req->task, call, req->pool, model, values,
+                                   size, n, list, &text);
     if (rc != ASYNC_OK) {
         return rc;
     }
 
-    if (ngx_http_async_model_write(req->pool, model, values, n, list, &text,
-                                   error)
-        != NGX_OK)
-    {
-        return ngx_http_async_model_unwritten(&req->task, call, error);
-    }
-
     return ngx_http_async_json_text(req, call, status, &text);
-}
-
-
-static async_rc_t
-ngx_http_async_model_unwritten(async_t *co, const char *call,
-    const u_char *error)
-{
-    return ngx_async_set_error(co, ASYNC_ERROR, "%s(): %s", call, error);
 }
 
 

@@ -35,6 +35,16 @@ void ngx_http_async_take_clear(const async_model_t *model, void *value,
 async_rc_t ngx_http_async_take_check(ngx_async_task_t *t, const char *call,
     const async_model_t *model, size_t size);
 
+/*
+ * Of any JSON text, in memory of the pool, for a call of that name: ASYNC_OK;
+ * ASYNC_INVALID, of which async_error() tells the first error, and *errors has
+ * all of them, as a 422 lists those of a body: a new array, or not with NULL;
+ * ASYNC_ERROR without memory.
+ */
+async_rc_t ngx_http_async_take_text(ngx_async_task_t *t, const char *call,
+    ngx_pool_t *pool, ngx_str_t *text, const async_model_t *model, void *to,
+    json_t **errors);
+
 /* Suspends: reads the body and parses it as a form, once: req->form. */
 async_rc_t ngx_http_async_form_read(ngx_async_task_t *t, async_req_t *req);
 

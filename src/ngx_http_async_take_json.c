@@ -23,19 +23,12 @@ typedef struct {
 } ngx_http_async_take_json_t;
 
 
-typedef struct {
-    ngx_str_t                     *text;
-    ngx_int_t                      rc;
-    ngx_http_async_json_error_t    error;
-} ngx_http_async_load_t;
-
-
 static void ngx_http_async_take_json_read(void *data);
 static async_rc_t ngx_http_async_take_json_refused(async_req_t *req);
 static ngx_uint_t ngx_http_async_take_json_is_null(ngx_str_t *text);
-static async_rc_t ngx_http_async_into_wrong(async_t *co,
-    ngx_http_async_take_json_t *take);
-static void ngx_http_async_into_load(void *data);
+static void ngx_http_async_take_text_read(void *data);
+static async_rc_t ngx_http_async_take_text_wrong(ngx_async_task_t *t,
+    const char *call, ngx_http_async_reading_t *reading);
 
 
 async_rc_t
@@ -228,8 +221,9 @@ async_rc_t
 async_into_(async_t *co, async_str_t text, const async_model_t *model,
     void *value, size_t size)
 {
-    async_rc_t                  rc;
-    ngx_http_async_take_json_t  take;
+    ngx_str_t    from;
+    async_rc_t   rc;
+    ngx_pool_t  *pool;
 
     ngx_async_check_task(co);
 
@@ -240,25 +234,52 @@ async_into_(async_t *co, async_str_t text, const async_model_t *model,
         return rc;
     }
 
-    take.reading.pool = ngx_async_task_pool(co);
-    take.reading.errors = NULL;
-    take.reading.told = 0;
-    take.schema = ngx_http_async_schema(model);
-    take.text.data = (u_char *) text.data;
-    take.text.len = text.data ? text.len : 0;
-    take.to = value;
+    pool = ngx_async_task_pool(co);
 
-    if (take.reading.pool == NULL) {
+    if (pool == NULL) {
         return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
     }
 
-    ngx_async_on_loop(ngx_http_async_take_json_read, &take);
+    from.data = (u_char *) text.data;
+    from.len = text.data ? text.len : 0;
+
+    return ngx_http_async_take_text(co, "async_into", pool, &from, model,
+                                    value, NULL);
+}
+
+
+async_rc_t
+ngx_http_async_take_text(ngx_async_task_t *t, const char *call,
+    ngx_pool_t *pool, ngx_str_t *text, const async_model_t *model, void *to,
+    json_t **errors)
+{
+    async_rc_t                  rc;
+    ngx_http_async_take_json_t  take;
+
+    take.reading.pool = pool;
+    take.reading.errors = NULL;
+    take.reading.told = 0;
+    take.schema = ngx_http_async_schema(model);
+    take.text = *text;
+    take.to = to;
+
+    ngx_async_on_loop(ngx_http_async_take_text_read, &take);
 
     if (take.rc == NGX_OK) {
         return ASYNC_OK;
     }
 
-    rc = ngx_http_async_into_wrong(co, &take);
+    if (take.rc == NGX_DECLINED) {
+        rc = ngx_http_async_take_text_wrong(t, call, &take.reading);
+
+        if (errors) {
+            *errors = take.reading.errors;
+            return rc;
+        }
+
+    } else {
+        rc = ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+    }
 
     json_decref(take.reading.errors);
 
@@ -266,49 +287,46 @@ async_into_(async_t *co, async_str_t text, const async_model_t *model,
 }
 
 
-static async_rc_t
-ngx_http_async_into_wrong(async_t *co, ngx_http_async_take_json_t *take)
+static void
+ngx_http_async_take_text_read(void *data)
 {
-    u_char                  words[NGX_MAX_ERROR_STR / 4];
-    ngx_http_async_load_t   load;
+    ngx_http_async_loc_t         loc;
+    ngx_http_async_take_json_t  *take = data;
 
-    switch (take->rc) {
+    loc.up = NULL;
+    ngx_str_set(&loc.name, "body");
+    loc.index = 0;
 
-    case NGX_DECLINED:
-        ngx_http_async_reading_words(&take->reading, words,
-                                     words + sizeof(words));
-
-        return ngx_async_set_error(co, ASYNC_INVALID, "async_into(): %s",
-                                   words);
-
-    case NGX_ABORT:
-
-        load.text = &take->text;
-
-        ngx_async_on_loop(ngx_http_async_into_load, &load);
-
-        if (load.rc == NGX_DECLINED) {
-            return ngx_async_set_error(co, ASYNC_INVALID, "async_into(): the "
-                                       "text is no JSON: %s, at character %uz",
-                                       load.error.text, load.error.position);
-        }
-
-        /* fall through */
-
-    default:
-        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
-    }
+    take->rc = ngx_http_async_schema_json(&take->reading, &loc, take->schema,
+                                          &take->text, take->to);
 }
 
 
-static void
-ngx_http_async_into_load(void *data)
+/* in words: the first error, and of text that is no JSON there is but one */
+
+static async_rc_t
+ngx_http_async_take_text_wrong(ngx_async_task_t *t, const char *call,
+    ngx_http_async_reading_t *reading)
 {
-    json_t                 *value;
-    ngx_http_async_load_t  *load = data;
+    u_char       words[NGX_MAX_ERROR_STR / 4];
+    json_t      *error;
+    const char  *why;
 
-    load->rc = ngx_http_async_json_load(load->text->data, load->text->len, 0,
-                                        &value, &load->error);
+    error = json_array_get(reading->errors, 0);
 
-    json_decref(value);
+    why = json_string_value(json_object_get(json_object_get(error, "ctx"),
+                                            "error"));
+
+    if (why && ngx_strcmp(json_string_value(json_object_get(error, "type")),
+                          "json_invalid") == 0)
+    {
+        return ngx_async_set_error(t, ASYNC_INVALID, "%s(): the text is no "
+                                   "JSON: %s, at character %L", call, why,
+                                   (int64_t) json_integer_value(json_array_get(
+                                        json_object_get(error, "loc"), 1)));
+    }
+
+    ngx_http_async_reading_words(reading, words, words + sizeof(words));
+
+    return ngx_async_set_error(t, ASYNC_INVALID, "%s(): %s", call, words);
 }

@@ -7,40 +7,10 @@
  */
 
 #include <ngx_http_async_ws_session.h>
-#include <ngx_http_async_json.h>
 
 
-typedef struct {
-    u_char                         *data;
-    size_t                          len;
-    json_t                         *value;
-    ngx_http_async_json_error_t     error;
-    ngx_int_t                       rc;
-} ngx_http_async_ws_load_t;
-
-
-typedef struct {
-    ngx_pool_t                     *pool;
-    json_t                         *value;
-    ngx_str_t                       text;
-    ngx_uint_t                      depth;
-    const char                     *error;
-    ngx_int_t                       rc;
-} ngx_http_async_ws_dump_t;
-
-
-static async_rc_t ngx_http_async_ws_session(async_t *co, async_req_t *req,
-    ngx_http_async_ws_t **ws);
-static async_rc_t ngx_http_async_ws_receive(async_t *co,
-    ngx_http_async_ws_t *ws, ngx_http_async_ws_receiver_e receiver,
-    ngx_uint_t *last);
 static async_rc_t ngx_http_async_ws_await(async_t *co,
     ngx_http_async_ws_t *ws, ngx_http_async_ws_receiver_e receiver);
-static void ngx_http_async_ws_load(void *data);
-static void ngx_http_async_ws_dump(void *data);
-static async_rc_t ngx_http_async_ws_send_message(async_t *co,
-    ngx_http_async_ws_t *ws, async_ws_kind_t kind, const void *data,
-    size_t len, int part);
 static async_rc_t ngx_http_async_ws_room(async_t *co,
     ngx_http_async_ws_t *ws, int part);
 static async_rc_t ngx_http_async_ws_may_send(async_t *co,
@@ -54,9 +24,8 @@ static async_rc_t ngx_http_async_ws_uncut(async_t *co,
     ngx_http_async_ws_t *ws);
 
 
-/* The session of a request, for a task that is to wait for something of it. */
 
-static async_rc_t
+async_rc_t
 ngx_http_async_ws_session(async_t *co, async_req_t *req,
     ngx_http_async_ws_t **ws)
 {
@@ -129,9 +98,7 @@ await_ws_recv_at(async_t *co, const char *site, async_req_t *req,
 }
 
 
-/* The next message is ws->current. */
-
-static async_rc_t
+async_rc_t
 ngx_http_async_ws_receive(async_t *co, ngx_http_async_ws_t *ws,
     ngx_http_async_ws_receiver_e receiver, ngx_uint_t *last)
 {
@@ -228,69 +195,6 @@ ngx_http_async_ws_await(async_t *co, ngx_http_async_ws_t *ws,
 
 
 async_rc_t
-await_ws_recv_json_at(async_t *co, const char *site, async_req_t *req,
-    json_t **value)
-{
-    async_rc_t                    rc;
-    ngx_uint_t                    last;
-    ngx_http_async_ws_t          *ws;
-    ngx_http_async_ws_load_t      load;
-    ngx_http_async_ws_message_t  *m;
-
-    *value = NULL;
-
-    rc = ngx_async_enter(co, "await_ws_recv_json", site);
-
-    if (rc != ASYNC_OK) {
-        return rc;
-    }
-
-    rc = ngx_http_async_ws_session(co, req, &ws);
-
-    if (rc == ASYNC_OK) {
-        rc = ngx_http_async_ws_receive(co, ws, NGX_HTTP_ASYNC_WS_WHOLE,
-                                       &last);
-    }
-
-    if (rc != ASYNC_OK) {
-        return rc;
-    }
-
-    m = ws->current;
-
-    load.data = m->data + m->taken;
-    load.len = m->len - m->taken;
-
-    ngx_async_on_loop(ngx_http_async_ws_load, &load);
-
-    if (load.rc == NGX_OK) {
-        ws->json = load.value;
-        *value = load.value;
-        return ASYNC_OK;
-    }
-
-    if (load.rc == NGX_ERROR) {
-        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
-    }
-
-    return ngx_async_set_error(co, ASYNC_INVALID, "the message is no JSON: %s "
-                               "at character %uz", load.error.text,
-                               load.error.position);
-}
-
-
-static void
-ngx_http_async_ws_load(void *data)
-{
-    ngx_http_async_ws_load_t  *load = data;
-
-    load->rc = ngx_http_async_json_load(load->data, load->len,
-                                        NGX_HTTP_ASYNC_JSON_DEPTH,
-                                        &load->value, &load->error);
-}
-
-
-async_rc_t
 await_ws_send_at(async_t *co, const char *site, async_req_t *req,
     async_ws_kind_t kind, const void *data, size_t len, int part)
 {
@@ -343,69 +247,6 @@ await_ws_send_text_at(async_t *co, const char *site, async_req_t *req,
 
 
 async_rc_t
-await_ws_send_json_at(async_t *co, const char *site, async_req_t *req,
-    json_t *value)
-{
-    async_rc_t                 rc;
-    ngx_http_async_ws_t       *ws;
-    ngx_http_async_ws_dump_t   dump;
-
-    ngx_memzero(&dump, sizeof(ngx_http_async_ws_dump_t));
-
-    dump.value = value;
-
-    rc = ngx_async_enter(co, "await_ws_send_json", site);
-
-    if (rc == ASYNC_OK) {
-        rc = ngx_http_async_ws_session(co, req, &ws);
-    }
-
-    if (rc == ASYNC_OK) {
-        dump.pool = ngx_create_pool(1024, co->log);
-        dump.rc = NGX_ERROR;
-        dump.error = "no memory";
-    }
-
-    ngx_async_on_loop(ngx_http_async_ws_dump, &dump);
-
-    if (rc != ASYNC_OK) {
-        return rc;
-    }
-
-    rc = (dump.rc == NGX_OK)
-         ? ngx_http_async_ws_send_message(co, ws, ASYNC_WS_TEXT,
-                                          dump.text.data, dump.text.len, 0)
-         : ngx_async_set_error(co, ASYNC_ERROR, "the value has no JSON: %s",
-                               dump.error);
-
-    if (dump.pool) {
-        ngx_destroy_pool(dump.pool);
-    }
-
-    return rc;
-}
-
-
-/* The value is stolen in any case. */
-
-static void
-ngx_http_async_ws_dump(void *data)
-{
-    ngx_http_async_ws_dump_t  *dump = data;
-
-    if (dump->pool) {
-        dump->rc = ngx_http_async_json_encode(dump->pool, dump->value,
-                                              &dump->text, &dump->depth,
-                                              &dump->error);
-    }
-
-    json_decref(dump->value);
-}
-
-
-/* part: ASYNC_WS_PART_, ASYNC_WS_LAST_, or 0: a whole message. */
-
-static async_rc_t
 ngx_http_async_ws_send_message(async_t *co, ngx_http_async_ws_t *ws,
     async_ws_kind_t kind, const void *data, size_t len, int part)
 {

@@ -261,4 +261,9 @@ ngx_http_async_ws_received(ngx_http_async_ws_t *ws)
         json_decref(ws->json);
         ws->json = NULL;
     }
+
+    if (ws->pool) {
+        ngx_destroy_pool(ws->pool);
+        ws->pool = NULL;
+    }
 }

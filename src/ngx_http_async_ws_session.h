@@ -162,6 +162,7 @@ struct ngx_http_async_ws_s {
     ngx_async_waker_t             waker;
     ngx_http_async_ws_message_t  *current;
     json_t                       *json;
+    ngx_pool_t                   *pool;       /* of its struct; or NULL */
 
     /* ngx_http_async_ws_write.c: what waits; what waits for the end of parts */
     ngx_http_async_ws_queue_t     out;
@@ -290,6 +291,19 @@ void ngx_http_async_ws_drop(ngx_http_async_ws_t *ws);
 
 
 /* ngx_http_async_ws.c */
+
+/* The session of a request, for a task that is to wait for something of it. */
+async_rc_t ngx_http_async_ws_session(async_t *co, async_req_t *req,
+    ngx_http_async_ws_t **ws);
+
+/* Suspends until the next message is ws->current. */
+async_rc_t ngx_http_async_ws_receive(async_t *co, ngx_http_async_ws_t *ws,
+    ngx_http_async_ws_receiver_e receiver, ngx_uint_t *last);
+
+/* Suspends; part: ASYNC_WS_PART_, ASYNC_WS_LAST_, or 0: a whole message. */
+async_rc_t ngx_http_async_ws_send_message(async_t *co,
+    ngx_http_async_ws_t *ws, async_ws_kind_t kind, const void *data,
+    size_t len, int part);
 
 /* ASYNC_CLOSED, which tells the task of it. */
 async_rc_t ngx_http_async_ws_is_closed(async_t *co, ngx_http_async_ws_t *ws);

@@ -16,7 +16,7 @@ use NginxAsync;
 use NginxAsync::WebSocket;
 
 my $routes = join '', map { "async_route GET /$_ $_;\n" }
-    qw(publish flood listen size events own wrong others lent);
+    qw(publish report flood listen size events own wrong others lent);
 
 sub nginx {
     my ($channels, %o) = @_;
@@ -135,6 +135,13 @@ sub ws { my ($m, $query) = @_; my $ws = NginxAsync::WebSocket->new($m, "/ws?$que
     publish($n, 'room', 'hi');
     is $_->message, 'hi', 'clients of WebSockets get it without a task' for @ws;
     is $l->line, '0 hi', '... beside others';
+
+    is $n->get('/report?c=room&d=rain')->body, "0 $l->{pid}", 'a struct is published';
+    is $_->message, '{"about":"rain","n":7}', '... as JSON' for @ws;
+    is $l->line, '0 {"about":"rain","n":7}', '... to all';
+    is $n->get('/report?c=room')->body,
+        'async_publish_model(): "about" of "report_model": the value is NULL, and not optional', '... if it has any';
+    like $n->get('/report?c=&d=rain')->body, qr/name has 1 to 255 bytes/, '... and the channel a name';
 
     publish($n, 'room', 'm', 300);
     is_deeply [map { $ws[0]->message } 1 .. 300], [map { "m $_" } 1 .. 300], '... in their order';

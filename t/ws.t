@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP ();
 use Test::More;
 
 use NginxAsync;
@@ -32,6 +33,8 @@ EOF_CONF
         async_route WS /echo ws:echo;
         async_route WS /parts ws:parts;
         async_route WS /json ws:json;
+        async_route WS /orders ws:orders;
+        async_route WS /no-orders ws:no_orders;
         async_route WS /rest ws:rest;
         async_route WS /wrong ws:wrong;
         async_route WS /half ws:half;
@@ -225,6 +228,65 @@ for my $text ("\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0", "\xf0\x8f\xbf\xbf"
     like $ws->text('{"a"')->message, qr/^the message is no JSON: .* at character 4$/, '... that is none';
     is $ws->text('null')->message, 'null', '... and the next one';
     is $ws->text('[' x 50 . ']' x 50)->message, '[' x 50 . ']' x 50, '... a deep one';
+}
+
+# ---- structs
+
+{
+    my $ws = ws('/orders');
+    my $detail = sub { [map { [$_->{type}, @{ $_->{loc} }] } @{ JSON::PP::decode_json($ws->message)->{detail} }] };
+
+    is $ws->text('{"product": "tea", "pieces": 2, "price": 3}')->message,
+        '{"product":"tea","pieces":2,"rest":null}', 'a message into a struct, and a struct as a message';
+    is $ws->binary('{"product": "tea"}')->message, '{"product":"tea","pieces":1,"rest":null}', '... with a default';
+    is $ws->text('{"product": "\u00e9\n", "rest": {"a": [1]}}')->message,
+        "{\"product\":\"\xc3\xa9\\n\",\"pieces\":1,\"rest\":{\"a\":[1]}}", '... with what is not read in place';
+
+    is_deeply $ws->text('{"product": "", "pieces": 0}') && $detail->(),
+        [['string_too_short', 'body', 'product'], ['greater_than_equal', 'body', 'pieces']],
+        'what is wrong with a message, all of it';
+    is_deeply $ws->text('{"pieces": "x"}') && $detail->(),
+        [['missing', 'body', 'product'], ['int_parsing', 'body', 'pieces']], '... and the next one';
+    is $ws->text('{"product": "tea",')->message,
+        '{"detail":[{"type":"json_invalid","loc":["body",18],"msg":"JSON decode error","input":{},'
+        . '"ctx":{"error":"Expecting property name enclosed in double quotes"}}]}', '... one that is no JSON';
+    is_deeply $ws->text($_) && $detail->(), [['model_attributes_type', 'body']], "... $_" for 'null', '[]', '1';
+    is_deeply $ws->text('') && $detail->(), [['json_invalid', 'body', 0]], '... an empty one';
+    is_deeply $ws->binary("\xff") && $detail->(), [['json_invalid', 'body', 0]], '... no text at all';
+    is $ws->text('{"product": "tea"}')->message, '{"product":"tea","pieces":1,"rest":null}', '... and a right one';
+
+    my $long = letters(200_000);
+    ok $ws->text(qq/{"product": "$long"}/)->message eq qq/{"product":"$long","pieces":1,"rest":null}/, 'a long one';
+    ok $ws->text(qq/{"product": "tea", "rest": "\\u00e9$long"}/)->message
+        eq qq/{"product":"tea","pieces":1,"rest":"\xc3\xa9$long"}/, '... of values of another make';
+    $ws->text('{}');
+
+    my $since = $n->mark;
+    $ws->close(1000);
+    ok says($n, 'orders CLOSED, code 1000 ', $since), 'the end, with an error lent';
+}
+
+{
+    my $ws = ws('/orders?words=1');
+    is $ws->text('{"product": ""}')->message,
+        'await_ws_recv_into(): "product": String should have at least 1 character', 'in words, the first error';
+    is $ws->text('{"product"')->message,
+        'await_ws_recv_into(): the text is no JSON: Expecting \':\' delimiter, at character 10', '... of no JSON';
+    is $ws->text('{"product": "tea"}')->message, '{"product":"tea","pieces":1,"rest":null}', '... and the next one';
+    $ws->close;
+}
+
+{
+    my $since = $n->mark;
+    my $ws = ws('/no-orders');
+    is $ws->message, 'nothing', 'a struct that has no JSON is not sent';
+    is $ws->close_code, 1000, '... and the connection goes on';
+    is_deeply said($n, $since), [
+        'before ERROR, code 0 ', 'before ERROR, code 0 ', 'null ERROR, code 0 ',
+        'await_ws_send_model(): "product" of "order_model": the value is NULL, and not optional',
+        'size ERROR, code 0 ',
+        'await_ws_recv_into(): the struct has 40 bytes, that of the model "order_model" has 24', 'errors none'],
+        '... which the handler is told';
 }
 
 # ---- several tasks

@@ -171,25 +171,14 @@ remove_person(person_t *person)
 /* To everybody in the room, in whichever worker. */
 
 static async_rc_t
-publish(async_t *co, const char *room, const async_str_t *text)
+publish_person(async_t *co, person_t *person, const char *type)
 {
     char  channel[64];
 
-    snprintf(channel, sizeof(channel), "room:%s", room);
-
-    return async_publish(co, channel, text->data, text->len);
-}
-
-
-static async_rc_t
-publish_person(async_t *co, person_t *person, const char *type)
-{
-    async_str_t  text;
-
+    snprintf(channel, sizeof(channel), "room:%s", person->room);
     person->type = type;
-    ASYNC_TRY(async_encode(co, &person_event, person, &text));
 
-    return publish(co, person->room, &text);
+    return async_publish_model(co, channel, &person_event, person);
 }
 
 
@@ -240,7 +229,6 @@ enter(async_t *co, async_req_t *req, person_t *person)
 {
     char                  channel[64];
     welcome_t             welcome = { .type = "welcome" };
-    async_str_t           text;
     async_subscribe_t     slow = { .flags = ASYNC_CHANNEL_CLOSE };
     async_pg_statement_t  s[] = {
         ASYNC_PG("INSERT INTO people (room, name) VALUES ($1, $2)"
@@ -270,8 +258,7 @@ enter(async_t *co, async_req_t *req, person_t *person)
                                 &welcome.n_people));
     ASYNC_TRY(async_pg_all_into(co, s[2].result, &message_out,
                                 &welcome.messages, &welcome.n_messages));
-    ASYNC_TRY(async_encode(co, &welcome_event, &welcome, &text));
-    ASYNC_TRY(await_ws_send_text(co, req, text.data));
+    ASYNC_TRY(await_ws_send_model(co, req, &welcome_event, &welcome));
 
     return publish_person(co, person, "joined");
 }
@@ -280,12 +267,9 @@ enter(async_t *co, async_req_t *req, person_t *person)
 static async_rc_t
 complain(async_t *co, async_req_t *req, const char *why)
 {
-    error_t      error = { .type = "error", .text = why };
-    async_str_t  text;
+    error_t  error = { .type = "error", .text = why };
 
-    ASYNC_TRY(async_encode(co, &error_event, &error, &text));
-
-    return await_ws_send_text(co, req, text.data);
+    return await_ws_send_model(co, req, &error_event, &error);
 }
 
 
@@ -307,23 +291,22 @@ count_message(async_t *co, async_req_t *req, int64_t *count)
 static async_rc_t
 hear(async_t *co, async_req_t *req, const person_t *person)
 {
-    said_t               in;
-    int64_t              count;
-    message_t            message;
-    async_str_t          text;
-    async_pg_result_t   *row;
-    async_ws_message_t   m;
+    char                channel[64];
+    said_t              in;
+    int64_t             count;
+    message_t           message;
+    async_rc_t          rc;
+    async_pg_result_t  *row;
 
     ASYNC_MEMORY(co);       /* of one message, not of a long conversation */
 
-    ASYNC_TRY(await_ws_recv(co, req, &m));
+    rc = await_ws_recv_into(co, req, &said, &in, NULL);
 
-    text.data = m.data;
-    text.len = m.len;
-
-    if (async_into(co, text, &said, &in) != ASYNC_OK) {
+    if (rc == ASYNC_INVALID) {
         return complain(co, req, "A message is a text of 1 to 1000 characters");
     }
+
+    ASYNC_TRY(rc);
 
     ASYNC_TRY(count_message(co, req, &count));
 
@@ -339,9 +322,10 @@ hear(async_t *co, async_req_t *req, const person_t *person)
 
     ASYNC_TRY(async_pg_into(co, row, 0, &message_out, &message));
     message.type = "message";
-    ASYNC_TRY(async_encode(co, &message_event, &message, &text));
 
-    return publish(co, person->room, &text);
+    snprintf(channel, sizeof(channel), "room:%s", person->room);
+
+    return async_publish_model(co, channel, &message_event, &message);
 }
 
 

@@ -63,6 +63,33 @@ ASYNC_HANDLER(publish)
 }
 
 
+/* /report?c=&d=: the same as a struct; without "d" it has no JSON */
+
+typedef struct {
+    const char  *about;
+    int          n;
+} report_t;
+
+ASYNC_MODEL(report_model, report_t,
+    ASYNC_FIELD(report_t, about),
+    ASYNC_FIELD(report_t, n)
+);
+
+ASYNC_HANDLER(report)
+{
+    report_t     report = { .about = async_query(req, "d").data, .n = 7 };
+    async_rc_t   rc;
+    async_str_t  c;
+
+    ASYNC_TRY(async_query_str(req, "c", &c));
+
+    rc = async_publish_model(co, c.data, &report_model, &report);
+
+    return (rc == ASYNC_OK) ? answer(req, rc)
+                            : async_text(req, 200, async_error(co));
+}
+
+
 /* /put?c=: the body, as it is */
 
 ASYNC_HANDLER(put)

@@ -114,6 +114,85 @@ ASYNC_HANDLER(json)
 }
 
 
+typedef struct {
+    const char  *product;
+    int          pieces;
+    json_t      *rest;
+} order_t;
+
+ASYNC_MODEL(order_model, order_t,
+    ASYNC_FIELD(order_t, product, .min_length = 1),
+    ASYNC_FIELD(order_t, pieces, .ge = "1", .default_value = "1"),
+    ASYNC_FIELD(order_t, rest, .optional = 1)
+);
+
+
+/* its orders come back; of a wrong one what is wrong, and in words */
+
+ASYNC_HANDLER(orders)
+{
+    json_t      *errors;
+    order_t      order;
+    async_rc_t   rc;
+    const char  *words;
+
+    words = async_query(req, "words").data;
+
+    ASYNC_TRY(await_ws_accept(co, req, NULL));
+
+    for ( ;; ) {
+        rc = await_ws_recv_into(co, req, &order_model, &order,
+                                words ? NULL : &errors);
+
+        if (rc == ASYNC_OK) {
+            ASYNC_TRY(await_ws_send_model(co, req, &order_model, &order));
+            continue;
+        }
+
+        if (rc != ASYNC_INVALID) {
+            return ended(req, "orders", rc);
+        }
+
+        if (order.product || order.pieces || order.rest) {
+            return async_fail(req, 500, "half an order");
+        }
+
+        if (words) {
+            ASYNC_TRY(await_ws_send_text(co, req, async_error(co)));
+
+        } else {
+            ASYNC_TRY(await_ws_send_json(co, req,
+                          json_pack("{s:O}", "detail", errors)));
+        }
+    }
+}
+
+
+/* structs that are none */
+
+ASYNC_HANDLER(no_orders)
+{
+    json_t              *errors = json_null();
+    order_t              order = { .product = NULL };
+    async_ws_message_t   m;
+
+    ended(req, "before", await_ws_send_model(co, req, &order_model, &order));
+    ended(req, "before", await_ws_recv_into(co, req, &order_model, &order,
+                                            NULL));
+
+    ASYNC_TRY(await_ws_accept(co, req, NULL));
+
+    ended(req, "null", await_ws_send_model(co, req, &order_model, &order));
+    async_log(req, ASYNC_LOG_NOTICE, "<%s>", async_error(co));
+
+    ended(req, "size", await_ws_recv_into(co, req, &order_model, &m, &errors));
+    async_log(req, ASYNC_LOG_NOTICE, "<%s>", async_error(co));
+    async_log(req, ASYNC_LOG_NOTICE, "<errors %s>", errors ? "some" : "none");
+
+    return await_ws_send_text(co, req, "nothing");
+}
+
+
 /* a part, then the whole of what is left */
 
 ASYNC_HANDLER(rest)
