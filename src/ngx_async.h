@@ -534,6 +534,18 @@ typedef async_rc_t (*async_teardown_thread_pt)(async_rc_t outcome, void *arg);
 #define await_yield(co)      await_yield_at(co, ASYNC_SITE)
 
 /*
+ * What time it is: milliseconds since 1970 UTC, as models have times (see
+ * ASYNC_FIELD_TIME).  And for how long something takes or may take yet:
+ * milliseconds of a clock that nobody sets, and which says nothing by itself.
+ *
+ * On the loop both stand still while a function does not suspend: they are
+ * nginx's, by which sleeps and deadlines count.  In other threads they are the
+ * system's.
+ */
+ASYNC_ANY int64_t async_time_ms(void);
+ASYNC_ANY int64_t async_monotonic_ms(void);
+
+/*
  * Suspends until the whole request body has been read (RFC 9110, 6.4), and
  * gives it in one piece: borrowed, zero-terminated, of length zero when
  * there is none.  Bounded by client_max_body_size (nginx answers 413) and

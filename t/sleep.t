@@ -21,6 +21,9 @@ our $Routes = q{
         async_route  GET  /no-time         no_time;
         async_route  GET  /no-time-loop    no_time_loop;
         async_route  GET  /locals          locals;
+        async_route  GET  /clocks          clocks;
+        async_route  GET  /clocks-sleep    clocks_sleep;
+        async_route  GET  /clocks-thread   clocks_thread;
         async_route  GET  /busy            busy;
         async_route  GET  /release         release;
         async_route  GET  /error           error_text;
@@ -373,3 +376,27 @@ sub { $main::left }
 "cancelled "
 --- access_log eval
 qr{"GET /no-time-loop HTTP/1.1" 499 }
+
+
+
+=== TEST 24: the clocks stand still while a handler does not suspend
+--- request
+GET /clocks
+--- response_body
+spun: still, still, right
+
+
+
+=== TEST 25: ... go on while it sleeps
+--- request
+GET /clocks-sleep
+--- response_body
+slept: on, on, right
+
+
+
+=== TEST 26: ... and in threads, always
+--- request
+GET /clocks-thread
+--- response_body
+in a thread: on, on, right

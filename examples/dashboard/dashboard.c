@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <ngx_async.h>
 
 
@@ -42,17 +41,6 @@ typedef struct {
 ASYNC_MODEL(values_model, values_t,
     ASYNC_OBJECTS(values_t, values, n_values, value_model)
 );
-
-
-static int64_t
-now(void)
-{
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-
-    return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 
 /*
@@ -93,7 +81,7 @@ count_in(async_t *co, int64_t slice, int64_t *all)
 static async_rc_t
 count(async_t *co, int64_t *all)
 {
-    int64_t  slice = now() / SLICE;
+    int64_t  slice = async_time_ms() / SLICE;
 
     ASYNC_TRY(count_in(co, slice, all));
 
@@ -236,20 +224,19 @@ ASYNC_PERIODIC(measure)
 {
     value_t      value;
     values_t     values = { .values = &value, .n_values = 1 };
-    async_str_t  stat, meminfo, text;
+    async_str_t  stat, meminfo;
 
     ASYNC_TRY(await_file_read(co, "/proc", "stat", 1 << 20, &stat));
     ASYNC_TRY(await_file_read(co, "/proc", "meminfo", 1 << 20, &meminfo));
 
-    value.at = now();
+    value.at = async_time_ms();
     value.cpu = cpu_load(stat.data);
     value.memory = memory_used(meminfo.data);
     ASYNC_TRY(count(co, &value.viewers));
 
     ASYNC_TRY(remember(co, &value));
-    ASYNC_TRY(async_encode(co, &values_model, &values, &text));
 
-    return async_publish(co, "values", text.data, text.len);
+    return async_publish_model(co, "values", &values_model, &values);
 }
 
 

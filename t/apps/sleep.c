@@ -271,6 +271,73 @@ ASYNC_HANDLER(late)
 }
 
 
+/* spins until the clock of the system is another one */
+
+static void
+spin(void)
+{
+    struct timespec  from, now;
+
+    clock_gettime(CLOCK_MONOTONIC, &from);
+
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - from.tv_sec) * 1000
+             + (now.tv_nsec - from.tv_nsec) / 1000000 < 50);
+}
+
+
+static async_rc_t
+tell_clocks(async_req_t *req, const char *at, int64_t time_ms, int64_t ms)
+{
+    char     text[128];
+    int64_t  off = async_time_ms() - (int64_t) time(NULL) * 1000;
+
+    snprintf(text, sizeof(text), "%s: %s, %s, %s\n", at,
+             time_ms == 0 ? "still" : "on", ms == 0 ? "still" : "on",
+             off > -60000 && off < 60000 ? "right" : "wrong");
+
+    return async_text(req, 200, text);
+}
+
+
+ASYNC_HANDLER(clocks)
+{
+    int64_t  time_ms = async_time_ms(), ms = async_monotonic_ms();
+
+    spin();
+
+    return tell_clocks(req, "spun", async_time_ms() - time_ms,
+                       async_monotonic_ms() - ms);
+}
+
+
+ASYNC_HANDLER(clocks_sleep)
+{
+    int64_t  time_ms = async_time_ms(), ms = async_monotonic_ms();
+
+    ASYNC_TRY(await_sleep(co, 100));
+
+    ms = async_monotonic_ms() - ms;
+
+    return tell_clocks(req, "slept", async_time_ms() - time_ms,
+                       ms >= 100 && ms < 60000);
+}
+
+
+BLOCKING_HANDLER(clocks_thread)
+{
+    int64_t  time_ms = async_time_ms(), ms = async_monotonic_ms();
+
+    spin();
+
+    ms = async_monotonic_ms() - ms;
+
+    return tell_clocks(req, "in a thread", async_time_ms() - time_ms,
+                       ms > 0 && ms < 60000);
+}
+
+
 /* does not take a no; ends when it is told to */
 
 ASYNC_HANDLER(stubborn)
