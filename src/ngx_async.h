@@ -626,6 +626,15 @@ typedef void (*async_cleanup_pt)(async_t *co, void *arg);
  * a task have async_cleanup_timeout together, after which their awaits answer
  * ASYNC_TIMEOUT.  It cannot change the code that the handler has returned.
  *
+ * By then the function of the task, and whichever has called this, have
+ * returned.  So "arg" does not point to a variable on their stack, nor into an
+ * ASYNC_MEMORY that has ended, but to what lives as long as the task: memory of
+ * async_alloc(), of the request, or of async_task_alloc(), or what is static:
+ *
+ *     visit_t  *visit = async_alloc(req, sizeof(visit_t));
+ *
+ *     ASYNC_TRY(visit ? async_defer(co, leave, visit) : ASYNC_ERROR);
+ *
  * ASYNC_ERROR: no memory; then the cleanup has been called at once, so that
  * what was acquired is released either way.
  */
