@@ -124,6 +124,10 @@ sub example_runs {
     my ($port) = $said->('out') =~ m{^http://127\.0\.0\.1:(\d+) .*^Ctrl-C}ms;
     ok $port, "util/run $name" or return diag $said->('err');
 
+    is_deeply [$said->('out') =~ /^  (.+)$/mg],
+        [map { s/127\.0\.0\.1:8000/127.0.0.1:$port/gr } readme_commands($name)],
+        '... says to try what its README shows';
+
     $check->($port);
 
     kill 'TERM', $pid;
@@ -132,6 +136,16 @@ sub example_runs {
     is $said->('err'), '', '... and it has nothing to complain about';
 
     return;
+}
+
+
+# Of the blocks that talk to the server, in their order.
+sub readme_commands {
+    my ($name) = @_;
+
+    my @blocks = grep { /127\.0\.0\.1:8000/ } example_text("$name/README.md") =~ /^```console\n(.*?)^```/msg;
+
+    return grep { !m{^util/run} } map { /^\$ (.+)$/mg } @blocks;
 }
 
 
