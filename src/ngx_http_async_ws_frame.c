@@ -9,6 +9,7 @@
 #include <ngx_http_async_ws_session.h>
 
 
+static void ngx_http_async_ws_head_on_loop(void *data);
 static ssize_t ngx_http_async_ws_head_send(const uint8_t *data, size_t len,
     int flags, void *user_data);
 
@@ -28,7 +29,8 @@ static size_t   ngx_http_async_ws_head_len;
 
 /*
  * wslay hands out the header and then the payload, which is said to have gone
- * without being looked at.
+ * without being looked at.  It has a buffer of 4k on its stack, for masks: the
+ * loop's, as a session would keep a page of its own for that.
  */
 
 size_t
@@ -55,13 +57,22 @@ ngx_http_async_ws_head(u_char *to, ngx_uint_t opcode, ngx_uint_t fin,
 
     ngx_http_async_ws_head_to = to;
 
-    if (wslay_frame_send(ngx_http_async_ws_head_context, &frame)
-        != (ssize_t) len)
-    {
-        return 0;
-    }
+    ngx_async_on_loop(ngx_http_async_ws_head_on_loop, &frame);
 
     return ngx_http_async_ws_head_len;
+}
+
+
+static void
+ngx_http_async_ws_head_on_loop(void *data)
+{
+    struct wslay_frame_iocb  *frame = data;
+
+    if (wslay_frame_send(ngx_http_async_ws_head_context, frame)
+        != (ssize_t) frame->data_length)
+    {
+        ngx_http_async_ws_head_len = 0;
+    }
 }
 
 

@@ -143,7 +143,7 @@ SKIP: {
 
     SKIP: {
         skip 'ASan takes more', 1 if NginxAsync::Env::asan();
-        cmp_ok $each, '<', 24_000, "$idle idle sessions: $each bytes each";
+        cmp_ok $each, '<', 16_000, "$idle idle sessions: $each bytes each";
     }
 
     my $wrong = 0;
@@ -157,7 +157,8 @@ SKIP: {
     SKIP: {
         skip 'ASan takes more', 1 if NginxAsync::Env::asan();
         my $after = int(($n->memory_of_worker - $before) / $idle);
-        cmp_ok $after, '<', 24_000, "... $after bytes each behind that";
+        cmp_ok $after, '<', $each + 1_000,
+            "... $after bytes each behind that: no page of a stack more";
     }
 
     close $_ for @all;
