@@ -30,6 +30,15 @@
 #define NGX_ASYNC_CORO_DEEP  ((size_t) 16384)
 
 
+/* what may be in use below "sp": the red zone; of a frame with a context */
+
+#if defined(NGX_ASYNC_CORO_UCONTEXT)
+#define NGX_ASYNC_CORO_BELOW  ((uintptr_t) 4096)
+#else
+#define NGX_ASYNC_CORO_BELOW  ((uintptr_t) 128)
+#endif
+
+
 static char *ngx_async_coro_lowest_page(char *low, char *high, size_t page);
 
 
@@ -145,6 +154,36 @@ ngx_async_coro_lowest_page(char *low, char *high, size_t page)
     }
 
     return high;
+}
+
+
+void
+ngx_async_coro_relax(ngx_async_coro_t *coro)
+{
+#if !defined(NGX_ASYNC_CORO_ASAN)
+    uintptr_t  low, used, page;
+#endif
+
+    if (coro->state != NGX_ASYNC_CORO_SUSPENDED) {
+        ngx_async_coro_misuse(coro, "relaxed while it is not suspended");
+    }
+
+#if !defined(NGX_ASYNC_CORO_ASAN)
+
+    if (coro->careful) {
+        return;
+    }
+
+    page = sysconf(_SC_PAGESIZE);
+    low = (uintptr_t) coro->low;
+    used = ((uintptr_t) coro->sp - NGX_ASYNC_CORO_BELOW) & ~(page - 1);
+
+    if (used > low) {
+        /* a failure leaves them in place */
+        (void) madvise(coro->low, used - low, MADV_DONTNEED);
+    }
+
+#endif
 }
 
 

@@ -164,6 +164,15 @@ void ngx_async_coro_measure(ngx_async_coro_t *coro);
 size_t ngx_async_coro_high_water(ngx_async_coro_t *coro);
 
 /*
+ * Gives back the pages of a suspended coroutine that lie wholly below what it
+ * uses of its stack; they are zeros when it is resumed and goes deep again.
+ * Only where that costs no knowledge: not of a measured run, whose mark would
+ * be lost, nor with valgrind or AddressSanitizer, which have notes about them.
+ * A system call: for one that has waited for long.
+ */
+void ngx_async_coro_relax(ngx_async_coro_t *coro);
+
+/*
  * From now on a fault in the guard of the running coroutine calls "report"
  * (async-signal-safe, on a stack of its own) and dies by the default action
  * with the faulting frame in the core; other faults go to the previous action.

@@ -9,6 +9,7 @@
  */
 
 #include <ngx_async_quit.h>
+#include <ngx_async_relax.h>
 #include <pthread.h>
 
 
@@ -140,6 +141,8 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     ngx_async.trim.log = cycle->log;
     ngx_async.trim.cancelable = 1;
 
+    ngx_async_relax_init(cycle);
+
     ngx_async_cleanup_timeout = conf->cleanup_timeout;
     ngx_async.slow = conf->slow ? conf->slow : (ngx_msec_t) -1;
     ngx_async.stack_size = conf->stack_size;
@@ -232,6 +235,10 @@ ngx_async_task_create_over(ngx_async_body_pt body, ngx_async_done_pt done,
 
     ngx_queue_insert_tail(&ngx_async.live, &t->live);
     ngx_async_ntasks++;
+
+    if (ngx_async_unlikely(!ngx_async_relax_timer.timer_set)) {
+        ngx_add_timer(&ngx_async_relax_timer, NGX_ASYNC_RELAX_LAP);
+    }
 
     if (ngx_async_unlikely(ngx_async_quitting)) {
         ngx_async_quit_begun(t);
@@ -744,6 +751,20 @@ ngx_async_each(void (*visit)(ngx_async_task_t *t, void *data), void *data)
 
         visit(ngx_queue_data(q, ngx_async_task_t, live), data);
     }
+}
+
+
+ngx_async_task_t *
+ngx_async_next_task(void)
+{
+    ngx_queue_t  *q;
+
+    q = ngx_queue_head(&ngx_async.live);
+
+    ngx_queue_remove(q);
+    ngx_queue_insert_tail(&ngx_async.live, q);
+
+    return ngx_queue_data(q, ngx_async_task_t, live);
 }
 
 

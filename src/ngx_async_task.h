@@ -155,6 +155,9 @@ struct async_s {
     uint64_t                   ticket;
     ngx_int_t                  outcome;
 
+    /* ngx_async_relax.c: the ticket of the wait that it has seen last */
+    uint64_t                   seen;
+
     /* how many awaits have been refused since the last wait */
     ngx_uint_t                 refused;
 
@@ -194,6 +197,7 @@ struct async_s {
     int                        file_errno;
 
     unsigned                   measured:1;
+    unsigned                   relaxed:1;     /* in the wait that was seen */
     unsigned                   timer_is_deadline:1;
     unsigned                   own_pool:1;
     unsigned                   unbound:1;     /* by ngx_async_unbind() */
@@ -228,6 +232,9 @@ void ngx_async_exit(void);
 /* Visits every task that lives; the visit may wake or cancel, not more. */
 void ngx_async_each(void (*visit)(ngx_async_task_t *t, void *data),
     void *data);
+
+/* Those that live, one after the other, for ever; there must be one. */
+ngx_async_task_t *ngx_async_next_task(void);
 
 /*
  * A task, as the first member of something of conf->task_size bytes, the rest

@@ -992,6 +992,91 @@ test_deep(void)
 }
 
 
+/* its own values are looked at when it goes on, deep again */
+
+static void
+go_deep_twice(void *data)
+{
+    size_t          i, wrong;
+    volatile char   kept[1000];
+
+    memset((char *) kept, 0x5a, sizeof(kept));
+    use_stack(30000);
+
+    ngx_async_coro_suspend();
+
+    for (i = 0, wrong = 0; i < sizeof(kept); i++) {
+        wrong += kept[i] != 0x5a;
+    }
+
+    use_stack(30000);
+    ngx_async_coro_suspend();
+
+    *(size_t *) data = wrong;
+}
+
+
+static void
+test_relax(void)
+{
+    size_t                   deep, relaxed, *wrong;
+    ngx_async_coro_t        *coro;
+    ngx_async_stack_pool_t  *pool;
+
+    pool = pool_of(1);
+
+    coro = ngx_async_coro_create(pool, go_deep_twice, sizeof(size_t));
+    wrong = ngx_async_coro_data(coro);
+    *wrong = 1;
+
+    ngx_async_coro_resume(coro);
+
+    deep = pages_in_place(coro);
+    ngx_async_coro_relax(coro);
+    relaxed = pages_in_place(coro);
+
+#if defined(NGX_ASYNC_CORO_ASAN)
+    ok(relaxed == deep, "AddressSanitizer: a coroutine keeps its pages");
+#else
+    if (RUNNING_ON_VALGRIND) {
+        ok(relaxed == deep, "valgrind: a coroutine keeps its pages");
+
+    } else if (getenv("TEST_EMULATED")) {
+        skip("what it does not use is given back", "the emulator's pages");
+
+    } else {
+        ok(deep >= 8 && relaxed <= 4,
+           "what it does not use is given back: %zu pages of %zu are left",
+           relaxed, deep);
+    }
+#endif
+
+    ngx_async_coro_resume(coro);
+    ngx_async_coro_relax(coro);
+    ngx_async_coro_resume(coro);
+
+    ok(ngx_async_coro_done(coro) && *wrong == 0,
+       "it goes on with what it had, and deep again");
+    ngx_async_coro_destroy(coro);
+
+    /* a measured one */
+
+    coro = ngx_async_coro_create(pool, go_deep, sizeof(size_t));
+    *(size_t *) ngx_async_coro_data(coro) = 30000;
+    ngx_async_coro_measure(coro);
+
+    ngx_async_coro_resume(coro);
+    ngx_async_coro_relax(coro);
+    ngx_async_coro_resume(coro);
+
+    ok(ngx_async_coro_high_water(coro) >= 30000,
+       "one that is measured keeps its high-water mark");
+    ngx_async_coro_destroy(coro);
+
+    ngx_async_stack_pool_destroy(pool);
+}
+
+
 static void
 test_high_water(void)
 {
@@ -1310,6 +1395,14 @@ misuse_twice(void)
 
 
 static void
+misuse_relax(void)
+{
+    misuse_coro = ngx_async_coro_create(misuse_pool, suspend_once, 0);
+    ngx_async_coro_relax(misuse_coro);
+}
+
+
+static void
 misuse_measure(void)
 {
     misuse_coro = ngx_async_coro_create(misuse_pool, suspend_once, 0);
@@ -1362,6 +1455,7 @@ static const struct {
     { misuse_running,      "destroyed while it runs"                  },
     { misuse_twice,        "destroyed twice"                          },
     { misuse_measure,      "measured after its first resume"          },
+    { misuse_relax,        "relaxed while it is not suspended"        },
     { misuse_destroy_pool, "alive at the destroy of its stack pool"   }
 };
 
@@ -1476,6 +1570,7 @@ main(int argc, char **argv)
     test_map_bound();
     test_high_water();
     test_deep();
+    test_relax();
     test_faults();
     test_misuse();
     test_sanitizers();

@@ -22,7 +22,7 @@ sub nginx {
     return NginxAsync->new(connections => 2048, %o, conf => {
         http   => "async_app \$TEST_NGINX_APPS/stack.so;\n$http",
         server => join '', map { "location = /$_ { async_handler $_; }\n" }
-            qw(dive sleep_deep busy_deep hello nap) })->start;
+            qw(dive sleep_deep busy_deep rest hello nap) })->start;
 }
 
 
@@ -141,6 +141,28 @@ SKIP: {
         close => 1) } 1 .. 500;
     is_deeply statuses(map { $_->response } @c), { 200 => 500 },
         '500 are suspended in the depth of their stacks, which survive';
+    $n->stop;
+}
+
+SKIP: {
+    skip 'ASan has notes about stacks, which keep their pages', 3 if $asan;
+
+    my $n = nginx('');
+    my $before = $n->memory_of_worker;
+    my @c = map { $n->connect->send_request('GET', '/rest?k=40', close => 1) }
+        1 .. 200;
+    my $deep = 200 * 40 * 1024;
+
+    # the peak, which does not go by before it is looked at
+    ok $n->wait_until(sub {
+        NginxAsync::Env::slurp('/proc/' . $n->worker . '/status')
+            =~ /VmHWM:\s+(\d+)/ or die 'no VmHWM';
+        return $1 * 1024 - $before > $deep;
+    }), '200 have been deep in their stacks, and wait';
+    ok $n->wait_until(sub { $n->memory_of_worker - $before < $deep / 2 }),
+        '... so long that the pages are given back meanwhile';
+    is $n->get('/dive?k=40')->body, "dived 1\n", '... and it serves';
+    $_->close for @c;
     $n->stop;
 }
 

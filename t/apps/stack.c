@@ -67,6 +67,23 @@ ASYNC_HANDLER(sleep_deep)
 }
 
 
+/* waits where the stack is low, after it has been deep */
+
+ASYNC_HANDLER(rest)
+{
+    int      sum;
+    int64_t  k;
+
+    ASYNC_TRY(async_query_int(req, "k", &k));
+
+    sum = deep((int) k);
+
+    ASYNC_TRY(await_sleep(co, 50000));
+
+    return async_text(req, 200, deep((int) k) == sum ? "same\n" : "other\n");
+}
+
+
 /* computes in the depth, for signals to come there */
 
 ASYNC_HANDLER(busy_deep)
