@@ -4,14 +4,18 @@
  *     ws echo -p PORT -u PATH -c CONNECTIONS -b BYTES [-d MS] [-n MESSAGES]
  *     ws cast -p PORT -u PATH -c CONNECTIONS -b BYTES [-d MS] [-n MESSAGES]
  *             [-w UNDER_WAY]
- *     ws idle -p PORT -u PATH -c CONNECTIONS
+ *     ws idle -p PORT -u PATH -c CONNECTIONS -b BYTES [-d MS] [-n MESSAGES]
+ *     ws held -p PORT -u PATH -c CONNECTIONS
  *
  * echo: one binary message is always under way on each connection, which gets
  * it back.  cast: the first connection sends binary messages, each of which all
  * connections get; so many are under way.  Both end after MS, or after so many
- * messages of each connection that sends.  idle: the connections do nothing.
+ * messages of each connection that sends.  idle: the connections do nothing,
+ * before or after so many messages that are sent back.  held: no WebSockets but
+ * requests whose bodies do not come.
  *
- * Prints CONNECTED once all handshakes are done, and waits for a line on stdin.
+ * Prints CONNECTED once all handshakes are done, and waits for a line on stdin;
+ * idle does so with ANSWERED again, once its messages are back.
  * The last line is "JSON {...}", times in microseconds: latencies are those of
  * messages sent back; of cast, until the last one has got it.
  *
@@ -210,8 +214,30 @@ handshake(conn_t *c)
 }
 
 
+/* as there is no answer, no more at once than a listen queue holds */
+
 static void
-connect_all(void)
+hold(conn_t *c)
+{
+    int              n;
+    char             head[HEAD_SIZE];
+    struct timespec  pause = { 0, 100000000 };
+
+    n = snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                 "Content-Length: 1\r\n\r\n", path);
+
+    if (send(c->fd, head, n, MSG_NOSIGNAL) != n) {
+        die("send");
+    }
+
+    if ((c - conns) % 100 == 99) {
+        nanosleep(&pause, NULL);
+    }
+}
+
+
+static void
+connect_all(void (*begin)(conn_t *c))
 {
     int  i;
 
@@ -222,7 +248,7 @@ connect_all(void)
 
     for (i = 0; i < nconn; i++) {
         dial(&conns[i]);
-        handshake(&conns[i]);
+        begin(&conns[i]);
     }
 }
 
@@ -431,7 +457,7 @@ main(int argc, char **argv)
 
     ep = epoll_create1(EPOLL_CLOEXEC);
     make_message();
-    connect_all();
+    connect_all(strcmp(argv[1], "held") == 0 ? hold : handshake);
 
     printf("CONNECTED\n");
     fflush(stdout);
@@ -442,13 +468,23 @@ main(int argc, char **argv)
 
     start = now();
 
-    if (strcmp(argv[1], "echo") == 0) {
-
+    if (strcmp(argv[1], "echo") == 0
+        || (strcmp(argv[1], "idle") == 0 && most))
+    {
         for (i = 0; i < nconn; i++) {
             ask(&conns[i]);
         }
 
         run(echoed, start + (int64_t) run_ms * 1000);
+
+        if (strcmp(argv[1], "idle") == 0) {
+            printf("ANSWERED\n");
+            fflush(stdout);
+
+            if (fgets(line, sizeof(line), stdin) == NULL) {
+                return 1;
+            }
+        }
 
     } else if (strcmp(argv[1], "cast") == 0) {
 

@@ -102,8 +102,8 @@ def messages_cells(samples, limit):
 
 
 def idle_cells(samples, limit):
-    return [number(median(samples, "before") / 1024),
-            number(median(samples, "each"))]
+    return [number(median(samples, "before") / 1024)] + [
+        number(median(samples, key)) for key in ("each", "after", "rested")]
 
 
 def stall_cells(samples, limit):
@@ -168,7 +168,8 @@ KINDS = {
               "deliveries/CPU second", "system calls/delivery",
               "all have it, p50 ms", "p99 ms", "errors", "quiet"],
              messages_cells),
-    "idle": (["RSS before, KiB", "B/connection"], idle_cells),
+    "idle": (["RSS before, KiB", "B/connection", "after a message",
+              "12 s later"], idle_cells),
     "stall": (["requests/s", "CPU µs/request", "server busy", "p99 ms",
                "probe p50 ms", "probe p99 ms", "probe max ms", "errors",
                "quiet"], stall_cells),

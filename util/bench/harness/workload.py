@@ -96,6 +96,9 @@ WITH_WS = {"we", "wei", "wb", "wbm", "wm"}
 # wb, wbm
 UNDER_WAY = {"wb": 1, "wbm": 16}
 
+# wm: seconds after which a connection counts as quiet
+QUIET = 12
+
 # messages that are sent back, or to all, while strace looks on
 TRACED_ECHOES, TRACED_CASTS = 2000, 20
 
@@ -408,16 +411,35 @@ def cast(under_way, server, path, connections, seconds):
 
 
 def idle(server, path, connections, seconds):
-    """What the server has more for each connection that is open."""
-    start_ws(server, "idle", path, 1).communicate("\n")
+    """What the server has more for each connection that is open: before and
+    after its first message, and when it has been quiet again; of "POST /path"
+    for each request whose body does not come."""
+    held = path.startswith("POST ")
+    what = ["held" if held else "idle", path.split()[-1]]
+
+    start_ws(server, *what, 1).communicate("\n")
     before = machine.rss(server.pids)
 
-    p = start_ws(server, "idle", path, connections)
-    time.sleep(seconds)
-    grown = machine.rss(server.pids) - before
+    def each():
+        time.sleep(seconds)
+        return (machine.rss(server.pids) - before) / connections
+
+    p = start_ws(server, *what, connections,
+                 *([] if held else ["-n", 1, "-d", 60000]))
+    sample = {"before": before, "each": each(), "after": None,
+              "rested": None}
+
+    if not held:
+        go(p)
+        wait_for(p, "ANSWERED")
+        sample["after"] = each()
+
+        time.sleep(QUIET)
+        sample["rested"] = each()
+
     p.communicate("\n")
 
-    return {"before": before, "each": grown / connections}
+    return sample
 
 
 def bulk(server, path, mib, seconds):
@@ -553,6 +575,10 @@ def check(contender, values, name, path):
             Server(contender, values, machine.SERVER_CORE) as server:
         if WORKLOADS[name][0] == "bulk":
             bulk(server, path, 16, 0)
+            return
+
+        if path.startswith("POST ") and name in WITH_WS:
+            start_ws(server, "held", path.split()[-1], 1).communicate("\n")
             return
 
         if name in WITH_WS:
