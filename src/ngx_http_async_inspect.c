@@ -536,11 +536,23 @@ const async_app_t *
 ngx_http_async_open_app(int fd, void **loaded,
     char why[NGX_HTTP_ASYNC_WHY_LEN])
 {
-    char                path[sizeof("/proc/self/fd/") + NGX_INT_T_LEN];
+    char                self[NGX_INT_T_LEN + 1];
+    char                path[sizeof("/proc//fd/") + 2 * NGX_INT_T_LEN];
+    ssize_t             n;
     const char         *error;
     const async_app_t  *app;
 
-    ngx_sprintf((u_char *) path, "/proc/self/fd/%d%Z", fd);
+    /* debuggers open the file by this name: "self" would be they themselves,
+     * and a pipe of theirs by that number has them hang */
+
+    n = readlink("/proc/self", self, NGX_INT_T_LEN);
+
+    if (n == -1) {
+        ngx_memcpy(self, "self", 4);
+        n = 4;
+    }
+
+    ngx_sprintf((u_char *) path, "/proc/%*s/fd/%d%Z", (size_t) n, self, fd);
 
     *loaded = dlopen(path, RTLD_NOW|RTLD_LOCAL);
 
