@@ -15,6 +15,36 @@
 #define NGX_ASYNC_LINE_LEN  1500
 
 
+static const ngx_async_stats_field_t  ngx_async_profile_fields[] = {
+    { NGX_ASYNC_PROFILE_STARTED, "started", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Tasks started, with those spawned by it" },
+    { NGX_ASYNC_PROFILE_ALIVE, "alive", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Tasks that have not ended" },
+    { NGX_ASYNC_PROFILE_FINISHED, "finished", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Tasks that have ended by themselves" },
+    { NGX_ASYNC_PROFILE_CANCELLED, "cancelled", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Tasks that have ended cancelled" },
+    { NGX_ASYNC_PROFILE_TIMED_OUT, "timed_out", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Tasks that have ended past their deadline" },
+    { NGX_ASYNC_PROFILE_SHED, "shed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Tasks refused since there were too many" },
+    { NGX_ASYNC_PROFILE_SLOW, "slow", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Stretches that held the event loop longer than async_slow" },
+    { NGX_ASYNC_PROFILE_LONGEST, "slow_max", NGX_ASYNC_STATS_HIGH,
+      NGX_ASYNC_STATS_USEC, "The longest of them" },
+    { NGX_ASYNC_PROFILE_STACK, "stack_max", NGX_ASYNC_STATS_HIGH,
+      NGX_ASYNC_STATS_BYTES, "The most stack that a task has used" },
+    { NGX_ASYNC_PROFILE_TIME, "time", NGX_ASYNC_STATS_HISTOGRAM,
+      NGX_ASYNC_STATS_USEC, "How long tasks have lived" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+const ngx_async_stats_family_t  ngx_async_profile_family = {
+    "handler", "handler", ngx_async_profile_fields
+};
+
+
 static void ngx_async_line(ngx_str_t *line, const char *format, va_list args);
 static ngx_uint_t ngx_async_level(ngx_uint_t level);
 static void ngx_async_log_line(ngx_async_task_t *t, ngx_uint_t level,
@@ -36,6 +66,12 @@ ngx_async_note_stack(ngx_async_task_t *t, size_t size)
 
     profile->stack_used = used;
 
+    if (profile->stats.values
+        && used > profile->stats.values[NGX_ASYNC_PROFILE_STACK])
+    {
+        ngx_async_stats_set(&profile->stats, NGX_ASYNC_PROFILE_STACK, used);
+    }
+
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, t->log, 0,
                    "async high water of \"%s\": %uz", profile->name, used);
 
@@ -44,6 +80,29 @@ ngx_async_note_stack(ngx_async_task_t *t, size_t size)
                       "async handler \"%s\" has used %uz of the %uz bytes of "
                       "its stack: raise \"async_stack_size\"",
                       profile->name, used, size);
+    }
+}
+
+
+void
+ngx_async_note_end(ngx_async_task_t *t)
+{
+    ngx_uint_t          how;
+    ngx_async_stats_t  *stats;
+
+    stats = &t->profile->stats;
+
+    how = t->cancel ? NGX_ASYNC_PROFILE_CANCELLED
+          : t->reason == NGX_ASYNC_DEADLINE ? NGX_ASYNC_PROFILE_TIMED_OUT
+          : NGX_ASYNC_PROFILE_FINISHED;
+
+    ngx_async_stats_count(stats, how);
+    stats->values[NGX_ASYNC_PROFILE_ALIVE]--;
+
+    if (t->parent == NULL) {
+        ngx_async_stats_time(stats, NGX_ASYNC_PROFILE_TIME,
+                             (uint64_t) (ngx_current_msec - t->started)
+                             * 1000);
     }
 }
 
@@ -178,6 +237,15 @@ ngx_async_note_slow(ngx_async_task_t *t, const char *await, const char *site,
 
     if (held > profile->longest) {
         profile->longest = held;
+    }
+
+    if (profile->stats.values) {
+        ngx_async_stats_count(&profile->stats, NGX_ASYNC_PROFILE_SLOW);
+
+        if (held * 1000 > profile->stats.values[NGX_ASYNC_PROFILE_LONGEST]) {
+            ngx_async_stats_set(&profile->stats, NGX_ASYNC_PROFILE_LONGEST,
+                                held * 1000);
+        }
     }
 
     ngx_log_error(NGX_LOG_WARN, t->log, 0,

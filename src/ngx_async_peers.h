@@ -15,7 +15,9 @@
 #define _NGX_ASYNC_PEERS_H_INCLUDED_
 
 
-#include <ngx_async_task.h>
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
 #include <pthread.h>
 
 

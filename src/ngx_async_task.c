@@ -228,6 +228,7 @@ ngx_async_task_create_over(ngx_async_body_pt body, ngx_async_done_pt done,
     t->done = done;
     t->profile = profile;
     t->log = log;
+    t->started = ngx_current_msec;
 
     t->timer.handler = ngx_async_timer_handler;
     t->timer.data = &ngx_async_no_connection;
@@ -251,6 +252,11 @@ ngx_async_task_create_over(ngx_async_body_pt body, ngx_async_done_pt done,
         t->measured = 1;
     }
 
+    if (profile->stats.values) {
+        ngx_async_stats_count(&profile->stats, NGX_ASYNC_PROFILE_STARTED);
+        ngx_async_stats_count(&profile->stats, NGX_ASYNC_PROFILE_ALIVE);
+    }
+
     return t;
 }
 
@@ -262,6 +268,10 @@ ngx_async_too_many(ngx_async_profile_t *profile, ngx_log_t *log)
                   "async: no task for \"%s\": %ui run already, of at most "
                   "%ui by \"async_max_tasks\" and the kernel's limits",
                   profile->name, ngx_async_ntasks, ngx_async.max_tasks);
+
+    if (profile->stats.values) {
+        ngx_async_stats_count(&profile->stats, NGX_ASYNC_PROFILE_SHED);
+    }
 }
 
 
@@ -311,6 +321,9 @@ ngx_async_resume(ngx_async_task_t *t)
     ngx_async_set_state(t, NGX_ASYNC_RUNNING);
     ngx_async.current = t;
 
+    ngx_async_stats_running->row = t->profile->stats.row;
+    ngx_async_stats_running->since = start;
+
     ngx_async_coro_resume(t->coro);
 
     while (ngx_async_unlikely(t->call != NULL)) {
@@ -318,6 +331,7 @@ ngx_async_resume(ngx_async_task_t *t)
     }
 
     ngx_async.current = outer;
+    ngx_async_stats_running->since = 0;
 
     held = ngx_async_clock() - start;
 
@@ -388,6 +402,10 @@ ngx_async_task_end(ngx_async_task_t *t)
 
     if (t->measured) {
         ngx_async_note_stack(t, ngx_async.stack_size);
+    }
+
+    if (t->profile->stats.values) {
+        ngx_async_note_end(t);
     }
 
     ngx_queue_remove(&t->live);
@@ -544,6 +562,8 @@ ngx_async_suspend(ngx_async_task_t *t, ngx_msec_t timeout)
 
         ngx_async_set_timer(t, timeout);
         ngx_async_set_state(t, NGX_ASYNC_WAITING);
+
+        t->since = ngx_current_msec;
 
         ngx_async_coro_suspend();
 

@@ -32,6 +32,7 @@
 #include <ngx_event.h>
 #include <ngx_async.h>
 #include <ngx_async_coro.h>
+#include <ngx_async_stats.h>
 #include <stdarg.h>
 
 
@@ -88,7 +89,32 @@ typedef struct {
     /* stretches between awaits of more than async_slow; the longest, in ms */
     ngx_uint_t                 slow;
     ngx_msec_t                 longest;
+
+    /* the same for the status, over all workers; without values: none */
+    ngx_async_stats_t          stats;
 } ngx_async_profile_t;
+
+/* of a task of the module's own, like "async_pg listener" */
+#define ngx_async_own_profile(name)                                          \
+    { name, 0, 0, 0, 0, { NULL, ngx_null_string, 0, NULL } }
+
+
+/* the values of those, ngx_async_profile_family */
+
+enum {
+    NGX_ASYNC_PROFILE_STARTED = 0,
+    NGX_ASYNC_PROFILE_ALIVE,
+    NGX_ASYNC_PROFILE_FINISHED,
+    NGX_ASYNC_PROFILE_CANCELLED,
+    NGX_ASYNC_PROFILE_TIMED_OUT,
+    NGX_ASYNC_PROFILE_SHED,
+    NGX_ASYNC_PROFILE_SLOW,
+    NGX_ASYNC_PROFILE_LONGEST,
+    NGX_ASYNC_PROFILE_STACK,
+    NGX_ASYNC_PROFILE_TIME             /* a histogram */
+};
+
+extern const ngx_async_stats_family_t  ngx_async_profile_family;
 
 
 typedef struct {
@@ -164,6 +190,10 @@ struct async_s {
     /* the last await, for messages: its name, and "file:line" of its call */
     const char                *await;
     const char                *site;
+
+    /* when it began; when it was suspended last, as ngx_current_msec */
+    ngx_msec_t                 started;
+    ngx_msec_t                 since;
 
     /* absolute, as ngx_current_msec; zero: none */
     ngx_msec_t                 deadline;
@@ -389,6 +419,9 @@ void ngx_async_note_slow(ngx_async_task_t *t, const char *await,
 
 /* The high-water mark of a measured task that has ended; size: of its stack */
 void ngx_async_note_stack(ngx_async_task_t *t, size_t size);
+
+/* The end of a task, for the status. */
+void ngx_async_note_end(ngx_async_task_t *t);
 
 /* whether this is the thread of the loop */
 ngx_uint_t ngx_async_is_loop(void);

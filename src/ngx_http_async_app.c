@@ -480,6 +480,40 @@ ngx_http_async_app_has(ngx_http_async_main_conf_t *mcf, ngx_int_t kind)
 }
 
 
+/* Those that run as tasks; none, if nobody looks. */
+
+ngx_int_t
+ngx_http_async_app_stats(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf)
+{
+    ngx_uint_t             i, j;
+    ngx_http_async_fn_t   *fn;
+    ngx_http_async_app_t  *app;
+
+    if (mcf->stats.zone == NULL) {
+        return NGX_OK;
+    }
+
+    app = mcf->apps.elts;
+
+    for (i = 0; i < mcf->apps.nelts; i++) {
+        fn = app[i].fns.elts;
+
+        for (j = 0; j < app[i].fns.nelts; j++) {
+
+            if (fn[j].kind != ASYNC_KIND_PROCESS
+                && ngx_async_stats_add(cf, &mcf->stats, &fn[j].profile.stats,
+                                       &ngx_async_profile_family, &fn[j].name)
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* by "app:function" or by "function" alone */
 
 static ngx_uint_t

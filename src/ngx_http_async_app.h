@@ -46,6 +46,8 @@ typedef struct {
     ngx_atomic_t               *replaced;     /* see ngx_async_quit.h */
     ngx_async_thread_pool_t    *thread_pool;  /* of the http block */
 
+    ngx_async_stats_set_t       stats;
+
     ngx_http_async_ref_t       *run;
     ngx_array_t                *everys;       /* of ngx_http_async_every_t */
 } ngx_http_async_main_conf_t;
@@ -74,6 +76,10 @@ ngx_http_async_ref_t *ngx_http_async_app_ref(ngx_conf_t *cf, ngx_str_t *name,
 
 /* Asks every app what it exports, and finds what the directives name. */
 ngx_int_t ngx_http_async_app_resolve(ngx_conf_t *cf,
+    ngx_http_async_main_conf_t *mcf);
+
+/* Its functions are counted for the status. */
+ngx_int_t ngx_http_async_app_stats(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf);
 
 /* Whether an app has functions of the kind. */

@@ -99,13 +99,11 @@ static void ngx_http_async_channel_pg_quit(void);
 static void ngx_http_async_channel_pg_release(void);
 
 
-static ngx_async_profile_t  ngx_http_async_channel_pg_send_profile = {
-    "async_channels:send", 0, 0, 0, 0
-};
+static ngx_async_profile_t  ngx_http_async_channel_pg_send_profile
+    = ngx_async_own_profile("async_channels:send");
 
-static ngx_async_profile_t  ngx_http_async_channel_pg_hear_profile = {
-    "async_channels:listen", 0, 0, 0, 0
-};
+static ngx_async_profile_t  ngx_http_async_channel_pg_hear_profile
+    = ngx_async_own_profile("async_channels:listen");
 
 
 ngx_uint_t                          ngx_http_async_channel_pg_on;

@@ -46,7 +46,8 @@ ngx_http_async_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&mcf->apps, cf->pool, 4, sizeof(ngx_http_async_app_t))
         != NGX_OK
         || ngx_array_init(&mcf->refs, cf->pool, 16,
-                          sizeof(ngx_http_async_ref_t *)) != NGX_OK)
+                          sizeof(ngx_http_async_ref_t *)) != NGX_OK
+        || ngx_async_stats_create(cf, &mcf->stats) != NGX_OK)
     {
         return NULL;
     }

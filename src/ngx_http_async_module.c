@@ -232,6 +232,10 @@ ngx_http_async_init(ngx_conf_t *cf)
 
     mcf->thread_pool = lcf->thread_pool;
 
+    if (ngx_http_async_app_stats(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_async_app_has(mcf, ASYNC_KIND_PROCESS)
         && ngx_http_async_process_conf(cf) != NGX_OK)
     {
@@ -264,8 +268,18 @@ ngx_http_async_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_async_init_module(ngx_cycle_t *cycle)
 {
-    if (!ngx_test_config) {
-        ngx_async_peers_loaded(cycle);
+    ngx_http_async_main_conf_t  *mcf;
+
+    if (ngx_test_config) {
+        return NGX_OK;
+    }
+
+    ngx_async_peers_loaded(cycle);
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_async_module);
+
+    if (mcf) {
+        ngx_async_stats_loaded(cycle, &mcf->stats);
     }
 
     return NGX_OK;
@@ -305,6 +319,8 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     {
         return NGX_OK;
     }
+
+    ngx_async_stats_init(cycle, &mcf->stats);
 
     if (ngx_async_thread_init(cycle, mcf->thread_nice) != NGX_OK) {
         return NGX_OK;
@@ -364,6 +380,7 @@ ngx_http_async_exit(ngx_cycle_t *cycle)
     ngx_async_process_exit();
     ngx_async_conn_exit();
     ngx_http_async_channel_exit();
+    ngx_async_stats_exit();
     ngx_async_peers_exit();
     ngx_async_mail_exit();
     ngx_async_exit();

@@ -68,9 +68,8 @@ static async_rc_t ngx_http_async_pg_hub_hear(ngx_async_task_t *t,
     ngx_http_async_pg_hub_t *hub);
 
 
-static ngx_async_profile_t  ngx_http_async_pg_hub_profile = {
-    "async_pg:listen", 0, 0, 0, 0
-};
+static ngx_async_profile_t  ngx_http_async_pg_hub_profile
+    = ngx_async_own_profile("async_pg:listen");
 
 
 ngx_http_async_pg_hub_t *

@@ -56,9 +56,8 @@ static async_rc_t ngx_http_async_pg_drain_copy(ngx_async_task_t *t,
     ngx_http_async_pg_conn_t *conn, ExecStatusType status);
 
 
-static ngx_async_profile_t  ngx_http_async_pg_leave_profile = {
-    "async_pg:cancel", 0, 0, 0, 0
-};
+static ngx_async_profile_t  ngx_http_async_pg_leave_profile
+    = ngx_async_own_profile("async_pg:cancel");
 
 static ngx_async_bound_t  ngx_http_async_pg_leave_bound = {
     "the time of cleaning up", NULL, NGX_HTTP_ASYNC_PG_LEAVE

@@ -27,9 +27,8 @@ static void ngx_http_async_pg_min_body(ngx_async_task_t *t);
 static void ngx_http_async_pg_min_done(ngx_async_task_t *t);
 
 
-static ngx_async_profile_t  ngx_http_async_pg_min_profile = {
-    "async_pg:min", 0, 0, 0, 0
-};
+static ngx_async_profile_t  ngx_http_async_pg_min_profile
+    = ngx_async_own_profile("async_pg:min");
 
 /* nginx's debug log reads ev->data as a connection */
 static ngx_connection_t     ngx_http_async_pg_min_no_connection;

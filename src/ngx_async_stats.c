@@ -1,0 +1,598 @@
+
+/*
+ * Copyright (C) the nginx-async authors
+ *
+ * Figures over all workers: see ngx_async_stats.h.
+ *
+ * The zone has the size of this version of the module, whatever there is to be
+ * counted, so that nginx keeps it over reloads: counters go on, and the workers
+ * of the configuration before are seen until they have finished.  Pages that
+ * nobody touches are no memory.
+ */
+
+#include <ngx_async_stats.h>
+
+
+#define NGX_ASYNC_STATS_ZONE      "async_stats"
+
+/* who has figures that are set */
+#define NGX_ASYNC_STATS_HANDLERS  16
+
+/* handlers run with one beat in so many */
+#define NGX_ASYNC_STATS_SECOND    (1000 / NGX_ASYNC_STATS_BEAT)
+
+
+typedef uint64_t  ngx_async_stats_row_t[NGX_ASYNC_STATS_VALUES];
+
+
+/* what a worker says of itself */
+
+typedef struct {
+    volatile uint64_t           beat;
+    volatile uint32_t           pid;
+    volatile uint32_t           life;
+    volatile uint32_t           generation;
+    volatile time_t             started;
+    ngx_async_stats_running_t   running;
+} ngx_async_stats_slot_t;
+
+
+typedef struct {
+    char                        family[24];
+    char                        name[NGX_ASYNC_STATS_NAME];
+} ngx_async_stats_name_t;
+
+
+typedef struct {
+    volatile uint32_t           nrows;
+    uint32_t                    generation;
+    ngx_async_stats_name_t      names[NGX_ASYNC_STATS_ROWS];
+    ngx_async_stats_slot_t      slots[NGX_ASYNC_PEERS];
+    ngx_async_stats_row_t       values[NGX_ASYNC_PEERS][NGX_ASYNC_STATS_ROWS];
+} ngx_async_stats_zone_t;
+
+
+static ngx_int_t ngx_async_stats_init_zone(ngx_shm_zone_t *zone, void *data);
+static ngx_uint_t ngx_async_stats_find(ngx_async_stats_zone_t *sz,
+    ngx_async_stats_t *stats);
+static ngx_uint_t ngx_async_stats_append(ngx_async_stats_zone_t *sz,
+    ngx_async_stats_t *stats, ngx_log_t *log);
+static void ngx_async_stats_join(ngx_async_stats_t *stats);
+static void ngx_async_stats_beat(ngx_event_t *ev);
+static ngx_uint_t ngx_async_stats_span(const ngx_async_stats_field_t *field);
+
+
+/* microseconds */
+const uint32_t  ngx_async_stats_bounds[NGX_ASYNC_STATS_BOUNDS] = {
+    1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000,
+    2500000, 5000000, 10000000
+};
+
+/* the loop of a worker */
+
+enum {
+    NGX_ASYNC_STATS_LOOP_LAG = 0,
+    NGX_ASYNC_STATS_LOOP_WORST = NGX_ASYNC_STATS_TIMES
+};
+
+static const ngx_async_stats_field_t  ngx_async_stats_loop_fields[] = {
+    { NGX_ASYNC_STATS_LOOP_LAG, "lag", NGX_ASYNC_STATS_HISTOGRAM,
+      NGX_ASYNC_STATS_USEC,
+      "How late the event loop came to a timer of 100 ms" },
+    { NGX_ASYNC_STATS_LOOP_WORST, "lag_max", NGX_ASYNC_STATS_HIGH,
+      NGX_ASYNC_STATS_USEC, "The latest that it has been" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+static const ngx_async_stats_family_t  ngx_async_stats_loop_family = {
+    "loop", NULL, ngx_async_stats_loop_fields
+};
+
+
+/* of the configuration that is running; NULL: its figures are not shared */
+static ngx_async_stats_zone_t  *ngx_async_stats_shared;
+
+/* of this worker */
+static ngx_async_stats_t       *ngx_async_stats_loop;
+static ngx_event_t              ngx_async_stats_event;
+static uint64_t                 ngx_async_stats_due;
+static ngx_uint_t               ngx_async_stats_beats;
+static void                   (*ngx_async_stats_handlers[
+                                    NGX_ASYNC_STATS_HANDLERS])(void);
+static ngx_uint_t               ngx_async_stats_nhandlers;
+static ngx_async_stats_running_t  ngx_async_stats_nobody;
+
+ngx_async_stats_running_t      *ngx_async_stats_running
+                                    = &ngx_async_stats_nobody;
+
+/* nginx's debug log reads ev->data as a connection */
+static ngx_connection_t         ngx_async_stats_no_connection;
+
+
+ngx_int_t
+ngx_async_stats_create(ngx_conf_t *cf, ngx_async_stats_set_t *set)
+{
+    set->zone = NULL;
+
+    return ngx_array_init(&set->rows, cf->pool, 16,
+                          sizeof(ngx_async_stats_t *));
+}
+
+
+ngx_int_t
+ngx_async_stats_add(ngx_conf_t *cf, ngx_async_stats_set_t *set,
+    ngx_async_stats_t *stats, const ngx_async_stats_family_t *family,
+    ngx_str_t *name)
+{
+    ngx_async_stats_t  **row;
+
+    stats->family = family;
+    stats->row = NGX_ASYNC_STATS_ROWS;
+    stats->values = ngx_pcalloc(cf->pool, sizeof(ngx_async_stats_row_t));
+
+    if (name) {
+        stats->name = *name;
+
+    } else {
+        ngx_str_set(&stats->name, "");
+    }
+
+    row = ngx_array_push(&set->rows);
+
+    if (row == NULL || stats->values == NULL) {
+        return NGX_ERROR;
+    }
+
+    *row = stats;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_stats_share(ngx_conf_t *cf, ngx_async_stats_set_t *set)
+{
+    size_t     size;
+    ngx_str_t  name;
+
+    if (set->zone) {
+        return NGX_OK;
+    }
+
+    /* with what nginx's slab needs itself: a few bytes a page */
+
+    size = sizeof(ngx_async_stats_zone_t);
+    size = ngx_align(size + size / 64, ngx_pagesize) + 8 * ngx_pagesize;
+
+    ngx_str_set(&name, NGX_ASYNC_STATS_ZONE);
+
+    set->zone = ngx_shared_memory_add(cf, &name, size,
+                                      &ngx_async_stats_shared);
+
+    if (set->zone == NULL || ngx_async_peers_conf(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    set->zone->init = ngx_async_stats_init_zone;
+
+    return ngx_async_stats_add(cf, set, &set->loop,
+                               &ngx_async_stats_loop_family, NULL);
+}
+
+
+static ngx_int_t
+ngx_async_stats_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    if (data) {
+        zone->data = data;
+        return NGX_OK;
+    }
+
+    /* new memory is zero; to say so again would make all of it resident */
+
+    zone->data = ngx_slab_alloc((ngx_slab_pool_t *) zone->shm.addr,
+                                sizeof(ngx_async_stats_zone_t));
+
+#if (NGX_DEBUG_MALLOC)
+    if (zone->data) {
+        ngx_memzero(zone->data, sizeof(ngx_async_stats_zone_t));
+    }
+#endif
+
+    return zone->data ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_async_stats_loaded(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
+{
+    ngx_uint_t                i;
+    ngx_async_stats_t       **stats;
+    ngx_async_stats_zone_t   *sz;
+
+    sz = set->zone ? set->zone->data : NULL;
+
+    ngx_async_stats_shared = sz;
+
+    if (sz == NULL) {
+        return;
+    }
+
+    sz->generation++;
+
+    stats = set->rows.elts;
+
+    for (i = 0; i < set->rows.nelts; i++) {
+        stats[i]->row = ngx_async_stats_find(sz, stats[i]);
+
+        if (stats[i]->row == NGX_ASYNC_STATS_ROWS) {
+            stats[i]->row = ngx_async_stats_append(sz, stats[i], cycle->log);
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_async_stats_find(ngx_async_stats_zone_t *sz, ngx_async_stats_t *stats)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < sz->nrows; i++) {
+
+        if (ngx_strcmp(sz->names[i].family, stats->family->name) == 0
+            && ngx_strncmp(sz->names[i].name, stats->name.data,
+                           NGX_ASYNC_STATS_NAME - 1) == 0)
+        {
+            return i;
+        }
+    }
+
+    return NGX_ASYNC_STATS_ROWS;
+}
+
+
+/* A row is complete before it is counted: workers read while it is written. */
+
+static ngx_uint_t
+ngx_async_stats_append(ngx_async_stats_zone_t *sz, ngx_async_stats_t *stats,
+    ngx_log_t *log)
+{
+    ngx_async_stats_name_t  *name;
+
+    if (sz->nrows == NGX_ASYNC_STATS_ROWS) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "async: the status has no row for %s \"%V\", there are "
+                      "%d already", stats->family->name, &stats->name,
+                      NGX_ASYNC_STATS_ROWS);
+        return NGX_ASYNC_STATS_ROWS;
+    }
+
+    name = &sz->names[sz->nrows];
+
+    (void) ngx_cpystrn((u_char *) name->family,
+                       (u_char *) stats->family->name, sizeof(name->family));
+    (void) ngx_cpystrn((u_char *) name->name, stats->name.data,
+                       sizeof(name->name));
+
+    ngx_memory_barrier();
+
+    return sz->nrows++;
+}
+
+
+void
+ngx_async_stats_init(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
+{
+    ngx_uint_t               i;
+    ngx_async_stats_t      **stats;
+    ngx_async_stats_slot_t  *slot;
+
+    if (ngx_async_stats_shared == NULL
+        || ngx_async_peer_self.slot == NGX_ASYNC_PEERS)
+    {
+        return;
+    }
+
+    stats = set->rows.elts;
+
+    for (i = 0; i < set->rows.nelts; i++) {
+        ngx_async_stats_join(stats[i]);
+    }
+
+    slot = &ngx_async_stats_shared->slots[ngx_async_peer_self.slot];
+
+    slot->running.since = 0;
+    slot->running.quitting = 0;
+    slot->pid = ngx_pid;
+    slot->generation = ngx_async_stats_shared->generation;
+    slot->started = ngx_time();
+    slot->beat = ngx_async_stats_clock();
+    slot->life = ngx_async_peer_self.life;
+
+    ngx_async_stats_running = &slot->running;
+
+    ngx_async_stats_no_connection.fd = (ngx_socket_t) -1;
+
+    ngx_async_stats_event.handler = ngx_async_stats_beat;
+    ngx_async_stats_event.data = &ngx_async_stats_no_connection;
+    ngx_async_stats_event.log = cycle->log;
+    ngx_async_stats_event.cancelable = 1;
+
+    ngx_async_stats_loop = &set->loop;
+    ngx_async_stats_due = 0;
+
+    ngx_add_timer(&ngx_async_stats_event, NGX_ASYNC_STATS_BEAT);
+}
+
+
+/* What has been counted until now, and by who had the slot before. */
+
+static void
+ngx_async_stats_join(ngx_async_stats_t *stats)
+{
+    uint64_t                       *values, *before;
+    ngx_uint_t                      i, n;
+    const ngx_async_stats_field_t  *field;
+
+    if (stats->row == NGX_ASYNC_STATS_ROWS) {
+        return;
+    }
+
+    before = stats->values;
+    values = ngx_async_stats_shared->values[ngx_async_peer_self.slot]
+                                           [stats->row];
+
+    if (values == before) {
+        return;
+    }
+
+    for (field = stats->family->fields; field->name; field++) {
+
+        n = ngx_async_stats_span(field);
+
+        for (i = field->index; i < field->index + n; i++) {
+
+            if (field->type == NGX_ASYNC_STATS_GAUGE) {
+                values[i] = before[i];
+
+            } else if (field->type == NGX_ASYNC_STATS_HIGH) {
+                values[i] = ngx_max(values[i], before[i]);
+
+            } else {
+                values[i] += before[i];
+            }
+        }
+    }
+
+    stats->values = values;
+}
+
+
+static ngx_uint_t
+ngx_async_stats_span(const ngx_async_stats_field_t *field)
+{
+    return (field->type == NGX_ASYNC_STATS_HISTOGRAM) ? NGX_ASYNC_STATS_TIMES
+                                                      : 1;
+}
+
+
+void
+ngx_async_stats_exit(void)
+{
+    ngx_async_stats_nhandlers = 0;
+    ngx_async_stats_running = &ngx_async_stats_nobody;
+
+    if (ngx_async_stats_event.timer_set) {
+        ngx_del_timer(&ngx_async_stats_event);
+    }
+}
+
+
+/*
+ * A loop that is held for a second misses ten beats: each of those counts with
+ * the time that it would have waited.
+ */
+
+static void
+ngx_async_stats_beat(ngx_event_t *ev)
+{
+    uint64_t                 now, lag, beat;
+    ngx_async_stats_slot_t  *slot;
+
+    slot = &ngx_async_stats_shared->slots[ngx_async_peer_self.slot];
+
+    now = ngx_async_stats_clock();
+    beat = (uint64_t) NGX_ASYNC_STATS_BEAT * 1000;
+    lag = 0;
+
+    if (ngx_async_stats_due && now > ngx_async_stats_due) {
+        lag = now - ngx_async_stats_due;
+    }
+
+    slot->beat = now;
+    slot->running.quitting = ngx_exiting;
+
+    if (lag > ngx_async_stats_loop->values[NGX_ASYNC_STATS_LOOP_WORST]) {
+        ngx_async_stats_set(ngx_async_stats_loop, NGX_ASYNC_STATS_LOOP_WORST,
+                            lag);
+    }
+
+    for ( ;; ) {
+        ngx_async_stats_time(ngx_async_stats_loop, NGX_ASYNC_STATS_LOOP_LAG,
+                             lag);
+
+        if (lag <= beat) {
+            break;
+        }
+
+        lag -= beat;
+    }
+
+    if (++ngx_async_stats_beats % NGX_ASYNC_STATS_SECOND == 0) {
+        ngx_async_stats_refresh();
+    }
+
+    /* nginx's clock is that of the turn's beginning */
+
+    ngx_time_update();
+    ngx_async_stats_due = ngx_async_stats_clock() + beat;
+
+    ngx_add_timer(ev, NGX_ASYNC_STATS_BEAT);
+}
+
+
+ngx_int_t
+ngx_async_on_stats(void (*handler)(void))
+{
+    if (ngx_async_stats_nhandlers == NGX_ASYNC_STATS_HANDLERS) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "async: too many handlers of figures");
+        return NGX_ERROR;
+    }
+
+    ngx_async_stats_handlers[ngx_async_stats_nhandlers++] = handler;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_async_stats_refresh(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < ngx_async_stats_nhandlers; i++) {
+        ngx_async_stats_handlers[i]();
+    }
+}
+
+
+void
+ngx_async_stats_time(ngx_async_stats_t *stats, ngx_uint_t index,
+    uint64_t usec)
+{
+    uint64_t    *values;
+    ngx_uint_t   i;
+
+    values = &stats->values[index];
+
+    values[0] += usec;
+
+    for (i = 0; i < NGX_ASYNC_STATS_BOUNDS; i++) {
+        if (usec <= ngx_async_stats_bounds[i]) {
+            break;
+        }
+    }
+
+    values[1 + i]++;
+}
+
+
+uint64_t
+ngx_async_stats_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+ngx_uint_t
+ngx_async_stats_nrows(void)
+{
+    return ngx_async_stats_shared ? ngx_async_stats_shared->nrows : 0;
+}
+
+
+const char *
+ngx_async_stats_row(ngx_uint_t row, const char **family)
+{
+    ngx_async_stats_name_t  *name;
+
+    name = &ngx_async_stats_shared->names[row];
+
+    *family = name->family;
+
+    return name->name;
+}
+
+
+ngx_int_t
+ngx_async_stats_worker(ngx_uint_t slot, ngx_async_stats_worker_t *worker)
+{
+    ngx_async_stats_slot_t  *s;
+
+    s = &ngx_async_stats_shared->slots[slot];
+
+    if (s->pid == 0) {
+        return NGX_DECLINED;
+    }
+
+    worker->peer.slot = slot;
+    worker->peer.life = s->life;
+    worker->pid = s->pid;
+    worker->generation = s->generation;
+    worker->started = s->started;
+    worker->beat = s->beat;
+    worker->running = s->running.row;
+    worker->running_since = s->running.since;
+    worker->quitting = (s->running.quitting != 0);
+    worker->lives = ngx_async_peer_lives(worker->peer);
+
+    return NGX_OK;
+}
+
+
+const uint64_t *
+ngx_async_stats_values(ngx_uint_t slot, ngx_uint_t row)
+{
+    if (ngx_async_stats_shared == NULL
+        || row >= ngx_async_stats_shared->nrows)
+    {
+        return NULL;
+    }
+
+    return ngx_async_stats_shared->values[slot][row];
+}
+
+
+void
+ngx_async_stats_sum(const ngx_async_stats_family_t *family, ngx_uint_t row,
+    const u_char *lives, uint64_t sum[NGX_ASYNC_STATS_VALUES])
+{
+    ngx_uint_t                      i, n, slot;
+    const uint64_t                 *values;
+    const ngx_async_stats_field_t  *field;
+
+    ngx_memzero(sum, sizeof(ngx_async_stats_row_t));
+
+    for (slot = 0; slot < NGX_ASYNC_PEERS; slot++) {
+
+        if (ngx_async_stats_shared->slots[slot].pid == 0) {
+            continue;
+        }
+
+        values = ngx_async_stats_shared->values[slot][row];
+
+        for (field = family->fields; field->name; field++) {
+
+            if (field->type == NGX_ASYNC_STATS_GAUGE && !lives[slot]) {
+                continue;
+            }
+
+            n = ngx_async_stats_span(field);
+
+            for (i = field->index; i < field->index + n; i++) {
+
+                if (field->type == NGX_ASYNC_STATS_HIGH) {
+                    sum[i] = ngx_max(sum[i], values[i]);
+
+                } else {
+                    sum[i] += values[i];
+                }
+            }
+        }
+    }
+}
