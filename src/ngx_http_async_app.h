@@ -33,6 +33,15 @@ struct ngx_http_async_app_s {
 };
 
 
+/* ngx_http_async_overload.c; zero: no such bound */
+
+typedef struct {
+    ngx_msec_t                  lag;
+    size_t                      memory;
+    ngx_async_stats_t           stats;        
+} ngx_http_async_overload_conf_t;
+
+
 typedef struct {
     ngx_array_t                 apps;         /* of ngx_http_async_app_t */
     ngx_array_t                 refs;         /* of ngx_http_async_ref_t * */
@@ -47,6 +56,7 @@ typedef struct {
     ngx_async_thread_pool_t    *thread_pool;  /* of the http block */
 
     ngx_async_stats_set_t       stats;
+    ngx_http_async_overload_conf_t  overload;
 
     ngx_http_async_ref_t       *run;
     ngx_array_t                *everys;       /* of ngx_http_async_every_t */

@@ -13,6 +13,7 @@
 #include <ngx_http_async_depends.h>
 #include <ngx_http_async_docs.h>
 #include <ngx_http_async_every.h>
+#include <ngx_http_async_overload.h>
 #include <ngx_http_async_openapi.h>
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
@@ -203,6 +204,13 @@ ngx_command_t  ngx_http_async_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_async_main_conf_t, max_tasks),
       &ngx_http_async_tasks_bounds },
+
+    { ngx_string("async_overload"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_async_overload,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("async_slow"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,

@@ -92,6 +92,7 @@ ngx_http_async_create_loc_conf(ngx_conf_t *cf)
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->ignore_client_abort = NGX_CONF_UNSET;
     conf->intercept_errors = NGX_CONF_UNSET;
+    conf->overload = NGX_CONF_UNSET;
     conf->form_memory = NGX_CONF_UNSET_SIZE;
     conf->form_max_text = NGX_CONF_UNSET_SIZE;
     conf->form_max_parts = NGX_CONF_UNSET_UINT;
@@ -112,6 +113,7 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->ignore_client_abort, prev->ignore_client_abort,
                          0);
     ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+    ngx_conf_merge_value(conf->overload, prev->overload, 1);
     ngx_conf_merge_size_value(conf->form_memory, prev->form_memory, 64 * 1024);
     ngx_conf_merge_size_value(conf->form_max_text, prev->form_max_text,
                               1024 * 1024);

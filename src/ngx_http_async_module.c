@@ -18,6 +18,7 @@
 #include <ngx_http_async_ws.h>
 #include <ngx_http_async_file.h>
 #include <ngx_http_async_lifecycle.h>
+#include <ngx_http_async_overload.h>
 #include <ngx_http_async_phase.h>
 #include <ngx_http_async_process.h>
 #include <ngx_http_async_response.h>
@@ -94,6 +95,13 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 
     if (ref == NULL) {
         return rc;
+    }
+
+    if (ngx_http_async_overloaded && conf->overload && r == r->main) {
+        ngx_http_async_overload_shed();
+
+        return ngx_http_async_send_error(r, conf,
+                                         NGX_HTTP_SERVICE_UNAVAILABLE, NULL);
     }
 
     if (ref->kind == NGX_HTTP_ASYNC_KIND_WS) {
@@ -232,7 +240,9 @@ ngx_http_async_init(ngx_conf_t *cf)
 
     mcf->thread_pool = lcf->thread_pool;
 
-    if (ngx_http_async_app_stats(cf, mcf) != NGX_OK) {
+    if (ngx_http_async_app_stats(cf, mcf) != NGX_OK
+        || ngx_http_async_overload_stats(cf, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -331,6 +341,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_async_thread_init(mcf->thread_pool);
+    ngx_http_async_overload_init(cycle, mcf);
     ngx_http_async_client_init(cycle);
 
     /* in this order: what is published before a shutdown is still sent */
@@ -380,6 +391,7 @@ ngx_http_async_exit(ngx_cycle_t *cycle)
     ngx_async_process_exit();
     ngx_async_conn_exit();
     ngx_http_async_channel_exit();
+    ngx_http_async_overload_exit();
     ngx_async_stats_exit();
     ngx_async_peers_exit();
     ngx_async_mail_exit();

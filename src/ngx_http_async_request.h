@@ -73,6 +73,7 @@ typedef struct ngx_http_async_loc_conf_s {
     ngx_msec_t                  timeout;
     ngx_flag_t                  ignore_client_abort;
     ngx_flag_t                  intercept_errors;
+    ngx_flag_t                  overload;     /* it may be refused */
     ngx_async_thread_pool_t    *thread_pool;
     size_t                      form_memory;
     size_t                      form_max_text;
