@@ -38,7 +38,7 @@ struct ngx_http_async_app_s {
 typedef struct {
     ngx_msec_t                  lag;
     size_t                      memory;
-    ngx_async_stats_t           stats;        
+    ngx_async_stats_t           stats;
 } ngx_http_async_overload_conf_t;
 
 
