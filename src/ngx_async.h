@@ -3235,6 +3235,19 @@ ASYNC_ANY async_rc_t async_add_header(async_req_t *req, const char *name,
 ASYNC_ANY async_rc_t async_set_cookie(async_req_t *req, const char *name,
     const char *value, const char *attributes);
 
+/*
+ * An entry of Server-Timing (W3C) beside those of async_server_timing: what
+ * something has taken, in milliseconds, to the microsecond; below zero: no
+ * duration.  The description, or NULL, is shown by browsers in place of the
+ * name.  Copies.  Does nothing where the response is not to tell times.
+ *
+ * ASYNC_ERROR, with a log line that names the handler: the name is no token
+ * (RFC 9110, 5.6.2), the duration is no finite number or more than 1e15, or the
+ * description has a control character.
+ */
+ASYNC_ANY async_rc_t async_timing(async_req_t *req, const char *name,
+    double ms, const char *description);
+
 
 /* What the macros above stand on; not for direct use. */
 

@@ -7,6 +7,7 @@
  */
 
 #include <ngx_async_child.h>
+#include <ngx_async_stat.h>
 
 
 /* how many records that are not used are kept */
@@ -141,6 +142,7 @@ async_spawn_at(async_t *co, const char *site, async_fn_pt fn, void *arg)
 
     ct->child = child;
     ct->task.parent = co;
+    ct->task.stat = co->stat;
     ct->task.pool = pool;
     ct->task.deadline = co->deadline;
 
@@ -156,6 +158,10 @@ async_spawn_at(async_t *co, const char *site, async_fn_pt fn, void *arg)
 
     } else {
         ct->task.reason = co->reason;
+    }
+
+    if (co->stat) {
+        co->stat->children++;
     }
 
     ngx_async_task_ready(&ct->task);

@@ -10,6 +10,7 @@
 
 #include <ngx_async_quit.h>
 #include <ngx_async_relax.h>
+#include <ngx_async_stat.h>
 #include <pthread.h>
 
 
@@ -307,9 +308,10 @@ ngx_async_task_ready(ngx_async_task_t *t)
 static ngx_inline ngx_int_t
 ngx_async_resume(ngx_async_task_t *t)
 {
-    ngx_msec_t         start, held;
-    const char        *await, *site;
-    ngx_async_task_t  *outer;
+    ngx_msec_t           start, held;
+    const char          *await, *site;
+    ngx_async_task_t    *outer;
+    ngx_async_stretch_t  stretch;
 
     /* another task may be in ngx_async_on_loop() */
     outer = ngx_async.current;
@@ -324,6 +326,10 @@ ngx_async_resume(ngx_async_task_t *t)
     ngx_async_stats_running->row = t->profile->stats.row;
     ngx_async_stats_running->since = start;
 
+    if (ngx_async_unlikely(t->stat != NULL)) {
+        ngx_async_stat_enter(t, &stretch);
+    }
+
     ngx_async_coro_resume(t->coro);
 
     while (ngx_async_unlikely(t->call != NULL)) {
@@ -332,6 +338,10 @@ ngx_async_resume(ngx_async_task_t *t)
 
     ngx_async.current = outer;
     ngx_async_stats_running->since = 0;
+
+    if (ngx_async_unlikely(t->stat != NULL)) {
+        ngx_async_stat_leave(t, &stretch);
+    }
 
     held = ngx_async_clock() - start;
 
@@ -461,6 +471,10 @@ ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
     t->await = await;
     t->site = site;
 
+    if (ngx_async_unlikely(t->stat != NULL)) {
+        ngx_async_stat_await(t);
+    }
+
     if (ngx_async_unlikely(t->reason != NGX_ASYNC_KEEP)) {
         return ngx_async_refuse(t);
     }
@@ -565,7 +579,15 @@ ngx_async_suspend(ngx_async_task_t *t, ngx_msec_t timeout)
 
         t->since = ngx_current_msec;
 
+        if (ngx_async_unlikely(t->stat != NULL)) {
+            t->waits_since = ngx_async_stat_clock();
+        }
+
         ngx_async_coro_suspend();
+
+        if (ngx_async_unlikely(t->stat != NULL)) {
+            ngx_async_stat_waited(t, t->waits_since);
+        }
 
         /* the timer of a deadline stays: the next wait will want it too */
 

@@ -149,6 +149,8 @@ struct ngx_async_shield_s {
 
 typedef struct ngx_async_defer_s  ngx_async_defer_t;
 
+typedef struct ngx_async_stat_s  ngx_async_stat_t;
+
 
 /* What the module itself does when a task has ended; part of what it serves */
 
@@ -210,6 +212,15 @@ struct async_s {
     /* ngx_async_child.c; the queue is made with the first child */
     ngx_async_task_t          *parent;
     ngx_queue_t                children;
+
+    /* ngx_async_stat.h; NULL: nobody wants to know.  What its await waits for,
+       and from when on; neither means anything without the first. */
+    ngx_async_stat_t          *stat;
+    ngx_uint_t                 waits_for;
+    uint64_t                   waits_since;
+
+    /* ngx_http_async_trace.c; NULL: that of its request or parent, or none */
+    const struct ngx_http_async_trace_s  *trace;
 
     /* ngx_http_async_pg_task.c; NULL: it has asked no database */
     void                      *pg;

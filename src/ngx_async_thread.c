@@ -10,6 +10,7 @@
 #include <ngx_async_thread_job.h>
 #include <ngx_async_quit.h>
 #include <ngx_async_sched.h>
+#include <ngx_async_stat.h>
 #include <dlfcn.h>
 
 
@@ -38,6 +39,7 @@ typedef struct {
 } ngx_async_thread_cleaner_t;
 
 
+static void ngx_async_thread_count(ngx_async_task_t *t, ngx_async_job_t *job);
 static void ngx_async_thread_main(ngx_async_thread_item_t *item);
 static void ngx_async_thread_first(void);
 static void ngx_async_thread_done(ngx_async_thread_item_t *item);
@@ -153,6 +155,10 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
     job->pool = pool;
     job->waker = ngx_async_waker(t);
 
+    if (t->stat) {
+        job->posted = ngx_async_stat_clock();
+    }
+
     if (!ngx_async_thread_used) {
         ngx_async_thread_used = 1;
 
@@ -181,6 +187,7 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
         rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
 
         if (rc == ASYNC_OK) {
+            ngx_async_thread_count(t, job);
             ngx_async_thread_give_defers(t, job);
             return ASYNC_OK;
         }
@@ -229,6 +236,8 @@ ngx_async_thread_abandon(ngx_async_task_t *t, ngx_async_job_t *job,
 {
     job->rc = rc;
 
+    ngx_async_thread_count(t, job);
+
     if (job->handled) {
         ngx_async_thread_give_defers(t, job);
         ngx_async_thread_drop(job);
@@ -250,6 +259,28 @@ ngx_async_thread_abandon(ngx_async_task_t *t, ngx_async_job_t *job,
         ngx_async_thread_refuse(job->call);
         job->call = NULL;
     }
+}
+
+
+/* For how long it was queued, and ran; the thread may still be at it. */
+
+static void
+ngx_async_thread_count(ngx_async_task_t *t, ngx_async_job_t *job)
+{
+    int       state;
+    uint64_t  now, begun;
+
+    if (job->posted == 0) {
+        return;
+    }
+
+    state = __atomic_load_n(&job->state, __ATOMIC_ACQUIRE);
+    now = ngx_async_stat_clock();
+    begun = (state == NGX_ASYNC_JOB_QUEUED) ? now : job->begun;
+
+    t->stat->queue += begun - job->posted;
+    t->stat->thread += ((state == NGX_ASYNC_JOB_RETURNED) ? job->ended : now)
+                       - begun;
 }
 
 
@@ -328,6 +359,10 @@ ngx_async_thread_main(ngx_async_thread_item_t *item)
 
     ngx_async_thread_first();
 
+    if (job->posted) {
+        job->begun = ngx_async_stat_clock();
+    }
+
     __atomic_store_n(&job->state, NGX_ASYNC_JOB_RUNNING, __ATOMIC_RELEASE);
 
     ngx_async_thread_job_of_thread = job;
@@ -335,6 +370,10 @@ ngx_async_thread_main(ngx_async_thread_item_t *item)
     job->run(job->data);
 
     ngx_async_thread_job_of_thread = NULL;
+
+    if (job->posted) {
+        job->ended = ngx_async_stat_clock();
+    }
 
     __atomic_store_n(&job->state, NGX_ASYNC_JOB_RETURNED, __ATOMIC_RELEASE);
 }

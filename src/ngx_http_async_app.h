@@ -53,6 +53,7 @@ typedef struct {
     ngx_msec_t                  slow;
     ngx_int_t                   thread_nice;
     ngx_atomic_t               *replaced;     /* see ngx_async_quit.h */
+    ngx_uint_t                  timing;       /* somewhere, times are told */
     ngx_async_thread_pool_t    *thread_pool;  /* of the http block */
 
     ngx_async_stats_set_t       stats;

@@ -11,6 +11,7 @@
 #include <ngx_http_async_background.h>
 #include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
+#include <ngx_http_async_trace.h>
 
 
 #define NGX_HTTP_ASYNC_BACKGROUND_POOL  1024
@@ -165,6 +166,7 @@ async_rc_t
 ngx_http_async_background_hold(async_req_t *req)
 {
     ngx_pool_cleanup_t                *cln;
+    ngx_http_async_trace_t            *trace;
     ngx_http_async_background_t       *b;
     ngx_http_async_background_task_t  *bt;
 
@@ -178,12 +180,15 @@ ngx_http_async_background_hold(async_req_t *req)
     /* it takes the place of the request's task, which is about to end */
 
     cln = ngx_pool_cleanup_add(req->r->main->pool, 0);
+    trace = ngx_http_async_trace_keep(req->r, b->pool, &b->log);
     bt = cln ? ngx_async_task_create_over(ngx_http_async_background_body,
                                           ngx_http_async_background_done,
-                                          req->task.profile, ngx_cycle->log)
+                                          req->task.profile,
+                                          trace ? &b->log : ngx_cycle->log)
              : NULL;
 
     if (bt == NULL) {
+        ngx_memzero(&b->log, sizeof(ngx_log_t));
         return ngx_async_set_error(&req->task, ASYNC_BUSY, "no task for what "
                                    "is to be done in the background");
     }
@@ -192,6 +197,7 @@ ngx_http_async_background_hold(async_req_t *req)
 
     bt->background = b;
     bt->task.pool = b->pool;
+    bt->task.trace = trace;
 
     req->background = NULL;
 

@@ -235,6 +235,7 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
     own->out.fd = NGX_INVALID_FILE;
 
     own->early = req->early;
+    own->timing = req->timing;
     own->invalid = ngx_http_async_has_errors(req);
 
     if (req->given) {

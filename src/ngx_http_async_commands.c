@@ -18,6 +18,8 @@
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
 #include <ngx_http_async_set.h>
+#include <ngx_http_async_trace.h>
+#include <ngx_http_async_vars.h>
 
 
 #define NGX_HTTP_ASYNC_STACK_MIN   (16 * 1024)
@@ -47,6 +49,14 @@ static ngx_conf_num_bounds_t  ngx_http_async_nice_bounds = {
 
 static ngx_conf_num_bounds_t  ngx_http_async_parts_bounds = {
     ngx_conf_check_num_bounds, 1, 1000000
+};
+
+
+static ngx_conf_enum_t  ngx_http_async_trace_modes[] = {
+    { ngx_string("off"), NGX_HTTP_ASYNC_TRACE_OFF },
+    { ngx_string("pass"), NGX_HTTP_ASYNC_TRACE_PASS },
+    { ngx_string("on"), NGX_HTTP_ASYNC_TRACE_ON },
+    { ngx_null_string, 0 }
 };
 
 
@@ -165,6 +175,22 @@ ngx_command_t  ngx_http_async_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    /* what is told of requests */
+
+    { ngx_string("async_server_timing"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_async_server_timing,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_trace"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_loc_conf_t, trace),
+      &ngx_http_async_trace_modes },
 
     /* forms */
 

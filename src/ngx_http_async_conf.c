@@ -12,6 +12,7 @@
 #include <ngx_http_async_docs.h>
 #include <ngx_http_async_openapi.h>
 #include <ngx_http_async_set.h>
+#include <ngx_http_async_trace.h>
 
 
 #define NGX_HTTP_ASYNC_STACK_SIZE  (64 * 1024)
@@ -96,6 +97,8 @@ ngx_http_async_create_loc_conf(ngx_conf_t *cf)
     conf->form_memory = NGX_CONF_UNSET_SIZE;
     conf->form_max_text = NGX_CONF_UNSET_SIZE;
     conf->form_max_parts = NGX_CONF_UNSET_UINT;
+    conf->trace = NGX_CONF_UNSET_UINT;
+    conf->timing = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -119,6 +122,14 @@ ngx_http_async_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               1024 * 1024);
     ngx_conf_merge_uint_value(conf->form_max_parts, prev->form_max_parts,
                               1000);
+
+    ngx_conf_merge_uint_value(conf->trace, prev->trace,
+                              NGX_HTTP_ASYNC_TRACE_PASS);
+
+    if (conf->timing == NGX_CONF_UNSET) {
+        conf->timing = (prev->timing == NGX_CONF_UNSET) ? 0 : prev->timing;
+        conf->timing_if = prev->timing_if;
+    }
 
     if (conf->thread_pool == NULL) {
         conf->thread_pool = prev->thread_pool;

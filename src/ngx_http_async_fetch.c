@@ -6,6 +6,8 @@
  */
 
 #include <ngx_http_async_fetch.h>
+#include <ngx_http_async_trace.h>
+#include <ngx_async_stat.h>
 
 
 /* the least room for what is read of a body whose length is not known */
@@ -27,6 +29,8 @@
 static async_rc_t ngx_http_async_fetch_begin(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f, const char *url);
 static async_rc_t ngx_http_async_fetch_proxy(ngx_async_task_t *t,
+    ngx_http_async_fetch_t *f);
+static async_rc_t ngx_http_async_fetch_trace(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f);
 static async_rc_t ngx_http_async_fetch_parse(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f, ngx_http_async_url_t *url, const char *text);
@@ -73,6 +77,9 @@ await_fetch_at(async_t *co, const char *site, const char *url,
         ngx_http_async_fetch_forget(fetch);
         return rc;
     }
+
+    ngx_async_stat_kind(co, NGX_ASYNC_STAT_FETCH);
+    ngx_async_stat_fetches(co);
 
     pool = ngx_async_task_pool(co);
     f = pool ? ngx_pcalloc(pool, sizeof(ngx_http_async_fetch_t)) : NULL;
@@ -182,8 +189,29 @@ ngx_http_async_fetch_begin(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
-    return (rc == ASYNC_OK && f->fetch.proxy) ? ngx_http_async_fetch_proxy(t, f)
-                                              : rc;
+    if (rc == ASYNC_OK && f->fetch.proxy) {
+        rc = ngx_http_async_fetch_proxy(t, f);
+    }
+
+    return (rc == ASYNC_OK) ? ngx_http_async_fetch_trace(t, f) : rc;
+}
+
+
+static async_rc_t
+ngx_http_async_fetch_trace(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
+{
+    ngx_int_t               rc;
+    ngx_http_async_trace_t  trace;
+
+    rc = ngx_http_async_trace_of(t, f->pool, &trace);
+
+    if (rc == NGX_OK) {
+        f->traceparent = trace.header;
+        f->tracestate = trace.state;
+    }
+
+    return (rc == NGX_ERROR) ? ngx_async_set_error(t, ASYNC_ERROR, "no memory")
+                             : ASYNC_OK;
 }
 
 
@@ -661,6 +689,8 @@ ngx_http_async_fetch_piece(ngx_async_task_t *t, async_response_t *res,
     ngx_http_async_fetch_t  *f;
 
     f = res->source;
+
+    ngx_async_stat_kind(t, NGX_ASYNC_STAT_FETCH);
 
     rc = ngx_http_async_fetch_read(t, f, buf, size, n);
 

@@ -31,6 +31,10 @@ typedef struct {
     ngx_http_async_client_conf_t   *conf;
     ngx_resolver_t                 *resolver;
 
+    /* W3C Trace Context; no data: none */
+    ngx_str_t                       traceparent;
+    ngx_str_t                       tracestate;
+
     /* the host that fetch.tls_name is for */
     ngx_str_t                       named;
 

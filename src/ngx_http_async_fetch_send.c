@@ -7,6 +7,7 @@
  */
 
 #include <ngx_http_async_fetch.h>
+#include <ngx_async_stat.h>
 
 
 /* a body that goes with the head, and a piece of a source */
@@ -24,6 +25,7 @@
             "nginx-async/" ASYNC_VERSION "Accept: */*" CRLF                  \
             "Accept-Encoding: gzip" CRLF "Authorization: " CRLF              \
             "Proxy-Authorization: " CRLF "Content-Type: " CRLF               \
+            "traceparent: " CRLF "tracestate: " CRLF                         \
             "Transfer-Encoding: chunked" CRLF CRLF) + NGX_OFF_T_LEN)
 
 
@@ -37,6 +39,8 @@ static void ngx_http_async_fetch_head(ngx_http_async_fetch_t *f,
     ngx_http_async_fetch_text_t *text, ngx_str_t *basic,
     ngx_str_t *proxy_basic);
 static void ngx_http_async_fetch_own(ngx_http_async_fetch_t *f,
+    ngx_http_async_fetch_text_t *text);
+static void ngx_http_async_fetch_trace_lines(ngx_http_async_fetch_t *f,
     ngx_http_async_fetch_text_t *text);
 static void ngx_http_async_fetch_length(ngx_http_async_fetch_t *f,
     ngx_http_async_fetch_text_t *text);
@@ -134,7 +138,8 @@ ngx_http_async_fetch_size(ngx_http_async_fetch_t *f)
     const char *const  *h;
 
     len = ngx_strlen(f->method) + 2 * f->url.authority.len
-          + f->url.target.len + (f->type ? ngx_strlen(f->type) : 0);
+          + f->url.target.len + (f->type ? ngx_strlen(f->type) : 0)
+          + f->traceparent.len + f->tracestate.len;
 
     if (f->fetch.headers) {
         for (h = f->fetch.headers; *h; h += 2) {
@@ -204,6 +209,7 @@ ngx_http_async_fetch_head(ngx_http_async_fetch_t *f,
                                   proxy_basic->data, proxy_basic->len);
     }
 
+    ngx_http_async_fetch_trace_lines(f, text);
     ngx_http_async_fetch_length(f, text);
 
     ngx_http_async_fetch_write(text, CRLF, 2);
@@ -226,6 +232,29 @@ ngx_http_async_fetch_own(ngx_http_async_fetch_t *f,
         if (h[1] && ngx_http_async_fetch_passes(f, h[0])) {
             ngx_http_async_fetch_line(text, h[0], h[1], ngx_strlen(h[1]));
         }
+    }
+}
+
+
+/* A caller who gives one of them traces by himself. */
+
+static void
+ngx_http_async_fetch_trace_lines(ngx_http_async_fetch_t *f,
+    ngx_http_async_fetch_text_t *text)
+{
+    if (f->traceparent.len == 0
+        || ngx_http_async_fetch_given(f, "traceparent")
+        || ngx_http_async_fetch_given(f, "tracestate"))
+    {
+        return;
+    }
+
+    ngx_http_async_fetch_line(text, "traceparent", f->traceparent.data,
+                              f->traceparent.len);
+
+    if (f->tracestate.len) {
+        ngx_http_async_fetch_line(text, "tracestate", f->tracestate.data,
+                                  f->tracestate.len);
     }
 }
 
@@ -472,6 +501,8 @@ ngx_http_async_fetch_give(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
 
     rc = f->fetch.source(t, f->fetch.source_arg, data,
                          NGX_HTTP_ASYNC_FETCH_PIECE, n);
+
+    ngx_async_stat_kind(t, NGX_ASYNC_STAT_FETCH);
 
     if (f->until) {
         async_deadline_end(&scope);

@@ -27,6 +27,8 @@
 #include <ngx_http_async_set.h>
 #include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
+#include <ngx_http_async_trace.h>
+#include <ngx_http_async_vars.h>
 #include <ngx_async_mail.h>
 #include <ngx_async_peers.h>
 #include <ngx_async_quit.h>
@@ -37,6 +39,7 @@ static async_rc_t ngx_http_async_call_handler(async_req_t *req);
 static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
 static ngx_int_t ngx_http_async_header_filter(ngx_http_request_t *r);
 
+static ngx_int_t ngx_http_async_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_async_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_async_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_async_init_process(ngx_cycle_t *cycle);
@@ -45,7 +48,7 @@ static void ngx_http_async_exit_master(ngx_cycle_t *cycle);
 
 
 static ngx_http_module_t  ngx_http_async_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_http_async_add_variables,          /* preconfiguration */
     ngx_http_async_init,                   /* postconfiguration */
 
     ngx_http_async_create_main_conf,       /* create main configuration */
@@ -141,6 +144,11 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
     req->plan = ref->plan;
     req->params = params;
     req->nparams = match.nparams;
+
+    if (req->task.stat && ref->pattern.len) {
+        ngx_http_async_record_of(req)->route = &ref->pattern;
+    }
+
     req->handshake = (ref->kind == NGX_HTTP_ASYNC_KIND_WS);
 
     return ngx_http_async_start(req);
@@ -201,7 +209,19 @@ ngx_http_async_header_filter(ngx_http_request_t *r)
 {
     ngx_http_async_answered(r);
 
+    if (ngx_http_async_measures && ngx_http_async_timing_header(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_http_async_add_variables(ngx_conf_t *cf)
+{
+    return (ngx_http_async_vars_add(cf) == NGX_OK)
+               ? ngx_http_async_trace_add(cf) : NGX_ERROR;
 }
 
 
@@ -351,6 +371,8 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_async_ws_init();
+
+    ngx_http_async_vars_init(cycle, mcf->timing);
 
     ngx_async_thread_pool_exit = ngx_http_async_exit;
 

@@ -12,6 +12,7 @@
 #include <ngx_http_async_pg_share.h>
 #include <ngx_http_async_pg_task.h>
 #include <ngx_async_scratch.h>
+#include <ngx_async_stat.h>
 
 
 typedef struct {
@@ -47,6 +48,7 @@ await_pg_at(async_t *co, const char *site, const char *name,
     }
 
     ngx_http_async_pg_task_begin(co);
+    ngx_async_stat_queries(co, 1);
     ngx_memzero(&query, sizeof(ngx_http_async_pg_query_t));
 
     pool = ngx_http_async_pg_pool(name);

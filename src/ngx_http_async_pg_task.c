@@ -6,6 +6,7 @@
  */
 
 #include <ngx_http_async_pg_task.h>
+#include <ngx_async_stat.h>
 
 
 static void ngx_http_async_pg_task_end(ngx_async_end_t *end);
@@ -62,6 +63,8 @@ ngx_http_async_pg_task_begin(ngx_async_task_t *t)
 {
     ngx_http_async_pg_task_t  *pg;
 
+    ngx_async_stat_kind(t, NGX_ASYNC_STAT_DB);
+
     pg = t->pg;
 
     if (pg) {
@@ -113,6 +116,7 @@ ngx_http_async_pg_enter(ngx_async_task_t *t, const char *await,
     }
 
     ngx_http_async_pg_task_begin(t);
+    ngx_async_stat_queries(t, 1);
 
     *pool = ngx_http_async_pg_pool(name);
 

@@ -19,6 +19,8 @@
  */
 
 #include <ngx_http_async_request.h>
+#include <ngx_http_async_trace.h>
+#include <ngx_http_async_vars.h>
 
 
 /* One a main request, from the first handler on; owned by its cleanup. */
@@ -86,6 +88,15 @@ ngx_http_async_create(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     req->pool = r->pool;
 
     ngx_http_set_ctx(r, req, ngx_http_async_module);
+
+    if (conf->trace) {
+        ngx_http_async_trace_begin(r);
+    }
+
+    if (ngx_http_async_measures) {
+        /* without memory it goes on, and is not measured */
+        (void) ngx_http_async_record_begin(req);
+    }
 
     return req;
 }
@@ -239,6 +250,10 @@ ngx_http_async_done(ngx_async_task_t *t)
     req = (async_req_t *) t;
 
     r = req->r;
+
+    if (t->stat) {
+        ngx_async_stat_end(t);
+    }
 
     if (ngx_http_get_module_ctx(r, ngx_http_async_module) == req) {
         ngx_http_set_ctx(r, NULL, ngx_http_async_module);

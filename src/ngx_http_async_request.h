@@ -79,6 +79,10 @@ typedef struct ngx_http_async_loc_conf_s {
     size_t                      form_max_text;
     ngx_uint_t                  form_max_parts;
 
+    ngx_uint_t                  trace;        /* NGX_HTTP_ASYNC_TRACE_… */
+    ngx_flag_t                  timing;       /* ngx_http_async_timing.c */
+    ngx_http_complex_value_t   *timing_if;    /* NULL: always */
+
     ngx_array_t                *access;       /* of ngx_http_async_ref_t * */
     ngx_array_t                *sets;         /* ngx_http_async_set.c */
 
@@ -182,6 +186,7 @@ struct async_req_s {
     ngx_int_t                  *result;
     ngx_uint_t                  gone;         /* nobody is to be answered */
     ngx_uint_t                  early;        /* before the content phase */
+    ngx_uint_t                  timing;       /* by async_server_timing */
 
     /* ngx_http_async_route.c */
     ngx_http_async_route_param_t  *params;    /* zero-terminated */

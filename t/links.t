@@ -84,13 +84,17 @@ for my $name (@examples) {
 # ---- names
 
 my $header     = text('src/ngx_async.h');
-my %directives = map { $_ => 1 } map { text("src/$_") =~ /ngx_string\("(async_\w+)"\)/g }
-    map { basename($_) } glob "$top/src/*.c";
+my $sources    = join '', map { text('src/' . basename($_)) } glob "$top/src/*.c";
+my %directives = map { $_ => 1 } $sources =~ /ngx_string\("(async_\w+)"\),\n *NGX_/g;
+my %variables  = map { $_ => 1 } $sources =~ /ngx_string\("(async_\w+)"\), [A-Z]/g;
 
 my %documented = map { $_ => 1 } map { split /, /, $_ } $readme =~ /^## (async_[\w, ]+)$/gm;
 is_deeply [sort keys %documented], [sort keys %directives], 'each directive has its section, and no other';
 
-my @unknown = grep { !$directives{$_} && $header !~ /\b$_\b/ }
+my %rows_of = map { $_ => 1 } $readme =~ /^\| `\$(async_\w+)` \|/gm;
+is_deeply [sort keys %rows_of], [sort keys %variables], 'each variable has its row, and no other';
+
+my @unknown = grep { !$directives{$_} && !$variables{$_} && $header !~ /\b$_\b/ }
     map { /\b((?:async|await|ASYNC|BLOCKING)_\w+[a-zA-Z])\b/g } prose('README.md') =~ /`([^`\n]+)`/g;
 is_deeply \@unknown, [], 'each name of ours is declared';
 
