@@ -433,6 +433,16 @@ for my $tls (0, 1) {
 }
 
 {
+    my $m = NginxAsync->new(conf => conf())->start;
+    my $full = NginxAsync::WebSocket->new($m, '/short/sends?size=20000000', rcvbuf => 4096);
+    $full->connection->read(2);
+    $m->signal('QUIT');
+    ok gone($m), 'nor does one that has much to read yet';
+    cmp_ok length $full->connection->read_all, '<', 20_000_000, '... which is cut off before its Close';
+    $m->stop;
+}
+
+{
     # nginx takes the connections away itself
     my $m = NginxAsync->new(conf => { %{ conf() }, main => 'worker_shutdown_timeout 300ms;' })->start;
     my @ws = map { NginxAsync::WebSocket->new($m, $_) } qw(/echo /sleeps /stays/sleeps);
