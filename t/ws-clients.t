@@ -2,7 +2,7 @@
 
 # WebSocket clients that others have written: Python's websockets, npm's ws, a
 # browser, curl for the handshake.  Each says the same (t/clients/), plain, with
-# compression and over TLS, and is told of a reload.
+# compression, over TLS and behind a proxy, and is told of a reload.
 
 use strict;
 use warnings;
@@ -69,6 +69,17 @@ EOF_CONF
 EOF_SERVER
 
 my $base = '127.0.0.1:' . $n->port(0);
+
+my $proxy = NginxAsync->new(conf => { server => <<"EOF_CONF" })->start;
+    location / {
+        proxy_pass          http://$base;
+        proxy_http_version  1.1;
+        proxy_set_header    Host \$http_host;
+        proxy_set_header    Upgrade \$http_upgrade;
+        proxy_set_header    Connection \$http_connection;
+    }
+EOF_CONF
+
 my $true = JSON::PP::true;
 
 # each length twice: what can be compressed, and what cannot
@@ -111,12 +122,13 @@ sub client {
     return $result;
 }
 
-# Plain, compressed, and both that and over TLS.
+# Plain, compressed, both that and over TLS, and behind a proxy.
 sub ways {
     my ($run) = @_;
 
     $run->(@$_) for ['plain', "ws://$base/plain", ''], ['takeover', "ws://$base/takeover", 'deflate'],
-        ['deflate over TLS', 'wss://127.0.0.1:' . $n->port(1) . '/deflate', 'deflate'];
+        ['deflate over TLS', 'wss://127.0.0.1:' . $n->port(1) . '/deflate', 'deflate'],
+        ['takeover behind another nginx', 'ws://127.0.0.1:' . $proxy->port(0) . '/takeover', 'deflate'];
 }
 
 # ---- Python's websockets
@@ -125,7 +137,7 @@ my ($python) = grep { -x && !system "$_ -c 'import websockets' 2> /dev/null" }
     map { "$_/python3" } split(/:/, $ENV{PATH}), '/usr/bin';
 
 SKIP: {
-    skip 'there is no websockets for Python (util/packages test)', 3 if !$python;
+    skip 'there is no websockets for Python (util/packages test)', 4 if !$python;
 
     my %gets = (
         %browsers, none => undef, close => [4000, ''], refuses => [403, 'application/json'],
@@ -163,7 +175,7 @@ sub npm_ws {
 
 SKIP: {
     my ($ws, $why) = npm_ws();
-    skip $why, 3 if !$ws;
+    skip $why, 4 if !$ws;
 
     my %more = (pings => 3, pong => 'are you there', fragments => 'in three fragments', unasked => 'and on',
         refused => [403, '{"detail":"not today"}']);
@@ -242,5 +254,5 @@ if ($browser) {
     $browser->quit;
 }
 
-$n->stop;
+$_->stop for $proxy, $n;
 done_testing;
