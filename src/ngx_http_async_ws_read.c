@@ -94,6 +94,11 @@ ngx_http_async_ws_read(ngx_http_async_ws_t *ws)
         ngx_http_async_ws_ebbs(ws);
     }
 
+    /*
+     * What is not read on needs nothing: epoll tells each event once, and the
+     * thread pools of nginx, which apps always have, want epoll.
+     */
+
     if (rc == NGX_AGAIN
         && ngx_handle_read_event(ws->c->read, 0) != NGX_OK)
     {
