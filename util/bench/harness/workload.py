@@ -437,7 +437,10 @@ def idle(server, path, connections, seconds):
         time.sleep(QUIET)
         sample["rested"] = each()
 
-    p.communicate("\n")
+    answer = result(p.communicate("\n")[0])
+
+    if answer["bad"] or not held and answer["requests"] != connections:
+        raise RuntimeError("of %d messages: %s" % (connections, answer))
 
     return sample
 
