@@ -53,6 +53,7 @@ extern "C" {
 #define ASYNC_VERSION  "0.1.0"
 
 
+/* The words that prototypes begin with, see "Threads". */
 #define ASYNC_API      __attribute__((visibility("default")))
 #define ASYNC_ANY      ASYNC_API
 #define ASYNC_LOOP     ASYNC_API

@@ -311,13 +311,16 @@ ngx_http_async_pg_copy_rest(ngx_async_task_t *t, async_pg_copy_t *copy)
     async_rc_t   rc;
     async_str_t  data;
 
-    do {
+    for ( ;; ) {
         ngx_http_async_pg_copy_forget(copy);
         data.data = NULL;
 
         rc = ngx_http_async_pg_copy_get(t, copy, &data);
 
-    } while (rc == ASYNC_OK && data.data);
+        if (rc != ASYNC_OK || data.data == NULL) {
+            break;
+        }
+    }
 
     /* as it is where it is cancelled */
     copy->rows = -1;

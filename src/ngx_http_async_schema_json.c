@@ -31,10 +31,10 @@ typedef struct {
 } ngx_http_async_schema_members_t;
 
 
-static ngx_int_t ngx_http_async_schema_json_whole(
-    ngx_http_async_schema_json_t *r, ngx_http_async_loc_t *loc,
-    ngx_http_async_schema_t *schema, ngx_http_async_schema_field_t *f,
-    u_char *object);
+static size_t ngx_http_async_schema_json_begin(
+    ngx_http_async_schema_json_t *r);
+static ngx_int_t ngx_http_async_schema_json_end(
+    ngx_http_async_schema_json_t *r, size_t first, ngx_int_t rc);
 static void ngx_http_async_schema_json_clear(
     ngx_http_async_schema_field_t *f, u_char *object);
 static ngx_int_t ngx_http_async_schema_json_refused(
@@ -92,6 +92,7 @@ ngx_http_async_schema_json_body(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_t *schema,
     ngx_str_t *text, void *object)
 {
+    size_t                        first;
     ngx_int_t                     rc;
     ngx_http_async_schema_json_t  r;
 
@@ -102,7 +103,9 @@ ngx_http_async_schema_json_body(ngx_http_async_reading_t *reading,
 
     ngx_http_async_json_in(&r.in, reading->pool, text);
 
-    rc = ngx_http_async_schema_json_whole(&r, loc, schema, NULL, object);
+    first = ngx_http_async_schema_json_begin(&r);
+    rc = ngx_http_async_schema_json_object(&r, loc, schema, object);
+    rc = ngx_http_async_schema_json_end(&r, first, rc);
 
     if (rc != NGX_OK) {
         ngx_http_async_model_clear(schema->model, object);
@@ -117,6 +120,7 @@ ngx_http_async_schema_json_field(ngx_http_async_reading_t *reading,
     ngx_http_async_loc_t *loc, ngx_http_async_schema_field_t *f,
     ngx_str_t *text, void *object)
 {
+    size_t                        first;
     ngx_int_t                     rc;
     ngx_http_async_schema_json_t  r;
 
@@ -127,7 +131,9 @@ ngx_http_async_schema_json_field(ngx_http_async_reading_t *reading,
 
     ngx_http_async_json_in(&r.in, reading->pool, text);
 
-    rc = ngx_http_async_schema_json_whole(&r, loc, NULL, f, object);
+    first = ngx_http_async_schema_json_begin(&r);
+    rc = ngx_http_async_schema_json_read_field(&r, loc, f, object);
+    rc = ngx_http_async_schema_json_end(&r, first, rc);
 
     if (rc != NGX_OK) {
         ngx_http_async_schema_json_clear(f, object);
@@ -138,23 +144,21 @@ ngx_http_async_schema_json_field(ngx_http_async_reading_t *reading,
 }
 
 
-/* the whole text: of a schema, or else of a field */
+/* Around what is the whole text: how many errors there were before. */
 
-static ngx_int_t
-ngx_http_async_schema_json_whole(ngx_http_async_schema_json_t *r,
-    ngx_http_async_loc_t *loc, ngx_http_async_schema_t *schema,
-    ngx_http_async_schema_field_t *f, u_char *object)
+static size_t
+ngx_http_async_schema_json_begin(ngx_http_async_schema_json_t *r)
 {
-    size_t     first;
-    ngx_int_t  rc;
-
-    first = ngx_http_async_schema_json_errors(r);
-
     ngx_http_async_json_space(&r->in);
 
-    rc = schema ? ngx_http_async_schema_json_object(r, loc, schema, object)
-                : ngx_http_async_schema_json_read_field(r, loc, f, object);
+    return ngx_http_async_schema_json_errors(r);
+}
 
+
+static ngx_int_t
+ngx_http_async_schema_json_end(ngx_http_async_schema_json_t *r, size_t first,
+    ngx_int_t rc)
+{
     if (rc == NGX_OK || rc == NGX_DECLINED) {
         ngx_http_async_json_space(&r->in);
 

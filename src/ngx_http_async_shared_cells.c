@@ -293,6 +293,7 @@ ngx_http_async_cells_same(ngx_http_async_cells_t *cells,
         ngx_memcpy(data + len, at.pos, n);
     }
 
+    key.hash = other->hash;
     key.data = data;
     key.len = len;
 
@@ -515,6 +516,7 @@ ngx_http_async_cells_take(ngx_http_async_cells_t *cells, uint32_t need)
     uint32_t                n, first, *link;
     ngx_http_async_cell_t  *cell;
 
+    first = 0;
     link = &first;
     cells->nfree -= need;
 

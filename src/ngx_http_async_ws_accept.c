@@ -225,8 +225,8 @@ ngx_http_async_ws_answer(async_t *co, async_req_t *req, const char *protocol,
 
     if (protocol) {
         value.len = ngx_strlen(protocol);
-        value.data = ngx_pstrdup(req->pool,
-                          &(ngx_str_t) { value.len, (u_char *) protocol });
+        value.data = (u_char *) protocol;
+        value.data = ngx_pstrdup(req->pool, &value);
 
         if (value.data == NULL
             || ngx_http_async_ws_set(req, "Sec-WebSocket-Protocol", &value)

@@ -552,6 +552,8 @@ ngx_http_async_ws_option(ngx_conf_t *cf, ngx_http_async_ws_option_t *options,
         if (name.len == option->name.len
             && ngx_strncmp(name.data, option->name.data, name.len) == 0)
         {
+            /* what it gives is a text of its own, no part of the value */
+            /* cppcheck-suppress returnDanglingLifetime */
             return option->set(cf, conf, &value);
         }
 
