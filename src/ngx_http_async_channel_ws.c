@@ -542,18 +542,21 @@ static ngx_http_async_ws_frame_t *
 ngx_http_async_channel_frame(ngx_http_async_channel_message_t *m,
     async_ws_kind_t kind, ngx_uint_t deflated)
 {
-    ngx_http_async_ws_frame_t  **frame;
+    ngx_http_async_ws_frame_t  *made, **frame;
 
     if (deflated && !m->longer) {
         frame = &m->frames[NGX_HTTP_ASYNC_CHANNEL_DEFLATED
                            + (kind == ASYNC_WS_BINARY)];
 
-        if (*frame == NULL) {
-            *frame = ngx_http_async_channel_deflated(m, kind);
+        made = *frame;
+
+        if (made == NULL) {
+            made = ngx_http_async_channel_deflated(m, kind);
+            *frame = made;
         }
 
-        if (*frame) {
-            return *frame;
+        if (made) {
+            return made;
         }
     }
 
