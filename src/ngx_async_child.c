@@ -7,7 +7,7 @@
  */
 
 #include <ngx_async_child.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 
 
 /* how many records that are not used are kept */
@@ -142,7 +142,7 @@ async_spawn_at(async_t *co, const char *site, async_fn_pt fn, void *arg)
 
     ct->child = child;
     ct->task.parent = co;
-    ct->task.stat = co->stat;
+    ct->task.meter = co->meter;
     ct->task.pool = pool;
     ct->task.deadline = co->deadline;
 
@@ -160,8 +160,8 @@ async_spawn_at(async_t *co, const char *site, async_fn_pt fn, void *arg)
         ct->task.reason = co->reason;
     }
 
-    if (co->stat) {
-        co->stat->children++;
+    if (co->meter) {
+        co->meter->children++;
     }
 
     ngx_async_task_ready(&ct->task);

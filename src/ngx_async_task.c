@@ -10,7 +10,7 @@
 
 #include <ngx_async_quit.h>
 #include <ngx_async_relax.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 #include <pthread.h>
 
 
@@ -326,8 +326,8 @@ ngx_async_resume(ngx_async_task_t *t)
     ngx_async_stats_running->row = t->profile->stats.row;
     ngx_async_stats_running->since = start;
 
-    if (ngx_async_unlikely(t->stat != NULL)) {
-        ngx_async_stat_enter(t, &stretch);
+    if (ngx_async_unlikely(t->meter != NULL)) {
+        ngx_async_meter_enter(t, &stretch);
     }
 
     ngx_async_coro_resume(t->coro);
@@ -339,8 +339,8 @@ ngx_async_resume(ngx_async_task_t *t)
     ngx_async.current = outer;
     ngx_async_stats_running->since = 0;
 
-    if (ngx_async_unlikely(t->stat != NULL)) {
-        ngx_async_stat_leave(t, &stretch);
+    if (ngx_async_unlikely(t->meter != NULL)) {
+        ngx_async_meter_leave(t, &stretch);
     }
 
     held = ngx_async_clock() - start;
@@ -471,8 +471,8 @@ ngx_async_enter(ngx_async_task_t *t, const char *await, const char *site)
     t->await = await;
     t->site = site;
 
-    if (ngx_async_unlikely(t->stat != NULL)) {
-        ngx_async_stat_await(t);
+    if (ngx_async_unlikely(t->meter != NULL)) {
+        ngx_async_meter_await(t);
     }
 
     if (ngx_async_unlikely(t->reason != NGX_ASYNC_KEEP)) {
@@ -579,14 +579,14 @@ ngx_async_suspend(ngx_async_task_t *t, ngx_msec_t timeout)
 
         t->since = ngx_current_msec;
 
-        if (ngx_async_unlikely(t->stat != NULL)) {
-            t->waits_since = ngx_async_stat_clock();
+        if (ngx_async_unlikely(t->meter != NULL)) {
+            t->waits_since = ngx_async_meter_clock();
         }
 
         ngx_async_coro_suspend();
 
-        if (ngx_async_unlikely(t->stat != NULL)) {
-            ngx_async_stat_waited(t, t->waits_since);
+        if (ngx_async_unlikely(t->meter != NULL)) {
+            ngx_async_meter_waited(t, t->waits_since);
         }
 
         /* the timer of a deadline stays: the next wait will want it too */

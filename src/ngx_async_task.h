@@ -149,7 +149,7 @@ struct ngx_async_shield_s {
 
 typedef struct ngx_async_defer_s  ngx_async_defer_t;
 
-typedef struct ngx_async_stat_s  ngx_async_stat_t;
+typedef struct ngx_async_meter_s  ngx_async_meter_t;
 
 
 /* What the module itself does when a task has ended; part of what it serves */
@@ -213,9 +213,9 @@ struct async_s {
     ngx_async_task_t          *parent;
     ngx_queue_t                children;
 
-    /* ngx_async_stat.h; NULL: nobody wants to know.  What its await waits for,
+    /* ngx_async_meter.h; NULL: nobody wants to know.  What its await waits for,
        and from when on; neither means anything without the first. */
-    ngx_async_stat_t          *stat;
+    ngx_async_meter_t         *meter;
     ngx_uint_t                 waits_for;
     uint64_t                   waits_since;
 

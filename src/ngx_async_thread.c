@@ -10,7 +10,7 @@
 #include <ngx_async_thread_job.h>
 #include <ngx_async_quit.h>
 #include <ngx_async_sched.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 #include <dlfcn.h>
 
 
@@ -155,8 +155,8 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
     job->pool = pool;
     job->waker = ngx_async_waker(t);
 
-    if (t->stat) {
-        job->posted = ngx_async_stat_clock();
+    if (t->meter) {
+        job->posted = ngx_async_meter_clock();
     }
 
     if (!ngx_async_thread_used) {
@@ -275,11 +275,11 @@ ngx_async_thread_count(ngx_async_task_t *t, ngx_async_job_t *job)
     }
 
     state = __atomic_load_n(&job->state, __ATOMIC_ACQUIRE);
-    now = ngx_async_stat_clock();
+    now = ngx_async_meter_clock();
     begun = (state == NGX_ASYNC_JOB_QUEUED) ? now : job->begun;
 
-    t->stat->queue += begun - job->posted;
-    t->stat->thread += ((state == NGX_ASYNC_JOB_RETURNED) ? job->ended : now)
+    t->meter->queue += begun - job->posted;
+    t->meter->thread += ((state == NGX_ASYNC_JOB_RETURNED) ? job->ended : now)
                        - begun;
 }
 
@@ -360,7 +360,7 @@ ngx_async_thread_main(ngx_async_thread_item_t *item)
     ngx_async_thread_first();
 
     if (job->posted) {
-        job->begun = ngx_async_stat_clock();
+        job->begun = ngx_async_meter_clock();
     }
 
     __atomic_store_n(&job->state, NGX_ASYNC_JOB_RUNNING, __ATOMIC_RELEASE);
@@ -372,7 +372,7 @@ ngx_async_thread_main(ngx_async_thread_item_t *item)
     ngx_async_thread_job_of_thread = NULL;
 
     if (job->posted) {
-        job->ended = ngx_async_stat_clock();
+        job->ended = ngx_async_meter_clock();
     }
 
     __atomic_store_n(&job->state, NGX_ASYNC_JOB_RETURNED, __ATOMIC_RELEASE);

@@ -50,7 +50,7 @@ typedef struct {
     async_rc_t                rc;
     u_char                    error[NGX_ASYNC_ERROR_LEN];
 
-    /* ngx_async_stat_clock() when it was posted, if that is wanted, when the
+    /* ngx_async_meter_clock() when it was posted, if that is wanted, when the
        thread has begun it and when it was through */
     uint64_t                  posted;
     uint64_t                  begun;

@@ -7,7 +7,7 @@
 
 #include <ngx_http_async_fetch.h>
 #include <ngx_http_async_trace.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 
 
 /* the least room for what is read of a body whose length is not known */
@@ -78,8 +78,8 @@ await_fetch_at(async_t *co, const char *site, const char *url,
         return rc;
     }
 
-    ngx_async_stat_kind(co, NGX_ASYNC_STAT_FETCH);
-    ngx_async_stat_fetches(co);
+    ngx_async_meter_kind(co, NGX_ASYNC_METER_FETCH);
+    ngx_async_meter_fetches(co);
 
     pool = ngx_async_task_pool(co);
     f = pool ? ngx_pcalloc(pool, sizeof(ngx_http_async_fetch_t)) : NULL;
@@ -690,7 +690,7 @@ ngx_http_async_fetch_piece(ngx_async_task_t *t, async_response_t *res,
 
     f = res->source;
 
-    ngx_async_stat_kind(t, NGX_ASYNC_STAT_FETCH);
+    ngx_async_meter_kind(t, NGX_ASYNC_METER_FETCH);
 
     rc = ngx_http_async_fetch_read(t, f, buf, size, n);
 

@@ -7,7 +7,7 @@
  */
 
 #include <ngx_http_async_fetch.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 
 
 /* a body that goes with the head, and a piece of a source */
@@ -502,7 +502,7 @@ ngx_http_async_fetch_give(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     rc = f->fetch.source(t, f->fetch.source_arg, data,
                          NGX_HTTP_ASYNC_FETCH_PIECE, n);
 
-    ngx_async_stat_kind(t, NGX_ASYNC_STAT_FETCH);
+    ngx_async_meter_kind(t, NGX_ASYNC_METER_FETCH);
 
     if (f->until) {
         async_deadline_end(&scope);

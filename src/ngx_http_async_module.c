@@ -145,7 +145,7 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
     req->params = params;
     req->nparams = match.nparams;
 
-    if (req->task.stat && ref->pattern.len) {
+    if (req->task.meter && ref->pattern.len) {
         ngx_http_async_record_of(req)->route = &ref->pattern;
     }
 

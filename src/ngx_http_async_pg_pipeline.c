@@ -8,7 +8,7 @@
 #include <ngx_http_async_pg_query.h>
 #include <ngx_http_async_pg_task.h>
 #include <ngx_async_scratch.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 
 
 #define NGX_HTTP_ASYNC_PG_FLAGS  ASYNC_PG_EACH
@@ -77,7 +77,7 @@ await_pg_pipeline_at(async_t *co, const char *site, const char *name,
 
     if (rc == ASYNC_OK) {
         ngx_http_async_pg_task_begin(co);
-        ngx_async_stat_queries(co, n);
+        ngx_async_meter_queries(co, n);
 
         p.pool = ngx_http_async_pg_pool(name);
 

@@ -12,7 +12,7 @@
 #include <ngx_http_async_pg_share.h>
 #include <ngx_http_async_pg_task.h>
 #include <ngx_async_scratch.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 
 
 typedef struct {
@@ -48,7 +48,7 @@ await_pg_at(async_t *co, const char *site, const char *name,
     }
 
     ngx_http_async_pg_task_begin(co);
-    ngx_async_stat_queries(co, 1);
+    ngx_async_meter_queries(co, 1);
     ngx_memzero(&query, sizeof(ngx_http_async_pg_query_t));
 
     pool = ngx_http_async_pg_pool(name);

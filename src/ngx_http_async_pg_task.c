@@ -6,7 +6,7 @@
  */
 
 #include <ngx_http_async_pg_task.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 
 
 static void ngx_http_async_pg_task_end(ngx_async_end_t *end);
@@ -63,7 +63,7 @@ ngx_http_async_pg_task_begin(ngx_async_task_t *t)
 {
     ngx_http_async_pg_task_t  *pg;
 
-    ngx_async_stat_kind(t, NGX_ASYNC_STAT_DB);
+    ngx_async_meter_kind(t, NGX_ASYNC_METER_DB);
 
     pg = t->pg;
 
@@ -116,7 +116,7 @@ ngx_http_async_pg_enter(ngx_async_task_t *t, const char *await,
     }
 
     ngx_http_async_pg_task_begin(t);
-    ngx_async_stat_queries(t, 1);
+    ngx_async_meter_queries(t, 1);
 
     *pool = ngx_http_async_pg_pool(name);
 

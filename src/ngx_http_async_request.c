@@ -251,8 +251,8 @@ ngx_http_async_done(ngx_async_task_t *t)
 
     r = req->r;
 
-    if (t->stat) {
-        ngx_async_stat_end(t);
+    if (t->meter) {
+        ngx_async_meter_end(t);
     }
 
     if (ngx_http_get_module_ctx(r, ngx_http_async_module) == req) {

@@ -83,7 +83,7 @@ ngx_int_t
 ngx_http_async_timing_header(ngx_http_request_t *r)
 {
     u_char                   *p;
-    ngx_async_stat_t          stat;
+    ngx_async_meter_t          meter;
     ngx_table_elt_t          *h;
     ngx_http_async_record_t  *record;
 
@@ -106,28 +106,28 @@ ngx_http_async_timing_header(ngx_http_request_t *r)
     h->hash = 1;
     h->value.data = p;
 
-    ngx_async_stat_now(&record->stat, &stat);
+    ngx_async_meter_now(&record->meter, &meter);
 
-    p = ngx_http_async_timing_one(p, "total", stat.time);
+    p = ngx_http_async_timing_one(p, "total", meter.time);
     p = ngx_http_async_timing_one(ngx_cpymem(p, ", ", 2), "wait",
-                                  stat.time - stat.held);
-    p = ngx_http_async_timing_one(ngx_cpymem(p, ", ", 2), "run", stat.run);
+                                  meter.time - meter.held);
+    p = ngx_http_async_timing_one(ngx_cpymem(p, ", ", 2), "run", meter.run);
 
-    if (stat.queue || stat.thread) {
+    if (meter.queue || meter.thread) {
         p = ngx_http_async_timing_one(ngx_cpymem(p, ", ", 2), "queue",
-                                      stat.queue);
+                                      meter.queue);
         p = ngx_http_async_timing_one(ngx_cpymem(p, ", ", 2), "thread",
-                                      stat.thread);
+                                      meter.thread);
     }
 
-    if (stat.queries) {
+    if (meter.queries) {
         p = ngx_http_async_timing_one(ngx_cpymem(p, ", ", 2), "db",
-                                      stat.waits[NGX_ASYNC_STAT_DB]);
+                                      meter.waits[NGX_ASYNC_METER_DB]);
     }
 
-    if (stat.fetches) {
+    if (meter.fetches) {
         p = ngx_http_async_timing_one(ngx_cpymem(p, ", ", 2), "fetch",
-                                      stat.waits[NGX_ASYNC_STAT_FETCH]);
+                                      meter.waits[NGX_ASYNC_METER_FETCH]);
     }
 
     h->value.len = p - h->value.data;

@@ -21,7 +21,7 @@ typedef enum {
 typedef struct {
     ngx_str_t                   name;
     ngx_http_async_var_e        kind;
-    size_t                      offset;       /* in ngx_async_stat_t */
+    size_t                      offset;       /* in ngx_async_meter_t */
 } ngx_http_async_var_t;
 
 
@@ -42,38 +42,38 @@ static ngx_http_async_var_t  ngx_http_async_vars[] = {
     { ngx_string("async_route"), NGX_HTTP_ASYNC_VAR_ROUTE, 0 },
 
     { ngx_string("async_time"), NGX_HTTP_ASYNC_VAR_TIME,
-      offsetof(ngx_async_stat_t, time) },
+      offsetof(ngx_async_meter_t, time) },
 
     { ngx_string("async_wait_time"), NGX_HTTP_ASYNC_VAR_WAIT, 0 },
 
     { ngx_string("async_run_time"), NGX_HTTP_ASYNC_VAR_TIME,
-      offsetof(ngx_async_stat_t, run) },
+      offsetof(ngx_async_meter_t, run) },
 
     { ngx_string("async_queue_time"), NGX_HTTP_ASYNC_VAR_TIME,
-      offsetof(ngx_async_stat_t, queue) },
+      offsetof(ngx_async_meter_t, queue) },
 
     { ngx_string("async_thread_time"), NGX_HTTP_ASYNC_VAR_TIME,
-      offsetof(ngx_async_stat_t, thread) },
+      offsetof(ngx_async_meter_t, thread) },
 
     { ngx_string("async_db_time"), NGX_HTTP_ASYNC_VAR_TIME,
-      offsetof(ngx_async_stat_t, waits)
-      + NGX_ASYNC_STAT_DB * sizeof(uint64_t) },
+      offsetof(ngx_async_meter_t, waits)
+      + NGX_ASYNC_METER_DB * sizeof(uint64_t) },
 
     { ngx_string("async_db_queries"), NGX_HTTP_ASYNC_VAR_COUNT,
-      offsetof(ngx_async_stat_t, queries) },
+      offsetof(ngx_async_meter_t, queries) },
 
     { ngx_string("async_fetch_time"), NGX_HTTP_ASYNC_VAR_TIME,
-      offsetof(ngx_async_stat_t, waits)
-      + NGX_ASYNC_STAT_FETCH * sizeof(uint64_t) },
+      offsetof(ngx_async_meter_t, waits)
+      + NGX_ASYNC_METER_FETCH * sizeof(uint64_t) },
 
     { ngx_string("async_fetches"), NGX_HTTP_ASYNC_VAR_COUNT,
-      offsetof(ngx_async_stat_t, fetches) },
+      offsetof(ngx_async_meter_t, fetches) },
 
     { ngx_string("async_awaits"), NGX_HTTP_ASYNC_VAR_COUNT,
-      offsetof(ngx_async_stat_t, awaits) },
+      offsetof(ngx_async_meter_t, awaits) },
 
     { ngx_string("async_tasks"), NGX_HTTP_ASYNC_VAR_COUNT,
-      offsetof(ngx_async_stat_t, children) },
+      offsetof(ngx_async_meter_t, children) },
 
     { ngx_null_string, NGX_HTTP_ASYNC_VAR_HANDLER, 0 }
 };
@@ -157,7 +157,7 @@ ngx_http_async_record_begin(async_req_t *req)
 
     req->timing = record->timing;
 
-    ngx_async_stat_begin(&record->stat, &req->task);
+    ngx_async_meter_begin(&record->meter, &req->task);
 
     return record;
 }
@@ -254,7 +254,7 @@ ngx_http_async_var_get(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     u_char                   *p;
     uint64_t                  ms;
-    ngx_async_stat_t          stat;
+    ngx_async_meter_t          meter;
     ngx_http_async_record_t  *record;
 
     record = ngx_http_async_record(r);
@@ -281,17 +281,17 @@ ngx_http_async_var_get(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_ERROR;
     }
 
-    ngx_async_stat_now(&record->stat, &stat);
+    ngx_async_meter_now(&record->meter, &meter);
 
     if (var->kind == NGX_HTTP_ASYNC_VAR_COUNT) {
         return ngx_http_async_var_text(v, p, ngx_sprintf(p, "%ui",
-                          *(ngx_uint_t *) ((u_char *) &stat + var->offset))
+                          *(ngx_uint_t *) ((u_char *) &meter + var->offset))
                                              - p);
     }
 
     ms = (var->kind == NGX_HTTP_ASYNC_VAR_WAIT)
-             ? stat.time - stat.held
-             : *(uint64_t *) ((u_char *) &stat + var->offset);
+             ? meter.time - meter.held
+             : *(uint64_t *) ((u_char *) &meter + var->offset);
 
     ms = (ms + 500000) / 1000000;
 

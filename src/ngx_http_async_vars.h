@@ -12,7 +12,7 @@
 
 
 #include <ngx_http_async_request.h>
-#include <ngx_async_stat.h>
+#include <ngx_async_meter.h>
 
 
 /*
@@ -26,7 +26,7 @@ typedef struct ngx_http_async_record_s  ngx_http_async_record_t;
 struct ngx_http_async_record_s {
     ngx_http_async_record_t    *next;
     ngx_http_request_t         *r;
-    ngx_async_stat_t            stat;
+    ngx_async_meter_t            meter;
     const char                 *name;         /* "app:function", the last */
     ngx_str_t                  *route;        /* NULL: it has none */
     ngx_uint_t                  timing;       /* the response tells, too */
@@ -47,8 +47,8 @@ ngx_http_async_record_t *ngx_http_async_record_begin(async_req_t *req);
 
 /* of one that is measured */
 #define ngx_http_async_record_of(req)                                        \
-    ((ngx_http_async_record_t *) ((u_char *) (req)->task.stat                \
-                         - offsetof(ngx_http_async_record_t, stat)))
+    ((ngx_http_async_record_t *) ((u_char *) (req)->task.meter                \
+                         - offsetof(ngx_http_async_record_t, meter)))
 
 /* NULL: nothing has been measured */
 ngx_http_async_record_t *ngx_http_async_record(ngx_http_request_t *r);
