@@ -7,7 +7,7 @@
  * its stack it has used; its overflow.
  */
 
-#include <ngx_async_task.h>
+#include <ngx_async_report.h>
 #include <ngx_async_thread.h>
 #include <stdarg.h>
 
@@ -247,6 +247,8 @@ ngx_async_note_slow(ngx_async_task_t *t, const char *await, const char *site,
                                 held * 1000);
         }
     }
+
+    ngx_async_report_slow(t, await, site, held);
 
     ngx_log_error(NGX_LOG_WARN, t->log, 0,
                   "async \"%s\" held the loop for %M ms after %s%s%s; so far "

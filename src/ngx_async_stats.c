@@ -10,13 +10,16 @@
  * nobody touches are no memory.
  */
 
-#include <ngx_async_stats.h>
+#include <ngx_async_task.h>
+#include <sys/mman.h>
 
 
 #define NGX_ASYNC_STATS_ZONE      "async_stats"
 
 /* who has figures that are set */
 #define NGX_ASYNC_STATS_HANDLERS  16
+
+#define NGX_ASYNC_STATS_FAMILIES  32
 
 /* handlers run with one beat in so many */
 #define NGX_ASYNC_STATS_SECOND    (1000 / NGX_ASYNC_STATS_BEAT)
@@ -33,6 +36,7 @@ typedef struct {
     volatile uint32_t           life;
     volatile uint32_t           generation;
     volatile time_t             started;
+    volatile uint32_t           tasks;
     ngx_async_stats_running_t   running;
 } ngx_async_stats_slot_t;
 
@@ -40,6 +44,10 @@ typedef struct {
 typedef struct {
     char                        family[24];
     char                        name[NGX_ASYNC_STATS_NAME];
+
+    /* a bit for each value that is a gauge: also who does not know the family
+       can clear those of the worker before */
+    uint64_t                    gauges;
 } ngx_async_stats_name_t;
 
 
@@ -49,14 +57,21 @@ typedef struct {
     ngx_async_stats_name_t      names[NGX_ASYNC_STATS_ROWS];
     ngx_async_stats_slot_t      slots[NGX_ASYNC_PEERS];
     ngx_async_stats_row_t       values[NGX_ASYNC_PEERS][NGX_ASYNC_STATS_ROWS];
+    max_align_t                 area[NGX_ASYNC_STATS_AREA
+                                     / sizeof(max_align_t)];
 } ngx_async_stats_zone_t;
 
 
 static ngx_int_t ngx_async_stats_init_zone(ngx_shm_zone_t *zone, void *data);
+static ngx_int_t ngx_async_stats_know(ngx_conf_t *cf,
+    const ngx_async_stats_family_t *family);
 static ngx_uint_t ngx_async_stats_find(ngx_async_stats_zone_t *sz,
     ngx_async_stats_t *stats);
 static ngx_uint_t ngx_async_stats_append(ngx_async_stats_zone_t *sz,
     ngx_async_stats_t *stats, ngx_log_t *log);
+static uint64_t ngx_async_stats_gauges(const ngx_async_stats_family_t *family);
+static ngx_int_t ngx_async_stats_alone(ngx_cycle_t *cycle);
+static void ngx_async_stats_clear(void);
 static void ngx_async_stats_join(ngx_async_stats_t *stats);
 static void ngx_async_stats_beat(ngx_event_t *ev);
 static ngx_uint_t ngx_async_stats_span(const ngx_async_stats_field_t *field);
@@ -92,7 +107,17 @@ static const ngx_async_stats_family_t  ngx_async_stats_loop_family = {
 /* of the configuration that is running; NULL: its figures are not shared */
 static ngx_async_stats_zone_t  *ngx_async_stats_shared;
 
+static u_char                   ngx_async_stats_has[NGX_ASYNC_STATS_ROWS];
+
+/* of all configurations so far: of this image of the module */
+static const ngx_async_stats_family_t
+    *ngx_async_stats_families[NGX_ASYNC_STATS_FAMILIES];
+static ngx_uint_t               ngx_async_stats_nfamilies;
+
 /* of this worker */
+static ngx_async_stats_slot_t  *ngx_async_stats_slot;
+static ngx_uint_t               ngx_async_stats_single;
+static ngx_uint_t               ngx_async_stats_own;    /* its generation */
 static ngx_async_stats_t       *ngx_async_stats_loop;
 static ngx_event_t              ngx_async_stats_event;
 static uint64_t                 ngx_async_stats_due;
@@ -126,6 +151,10 @@ ngx_async_stats_add(ngx_conf_t *cf, ngx_async_stats_set_t *set,
 {
     ngx_async_stats_t  **row;
 
+    if (ngx_async_stats_know(cf, family) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     stats->family = family;
     stats->row = NGX_ASYNC_STATS_ROWS;
     stats->values = ngx_pcalloc(cf->pool, sizeof(ngx_async_stats_row_t));
@@ -144,6 +173,29 @@ ngx_async_stats_add(ngx_conf_t *cf, ngx_async_stats_set_t *set,
     }
 
     *row = stats;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_async_stats_know(ngx_conf_t *cf, const ngx_async_stats_family_t *family)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < ngx_async_stats_nfamilies; i++) {
+        if (ngx_async_stats_families[i] == family) {
+            return NGX_OK;
+        }
+    }
+
+    if (i == NGX_ASYNC_STATS_FAMILIES) {
+        ngx_log_error(NGX_LOG_ALERT, cf->log, 0,
+                      "async: too many families of figures");
+        return NGX_ERROR;
+    }
+
+    ngx_async_stats_families[ngx_async_stats_nfamilies++] = family;
 
     return NGX_OK;
 }
@@ -210,6 +262,11 @@ ngx_async_stats_loaded(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
     ngx_async_stats_t       **stats;
     ngx_async_stats_zone_t   *sz;
 
+    if (ngx_async_stats_single) {
+        /* it runs on, and so do those that count */
+        return;
+    }
+
     sz = set->zone ? set->zone->data : NULL;
 
     ngx_async_stats_shared = sz;
@@ -220,6 +277,8 @@ ngx_async_stats_loaded(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
 
     sz->generation++;
 
+    ngx_memzero(ngx_async_stats_has, sizeof(ngx_async_stats_has));
+
     stats = set->rows.elts;
 
     for (i = 0; i < set->rows.nelts; i++) {
@@ -227,6 +286,10 @@ ngx_async_stats_loaded(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
 
         if (stats[i]->row == NGX_ASYNC_STATS_ROWS) {
             stats[i]->row = ngx_async_stats_append(sz, stats[i], cycle->log);
+        }
+
+        if (stats[i]->row < NGX_ASYNC_STATS_ROWS) {
+            ngx_async_stats_has[stats[i]->row] = 1;
         }
     }
 }
@@ -274,9 +337,29 @@ ngx_async_stats_append(ngx_async_stats_zone_t *sz, ngx_async_stats_t *stats,
     (void) ngx_cpystrn((u_char *) name->name, stats->name.data,
                        sizeof(name->name));
 
+    name->gauges = ngx_async_stats_gauges(stats->family);
+
     ngx_memory_barrier();
 
     return sz->nrows++;
+}
+
+
+static uint64_t
+ngx_async_stats_gauges(const ngx_async_stats_family_t *family)
+{
+    uint64_t                        gauges;
+    const ngx_async_stats_field_t  *field;
+
+    gauges = 0;
+
+    for (field = family->fields; field->name; field++) {
+        if (field->type == NGX_ASYNC_STATS_GAUGE) {
+            gauges |= (uint64_t) 1 << field->index;
+        }
+    }
+
+    return gauges;
 }
 
 
@@ -293,6 +376,15 @@ ngx_async_stats_init(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
         return;
     }
 
+    if (ngx_process == NGX_PROCESS_SINGLE
+        && ngx_async_stats_alone(cycle) != NGX_OK)
+    {
+        ngx_async_stats_shared = NULL;
+        return;
+    }
+
+    ngx_async_stats_clear();
+
     stats = set->rows.elts;
 
     for (i = 0; i < set->rows.nelts; i++) {
@@ -301,10 +393,14 @@ ngx_async_stats_init(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
 
     slot = &ngx_async_stats_shared->slots[ngx_async_peer_self.slot];
 
+    ngx_async_stats_slot = slot;
+    ngx_async_stats_own = ngx_async_stats_shared->generation;
+
     slot->running.since = 0;
     slot->running.quitting = 0;
+    slot->tasks = 0;
     slot->pid = ngx_pid;
-    slot->generation = ngx_async_stats_shared->generation;
+    slot->generation = ngx_async_stats_own;
     slot->started = ngx_time();
     slot->beat = ngx_async_stats_clock();
     slot->life = ngx_async_peer_self.life;
@@ -322,6 +418,57 @@ ngx_async_stats_init(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
     ngx_async_stats_due = 0;
 
     ngx_add_timer(&ngx_async_stats_event, NGX_ASYNC_STATS_BEAT);
+}
+
+
+/*
+ * A single process runs on after a reload, which may take the zone from under
+ * it: its figures are in memory of its own, for good.
+ */
+
+static ngx_int_t
+ngx_async_stats_alone(ngx_cycle_t *cycle)
+{
+    ngx_async_stats_zone_t  *own;
+
+    own = mmap(NULL, sizeof(ngx_async_stats_zone_t), PROT_READ|PROT_WRITE,
+               MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE, -1, 0);
+
+    if (own == MAP_FAILED) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                      "async: no memory for the status");
+        return NGX_ERROR;
+    }
+
+    own->nrows = ngx_async_stats_shared->nrows;
+    own->generation = ngx_async_stats_shared->generation;
+    ngx_memcpy(own->names, ngx_async_stats_shared->names, sizeof(own->names));
+
+    ngx_async_stats_shared = own;
+    ngx_async_stats_single = 1;
+
+    return NGX_OK;
+}
+
+
+/* Gauges are of who had the slot before: also those that nobody here has. */
+
+static void
+ngx_async_stats_clear(void)
+{
+    uint64_t    *values, gauges;
+    ngx_uint_t   row, i;
+
+    for (row = 0; row < ngx_async_stats_shared->nrows; row++) {
+        gauges = ngx_async_stats_shared->names[row].gauges;
+        values = ngx_async_stats_shared->values[ngx_async_peer_self.slot][row];
+
+        for (i = 0; gauges; i++, gauges >>= 1) {
+            if (gauges & 1) {
+                values[i] = 0;
+            }
+        }
+    }
 }
 
 
@@ -352,10 +499,7 @@ ngx_async_stats_join(ngx_async_stats_t *stats)
 
         for (i = field->index; i < field->index + n; i++) {
 
-            if (field->type == NGX_ASYNC_STATS_GAUGE) {
-                values[i] = before[i];
-
-            } else if (field->type == NGX_ASYNC_STATS_HIGH) {
+            if (field->type == NGX_ASYNC_STATS_HIGH) {
                 values[i] = ngx_max(values[i], before[i]);
 
             } else {
@@ -381,6 +525,7 @@ ngx_async_stats_exit(void)
 {
     ngx_async_stats_nhandlers = 0;
     ngx_async_stats_running = &ngx_async_stats_nobody;
+    ngx_async_stats_slot = NULL;
 
     if (ngx_async_stats_event.timer_set) {
         ngx_del_timer(&ngx_async_stats_event);
@@ -399,7 +544,7 @@ ngx_async_stats_beat(ngx_event_t *ev)
     uint64_t                 now, lag, beat;
     ngx_async_stats_slot_t  *slot;
 
-    slot = &ngx_async_stats_shared->slots[ngx_async_peer_self.slot];
+    slot = ngx_async_stats_slot;
 
     now = ngx_async_stats_clock();
     beat = (uint64_t) NGX_ASYNC_STATS_BEAT * 1000;
@@ -410,6 +555,7 @@ ngx_async_stats_beat(ngx_event_t *ev)
     }
 
     slot->beat = now;
+    slot->tasks = ngx_async_ntasks;
     slot->running.quitting = ngx_exiting;
 
     if (lag > ngx_async_stats_loop->values[NGX_ASYNC_STATS_LOOP_WORST]) {
@@ -519,6 +665,35 @@ ngx_async_stats_row(ngx_uint_t row, const char **family)
 }
 
 
+ngx_uint_t
+ngx_async_stats_present(ngx_uint_t row)
+{
+    return row < NGX_ASYNC_STATS_ROWS && ngx_async_stats_has[row];
+}
+
+
+const ngx_async_stats_family_t *
+ngx_async_stats_family(ngx_uint_t n)
+{
+    return (n < ngx_async_stats_nfamilies) ? ngx_async_stats_families[n]
+                                           : NULL;
+}
+
+
+ngx_uint_t
+ngx_async_stats_generation(void)
+{
+    return ngx_async_stats_own;
+}
+
+
+void *
+ngx_async_stats_area(void)
+{
+    return ngx_async_stats_slot ? ngx_async_stats_shared->area : NULL;
+}
+
+
 ngx_int_t
 ngx_async_stats_worker(ngx_uint_t slot, ngx_async_stats_worker_t *worker)
 {
@@ -535,6 +710,7 @@ ngx_async_stats_worker(ngx_uint_t slot, ngx_async_stats_worker_t *worker)
     worker->pid = s->pid;
     worker->generation = s->generation;
     worker->started = s->started;
+    worker->tasks = s->tasks;
     worker->beat = s->beat;
     worker->running = s->running.row;
     worker->running_since = s->running.since;
@@ -595,4 +771,48 @@ ngx_async_stats_sum(const ngx_async_stats_family_t *family, ngx_uint_t row,
             }
         }
     }
+}
+
+
+uint64_t
+ngx_async_stats_ntimes(const uint64_t *values)
+{
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    n = 0;
+
+    for (i = 0; i <= NGX_ASYNC_STATS_BOUNDS; i++) {
+        n += values[1 + i];
+    }
+
+    return n;
+}
+
+
+/* In between it is as if the times were spread evenly, as Prometheus has it. */
+
+double
+ngx_async_stats_quantile(const uint64_t *values, double part)
+{
+    double      rank, low;
+    ngx_uint_t  i;
+
+    rank = part * ngx_async_stats_ntimes(values);
+    low = 0;
+
+    for (i = 0; i < NGX_ASYNC_STATS_BOUNDS; i++) {
+
+        if (rank <= values[1 + i] && values[1 + i]) {
+            return low + (ngx_async_stats_bounds[i] - low) * rank
+                         / values[1 + i];
+        }
+
+        rank -= values[1 + i];
+        low = ngx_async_stats_bounds[i];
+    }
+
+    /* above the last bound nothing is known */
+
+    return rank > 0 ? low : 0;
 }

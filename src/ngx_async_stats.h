@@ -34,6 +34,9 @@
 /* how often a worker gives a sign of life, milliseconds */
 #define NGX_ASYNC_STATS_BEAT    100
 
+/* memory beside the rows, bytes: see ngx_async_stats_area() */
+#define NGX_ASYNC_STATS_AREA    (18 * 1024 * 1024)
+
 
 typedef enum {
     NGX_ASYNC_STATS_COUNT = 0,     /* grows; of all workers there have been */
@@ -117,6 +120,12 @@ void ngx_async_stats_time(ngx_async_stats_t *stats, ngx_uint_t index,
 /* Microseconds of CLOCK_MONOTONIC. */
 uint64_t ngx_async_stats_clock(void);
 
+/*
+ * Memory that all workers share, NGX_ASYNC_STATS_AREA bytes, zero at first and
+ * kept over reloads.  NULL: figures are not shared, or this worker has no slot.
+ */
+void *ngx_async_stats_area(void);
+
 #define ngx_async_stats_count(stats, index)   ((stats)->values[index]++)
 #define ngx_async_stats_set(stats, index, n)  ((stats)->values[index] = (n))
 
@@ -128,6 +137,7 @@ typedef struct {
     ngx_pid_t                   pid;
     ngx_uint_t                  generation;   /* of its configuration */
     time_t                      started;
+    ngx_uint_t                  tasks;        /* with that beat */
     uint64_t                    beat;         /* ngx_async_stats_clock() */
     uint64_t                    running_since;    /* ms; 0: nothing runs */
     ngx_uint_t                  running;      /* the row of it, or _ROWS */
@@ -156,6 +166,15 @@ const char *ngx_async_stats_row(ngx_uint_t row, const char **family);
 ngx_int_t ngx_async_stats_worker(ngx_uint_t slot,
     ngx_async_stats_worker_t *worker);
 
+/* Whether the configuration of this worker has the row. */
+ngx_uint_t ngx_async_stats_present(ngx_uint_t row);
+
+/* The n-th family that this process has added; NULL: there are no more. */
+const ngx_async_stats_family_t *ngx_async_stats_family(ngx_uint_t n);
+
+/* That of the configuration of this worker. */
+ngx_uint_t ngx_async_stats_generation(void);
+
 /* Of one slot; NULL: there is no such row. */
 const uint64_t *ngx_async_stats_values(ngx_uint_t slot, ngx_uint_t row);
 
@@ -166,6 +185,13 @@ const uint64_t *ngx_async_stats_values(ngx_uint_t slot, ngx_uint_t row);
 void ngx_async_stats_sum(const ngx_async_stats_family_t *family,
     ngx_uint_t row, const u_char *lives,
     uint64_t sum[NGX_ASYNC_STATS_VALUES]);
+
+/*
+ * Of a histogram's values: how many there are, and the time that so many of
+ * them, 0 to 1, have not exceeded, guessed from the bounds around it; 0: none.
+ */
+uint64_t ngx_async_stats_ntimes(const uint64_t *values);
+double ngx_async_stats_quantile(const uint64_t *values, double part);
 
 
 #endif /* _NGX_ASYNC_STATS_H_INCLUDED_ */

@@ -343,6 +343,12 @@ ngx_async_resume(ngx_async_task_t *t)
         ngx_async_meter_leave(t, &stretch);
     }
 
+    if (ngx_async_unlikely(outer != NULL)) {
+        /* which goes on; when it began is not known any more */
+        ngx_async_stats_running->row = outer->profile->stats.row;
+        ngx_async_stats_running->since = start;
+    }
+
     held = ngx_async_clock() - start;
 
     if (ngx_async_unlikely(held != 0)) {

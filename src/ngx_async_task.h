@@ -96,7 +96,8 @@ typedef struct {
 
 /* of a task of the module's own, like "async_pg listener" */
 #define ngx_async_own_profile(name)                                          \
-    { name, 0, 0, 0, 0, { NULL, ngx_null_string, 0, NULL } }
+    { name, 0, 0, 0, 0,                                                      \
+      { NULL, ngx_null_string, NGX_ASYNC_STATS_ROWS, NULL } }
 
 
 /* the values of those, ngx_async_profile_family */

@@ -480,6 +480,13 @@ ngx_http_async_app_has(ngx_http_async_main_conf_t *mcf, ngx_int_t kind)
 }
 
 
+ngx_uint_t
+ngx_http_async_app_any(ngx_http_async_main_conf_t *mcf)
+{
+    return mcf->apps.nelts || mcf->status;
+}
+
+
 /* Those that run as tasks; none, if nobody looks. */
 
 ngx_int_t

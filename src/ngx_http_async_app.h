@@ -58,6 +58,7 @@ typedef struct {
 
     ngx_async_stats_set_t       stats;
     ngx_http_async_overload_conf_t  overload;
+    ngx_http_async_fn_t        *status;       /* NULL: nobody asks for it */
 
     ngx_http_async_ref_t       *run;
     ngx_array_t                *everys;       /* of ngx_http_async_every_t */
@@ -92,6 +93,9 @@ ngx_int_t ngx_http_async_app_resolve(ngx_conf_t *cf,
 /* Its functions are counted for the status. */
 ngx_int_t ngx_http_async_app_stats(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf);
+
+/* Whether workers have something to run: an app, or this module's own. */
+ngx_uint_t ngx_http_async_app_any(ngx_http_async_main_conf_t *mcf);
 
 /* Whether an app has functions of the kind. */
 ngx_uint_t ngx_http_async_app_has(ngx_http_async_main_conf_t *mcf,

@@ -20,6 +20,7 @@
 #include <ngx_http_async_set.h>
 #include <ngx_http_async_trace.h>
 #include <ngx_http_async_vars.h>
+#include <ngx_http_async_status.h>
 
 
 #define NGX_HTTP_ASYNC_STACK_MIN   (16 * 1024)
@@ -112,6 +113,13 @@ ngx_command_t  ngx_http_async_commands[] = {
     { ngx_string("async_docs"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
       ngx_http_async_docs,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("async_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_async_status_format,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },

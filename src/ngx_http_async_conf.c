@@ -13,6 +13,7 @@
 #include <ngx_http_async_openapi.h>
 #include <ngx_http_async_set.h>
 #include <ngx_http_async_trace.h>
+#include <ngx_http_async_status.h>
 
 
 #define NGX_HTTP_ASYNC_STACK_SIZE  (64 * 1024)
@@ -171,9 +172,10 @@ ngx_http_async_merge_content(ngx_conf_t *cf, ngx_http_async_loc_conf_t *prev,
         conf->first = prev->first;
         conf->openapi = prev->openapi;
         conf->docs = prev->docs;
+        conf->status = prev->status;
     }
 
-    if (conf->openapi || conf->docs) {
+    if (conf->openapi || conf->docs || conf->status) {
         return ngx_http_async_merge_docs(cf, conf, clcf);
     }
 
@@ -199,15 +201,20 @@ ngx_http_async_merge_docs(ngx_conf_t *cf, ngx_http_async_loc_conf_t *conf,
     ngx_http_handler_pt  handler;
 
     handler = conf->openapi ? ngx_http_async_openapi_handler
-                            : ngx_http_async_docs_handler;
+              : conf->docs ? ngx_http_async_docs_handler
+              : ngx_http_async_status_handler;
 
     if (clcf->handler && clcf->handler != handler) {
         return conf->openapi
                ? ngx_http_async_beside(cf, clcf, "async_openapi",
                                        conf->openapi->file,
                                        conf->openapi->line)
-               : ngx_http_async_beside(cf, clcf, "async_docs",
-                                       conf->docs->file, conf->docs->line);
+               : conf->docs
+               ? ngx_http_async_beside(cf, clcf, "async_docs",
+                                       conf->docs->file, conf->docs->line)
+               : ngx_http_async_beside(cf, clcf, "async_status",
+                                       conf->status->file,
+                                       conf->status->line);
     }
 
     clcf->handler = handler;

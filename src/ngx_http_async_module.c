@@ -25,6 +25,7 @@
 #include <ngx_http_async_route.h>
 #include <ngx_http_async_run.h>
 #include <ngx_http_async_set.h>
+#include <ngx_http_async_status.h>
 #include <ngx_http_async_teardown.h>
 #include <ngx_http_async_thread.h>
 #include <ngx_http_async_trace.h>
@@ -252,7 +253,7 @@ ngx_http_async_init(ngx_conf_t *cf)
 
     lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_async_module);
 
-    if (mcf->apps.nelts
+    if (ngx_http_async_app_any(mcf)
         && ngx_http_async_default_pool(cf, lcf) != NGX_CONF_OK)
     {
         return NGX_ERROR;
@@ -272,7 +273,7 @@ ngx_http_async_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (mcf->apps.nelts) {
+    if (ngx_http_async_app_any(mcf)) {
         mcf->replaced = ngx_async_quit_conf(cf);
 
         if (mcf->replaced == NULL) {
@@ -326,7 +327,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
 
     /* cache manager and loader come here, too, with another process type */
 
-    if (mcf == NULL || mcf->apps.nelts == 0
+    if (mcf == NULL || !ngx_http_async_app_any(mcf)
         || (ngx_process != NGX_PROCESS_WORKER
             && ngx_process != NGX_PROCESS_SINGLE))
     {
@@ -351,6 +352,10 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_async_stats_init(cycle, &mcf->stats);
+
+    if (ngx_http_async_status_init() != NGX_OK) {
+        return NGX_OK;
+    }
 
     if (ngx_async_thread_init(cycle, mcf->thread_nice) != NGX_OK) {
         return NGX_OK;

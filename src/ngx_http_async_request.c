@@ -69,8 +69,13 @@ ngx_http_async_create(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
         ngx_http_async_cancel(main, r, NGX_ASYNC_ANSWERED);
     }
 
-    req = ngx_async_task_create(ngx_http_async_body, ngx_http_async_done,
-                                &fn->profile, r->connection->log);
+    req = fn->app ? ngx_async_task_create(ngx_http_async_body,
+                                          ngx_http_async_done, &fn->profile,
+                                          r->connection->log)
+                  : ngx_async_task_create_over(ngx_http_async_body,
+                                               ngx_http_async_done,
+                                               &fn->profile,
+                                               r->connection->log);
     if (req == NULL) {
         return NULL;
     }

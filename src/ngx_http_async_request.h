@@ -29,12 +29,16 @@ typedef struct ngx_http_async_handed_s  ngx_http_async_handed_t;
 
 typedef struct ngx_http_async_openapi_conf_s  ngx_http_async_openapi_conf_t;
 typedef struct ngx_http_async_docs_conf_s  ngx_http_async_docs_conf_t;
+typedef struct ngx_http_async_status_conf_s  ngx_http_async_status_conf_t;
 
 typedef async_rc_t (*ngx_http_async_run_pt)(async_req_t *req);
 typedef ngx_int_t (*ngx_http_async_finish_pt)(async_req_t *req);
 
 
-/* An exported function of an app; its pointer is known in workers only. */
+/*
+ * An exported function of an app; its pointer is known in workers only.  Or,
+ * without an app, one of this module.
+ */
 
 typedef struct {
     ngx_str_t                   name;         /* zero-terminated */
@@ -92,6 +96,7 @@ typedef struct ngx_http_async_loc_conf_s {
     ngx_http_async_ref_t       *first;        /* named here, for messages */
     ngx_http_async_openapi_conf_t  *openapi;
     ngx_http_async_docs_conf_t  *docs;
+    ngx_http_async_status_conf_t  *status;
 } ngx_http_async_loc_conf_t;
 
 
@@ -249,7 +254,8 @@ extern ngx_module_t  ngx_http_async_module;
 
 /*
  * Runs a handler for the request: the caller fills what "req" needs between
- * the two.  _start() gives what a content handler returns.
+ * the two.  _start() gives what a content handler returns.  One of this module
+ * runs also when there are "async_max_tasks" already.
  */
 async_req_t *ngx_http_async_create(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t *fn,

@@ -222,6 +222,8 @@ sub connection {
 like connection()->request('GET', '/openapi.json')->body,
     qr{"/calculate/\{number\}":\{"get":.*"/notes/":\{"get":}, 'the routes, for programs';
 like connection()->request('GET', '/docs')->body, qr{^<!DOCTYPE html>}, 'and for people';
+like connection()->request('GET', '/async/status')->body, qr{^\{"nginx":.*"tour:hello":\{},
+    'what it is doing';
 
 my %answer = (
     '/data'              => '{"message":"Hello, world"}',
