@@ -22,7 +22,8 @@ static async_rc_t ngx_async_report_lease(ngx_async_task_t *t,
 static async_rc_t ngx_async_report_ask(ngx_async_task_t *t,
     ngx_async_report_zone_t *zone, const ngx_async_report_ask_t *ask,
     ngx_async_report_t *report, uint64_t *number);
-static async_rc_t ngx_async_report_pause(ngx_async_task_t *t, ngx_msec_t ms);
+static async_rc_t ngx_async_report_pause(ngx_async_task_t *t,
+    ngx_async_waker_t *waker, ngx_msec_t ms);
 static ngx_int_t ngx_async_report_workers(ngx_async_report_t *report);
 static ngx_uint_t ngx_async_report_pending(ngx_async_report_zone_t *zone,
     ngx_async_report_t *report, uint64_t number);
@@ -39,7 +40,7 @@ static int ngx_async_report_by_time(const void *one, const void *two);
 static int ngx_async_report_by_end(const void *one, const void *two);
 
 
-/* of the last task here that has asked */
+/* of the last task here that has had the lease */
 static ngx_async_waker_t  ngx_async_report_waker;
 
 
@@ -112,8 +113,9 @@ static async_rc_t
 ngx_async_report_lease(ngx_async_task_t *t, ngx_async_report_zone_t *zone,
     uint64_t *lease)
 {
-    uint64_t    now, until, held;
-    async_rc_t  rc;
+    uint64_t           now, until, held;
+    async_rc_t         rc;
+    ngx_async_waker_t  nobody;
 
     now = ngx_async_stats_clock();
     until = now + NGX_ASYNC_REPORT_TURN * 1000;
@@ -135,7 +137,7 @@ ngx_async_report_lease(ngx_async_task_t *t, ngx_async_report_zone_t *zone,
                                        "for %d ms", NGX_ASYNC_REPORT_TURN);
         }
 
-        rc = ngx_async_report_pause(t, NGX_ASYNC_REPORT_PAUSE);
+        rc = ngx_async_report_pause(t, &nobody, NGX_ASYNC_REPORT_PAUSE);
         if (rc != ASYNC_OK) {
             return rc;
         }
@@ -179,7 +181,8 @@ ngx_async_report_ask(ngx_async_task_t *t, ngx_async_report_zone_t *zone,
     while (ngx_async_report_pending(zone, report, *number)
            && ngx_async_stats_clock() < until)
     {
-        rc = ngx_async_report_pause(t, NGX_ASYNC_REPORT_LOOK);
+        rc = ngx_async_report_pause(t, &ngx_async_report_waker,
+                                    NGX_ASYNC_REPORT_LOOK);
         if (rc != ASYNC_OK) {
             return rc;
         }
@@ -190,11 +193,12 @@ ngx_async_report_ask(ngx_async_task_t *t, ngx_async_report_zone_t *zone,
 
 
 static async_rc_t
-ngx_async_report_pause(ngx_async_task_t *t, ngx_msec_t ms)
+ngx_async_report_pause(ngx_async_task_t *t, ngx_async_waker_t *waker,
+    ngx_msec_t ms)
 {
     ngx_int_t  rc;
 
-    ngx_async_report_waker = ngx_async_waker(t);
+    *waker = ngx_async_waker(t);
 
     rc = ngx_async_wait(t, ms);
 

@@ -253,7 +253,7 @@ ngx_http_async_init(ngx_conf_t *cf)
 
     lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_async_module);
 
-    if (ngx_http_async_app_any(mcf)
+    if (mcf->apps.nelts
         && ngx_http_async_default_pool(cf, lcf) != NGX_CONF_OK)
     {
         return NGX_ERROR;

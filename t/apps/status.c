@@ -179,3 +179,23 @@ ASYNC_HANDLER(socket)
         ASYNC_TRY(await_ws_send(co, req, m.kind, m.data, m.len));
     }
 }
+
+
+/* so many that only wait, as children of one */
+
+ASYNC_HANDLER(crowd)
+{
+    int64_t  n;
+
+    ASYNC_TRY(async_query_int(req, "n", &n));
+
+    while (n--) {
+        if (async_spawn(co, child, NULL) == NULL) {
+            return ASYNC_ERROR;
+        }
+    }
+
+    ASYNC_TRY(await_sleep(co, 600000));
+
+    return async_text(req, 200, "never");
+}
