@@ -45,6 +45,47 @@ const ngx_async_stats_family_t  ngx_async_profile_family = {
 };
 
 
+static const ngx_async_stats_field_t  ngx_async_tasks_fields[] = {
+    { NGX_ASYNC_TASKS_ALIVE, "alive", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER,
+      "Tasks that have not ended, with the module's own" },
+    { NGX_ASYNC_TASKS_MAX, "max", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER,
+      "How many there may be, async_max_tasks of each worker" },
+    { NGX_ASYNC_TASKS_SHED, "shed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Tasks refused since there were too many" },
+    { NGX_ASYNC_TASKS_BACKGROUND, "background", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER,
+      "Tasks that work on after a response, or will" },
+    { NGX_ASYNC_TASKS_DEFERS, "defers", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Cleanups that wait for the end of a task" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+const ngx_async_stats_family_t  ngx_async_tasks_family = {
+    "task", NULL, ngx_async_tasks_fields
+};
+
+
+static const ngx_async_stats_field_t  ngx_async_stacks_fields[] = {
+    { NGX_ASYNC_STACKS_MADE, "made", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Stacks that have been made" },
+    { NGX_ASYNC_STACKS_USED, "used", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Stacks that tasks have" },
+    { NGX_ASYNC_STACKS_IDLE, "idle", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Free stacks that have kept their pages" },
+    { NGX_ASYNC_STACKS_SIZE, "size", NGX_ASYNC_STATS_SAME,
+      NGX_ASYNC_STATS_BYTES, "How much stack a task has, async_stack_size" },
+    { NGX_ASYNC_STACKS_HIGHEST, "used_max", NGX_ASYNC_STATS_HIGH,
+      NGX_ASYNC_STATS_BYTES, "The most stack that a task has used" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+const ngx_async_stats_family_t  ngx_async_stacks_family = {
+    "stack", NULL, ngx_async_stacks_fields
+};
+
+
 static void ngx_async_line(ngx_str_t *line, const char *format, va_list args);
 static ngx_uint_t ngx_async_level(ngx_uint_t level);
 static void ngx_async_log_line(ngx_async_task_t *t, ngx_uint_t level,
@@ -70,6 +111,10 @@ ngx_async_note_stack(ngx_async_task_t *t, size_t size)
         && used > profile->stats.values[NGX_ASYNC_PROFILE_STACK])
     {
         ngx_async_stats_set(&profile->stats, NGX_ASYNC_PROFILE_STACK, used);
+    }
+
+    if (used > ngx_async_stacks->values[NGX_ASYNC_STACKS_HIGHEST]) {
+        ngx_async_stats_set(ngx_async_stacks, NGX_ASYNC_STACKS_HIGHEST, used);
     }
 
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, t->log, 0,

@@ -74,6 +74,7 @@ static ngx_int_t ngx_async_stats_alone(ngx_cycle_t *cycle);
 static void ngx_async_stats_clear(void);
 static void ngx_async_stats_join(ngx_async_stats_t *stats);
 static void ngx_async_stats_beat(ngx_event_t *ev);
+static uint64_t ngx_async_stats_memory(void);
 static ngx_uint_t ngx_async_stats_span(const ngx_async_stats_field_t *field);
 
 
@@ -104,6 +105,33 @@ static const ngx_async_stats_family_t  ngx_async_stats_loop_family = {
 };
 
 
+
+/* what a worker has of the system */
+
+enum {
+    NGX_ASYNC_WORKER_USED = 0,
+    NGX_ASYNC_WORKER_FREE,
+    NGX_ASYNC_WORKER_MEMORY
+};
+
+static const ngx_async_stats_field_t  ngx_async_worker_fields[] = {
+    { NGX_ASYNC_WORKER_USED, "connections_used", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER,
+      "Connections of nginx in use, of clients and all others" },
+    { NGX_ASYNC_WORKER_FREE, "connections_free", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER,
+      "How many more there may be, of worker_connections" },
+    { NGX_ASYNC_WORKER_MEMORY, "memory", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_BYTES,
+      "Resident memory, what is shared with others included" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+const ngx_async_stats_family_t  ngx_async_worker_family = {
+    "worker", NULL, ngx_async_worker_fields
+};
+
+
 /* of the configuration that is running; NULL: its figures are not shared */
 static ngx_async_stats_zone_t  *ngx_async_stats_shared;
 
@@ -119,6 +147,8 @@ static ngx_async_stats_slot_t  *ngx_async_stats_slot;
 static ngx_uint_t               ngx_async_stats_single;
 static ngx_uint_t               ngx_async_stats_own;    /* its generation */
 static ngx_async_stats_t       *ngx_async_stats_loop;
+static ngx_async_stats_t       *ngx_async_stats_self
+                                    = &ngx_async_stats_nowhere;
 static ngx_event_t              ngx_async_stats_event;
 static uint64_t                 ngx_async_stats_due;
 static ngx_uint_t               ngx_async_stats_beats;
@@ -129,6 +159,12 @@ static ngx_async_stats_running_t  ngx_async_stats_nobody;
 
 ngx_async_stats_running_t      *ngx_async_stats_running
                                     = &ngx_async_stats_nobody;
+
+static ngx_async_stats_row_t    ngx_async_stats_unread;
+
+ngx_async_stats_t               ngx_async_stats_nowhere = {
+    NULL, ngx_null_string, NGX_ASYNC_STATS_ROWS, ngx_async_stats_unread
+};
 
 /* nginx's debug log reads ev->data as a connection */
 static ngx_connection_t         ngx_async_stats_no_connection;
@@ -198,6 +234,44 @@ ngx_async_stats_know(ngx_conf_t *cf, const ngx_async_stats_family_t *family)
     ngx_async_stats_families[ngx_async_stats_nfamilies++] = family;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_async_stats_add_one(ngx_conf_t *cf, ngx_async_stats_set_t *set,
+    const ngx_async_stats_family_t *family)
+{
+    ngx_async_stats_t  *stats;
+
+    if (set->zone == NULL) {
+        return NGX_OK;
+    }
+
+    stats = ngx_pcalloc(cf->pool, sizeof(ngx_async_stats_t));
+    if (stats == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_async_stats_add(cf, set, stats, family, NULL);
+}
+
+
+ngx_async_stats_t *
+ngx_async_stats_one(ngx_async_stats_set_t *set,
+    const ngx_async_stats_family_t *family)
+{
+    ngx_uint_t           i;
+    ngx_async_stats_t  **stats;
+
+    stats = set->rows.elts;
+
+    for (i = 0; i < set->rows.nelts; i++) {
+        if (stats[i]->family == family) {
+            return stats[i];
+        }
+    }
+
+    return &ngx_async_stats_nowhere;
 }
 
 
@@ -354,7 +428,9 @@ ngx_async_stats_gauges(const ngx_async_stats_family_t *family)
     gauges = 0;
 
     for (field = family->fields; field->name; field++) {
-        if (field->type == NGX_ASYNC_STATS_GAUGE) {
+        if (field->type == NGX_ASYNC_STATS_GAUGE
+            || field->type == NGX_ASYNC_STATS_SAME)
+        {
             gauges |= (uint64_t) 1 << field->index;
         }
     }
@@ -415,6 +491,7 @@ ngx_async_stats_init(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
     ngx_async_stats_event.cancelable = 1;
 
     ngx_async_stats_loop = &set->loop;
+    ngx_async_stats_self = ngx_async_stats_one(set, &ngx_async_worker_family);
     ngx_async_stats_due = 0;
 
     ngx_add_timer(&ngx_async_stats_event, NGX_ASYNC_STATS_BEAT);
@@ -607,9 +684,49 @@ ngx_async_stats_refresh(void)
 {
     ngx_uint_t  i;
 
+    ngx_async_stats_set(ngx_async_stats_self, NGX_ASYNC_WORKER_USED,
+                        ngx_cycle->connection_n
+                        - ngx_cycle->free_connection_n);
+    ngx_async_stats_set(ngx_async_stats_self, NGX_ASYNC_WORKER_FREE,
+                        ngx_cycle->free_connection_n);
+    ngx_async_stats_set(ngx_async_stats_self, NGX_ASYNC_WORKER_MEMORY,
+                        ngx_async_stats_memory());
+
     for (i = 0; i < ngx_async_stats_nhandlers; i++) {
         ngx_async_stats_handlers[i]();
     }
+}
+
+
+/* In bytes; zero: nobody tells. */
+
+static uint64_t
+ngx_async_stats_memory(void)
+{
+    int      fd;
+    char     line[128];
+    ssize_t  n;
+    u_char  *p;
+
+    fd = open("/proc/self/statm", O_RDONLY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return 0;
+    }
+
+    n = read(fd, line, sizeof(line) - 1);
+    (void) close(fd);
+
+    if (n <= 0) {
+        return 0;
+    }
+
+    /* the second of its numbers, in pages */
+
+    line[n] = '\0';
+    p = (u_char *) ngx_strchr(line, ' ');
+
+    return p ? (uint64_t) strtoull((char *) p, NULL, 10) * ngx_pagesize : 0;
 }
 
 
@@ -754,7 +871,9 @@ ngx_async_stats_sum(const ngx_async_stats_family_t *family, ngx_uint_t row,
 
         for (field = family->fields; field->name; field++) {
 
-            if (field->type == NGX_ASYNC_STATS_GAUGE && !lives[slot]) {
+            if (!lives[slot] && (field->type == NGX_ASYNC_STATS_GAUGE
+                                 || field->type == NGX_ASYNC_STATS_SAME))
+            {
                 continue;
             }
 
@@ -762,7 +881,9 @@ ngx_async_stats_sum(const ngx_async_stats_family_t *family, ngx_uint_t row,
 
             for (i = field->index; i < field->index + n; i++) {
 
-                if (field->type == NGX_ASYNC_STATS_HIGH) {
+                if (field->type == NGX_ASYNC_STATS_HIGH
+                    || field->type == NGX_ASYNC_STATS_SAME)
+                {
                     sum[i] = ngx_max(sum[i], values[i]);
 
                 } else {

@@ -21,7 +21,7 @@
 
 
 /* of a row; a histogram takes NGX_ASYNC_STATS_TIMES of them */
-#define NGX_ASYNC_STATS_VALUES  40
+#define NGX_ASYNC_STATS_VALUES  48
 
 /* rows at most, and how much of their names is kept */
 #define NGX_ASYNC_STATS_ROWS    1024
@@ -42,6 +42,7 @@ typedef enum {
     NGX_ASYNC_STATS_COUNT = 0,     /* grows; of all workers there have been */
     NGX_ASYNC_STATS_GAUGE,         /* now; the sum of the workers that run */
     NGX_ASYNC_STATS_HIGH,          /* the highest of all workers */
+    NGX_ASYNC_STATS_SAME,          /* now; what the workers that run share */
     NGX_ASYNC_STATS_HISTOGRAM      /* of times; grows */
 } ngx_async_stats_type_e;
 
@@ -88,6 +89,9 @@ typedef struct {
 } ngx_async_stats_set_t;
 
 
+/* this one's connections and memory, a row without a label */
+extern const ngx_async_stats_family_t  ngx_async_worker_family;
+
 extern const uint32_t  ngx_async_stats_bounds[NGX_ASYNC_STATS_BOUNDS];
 
 
@@ -98,6 +102,13 @@ ngx_int_t ngx_async_stats_add(ngx_conf_t *cf, ngx_async_stats_set_t *set,
     ngx_async_stats_t *stats, const ngx_async_stats_family_t *family,
     ngx_str_t *name);
 
+/*
+ * The row of a family that has no label, for ngx_async_stats_one() in workers;
+ * if nobody reads, there is none.
+ */
+ngx_int_t ngx_async_stats_add_one(ngx_conf_t *cf, ngx_async_stats_set_t *set,
+    const ngx_async_stats_family_t *family);
+
 /* Somebody reads them: they are to be in shared memory. */
 ngx_int_t ngx_async_stats_share(ngx_conf_t *cf, ngx_async_stats_set_t *set);
 
@@ -105,6 +116,13 @@ ngx_int_t ngx_async_stats_share(ngx_conf_t *cf, ngx_async_stats_set_t *set);
 void ngx_async_stats_loaded(ngx_cycle_t *cycle, ngx_async_stats_set_t *set);
 void ngx_async_stats_init(ngx_cycle_t *cycle, ngx_async_stats_set_t *set);
 void ngx_async_stats_exit(void);
+
+/* In a worker: that row, or ngx_async_stats_nowhere. */
+ngx_async_stats_t *ngx_async_stats_one(ngx_async_stats_set_t *set,
+    const ngx_async_stats_family_t *family);
+
+/* What is counted here, nobody reads. */
+extern ngx_async_stats_t  ngx_async_stats_nowhere;
 
 /*
  * What is set rather than counted, like gauges of pools: a handler is called
@@ -127,6 +145,9 @@ uint64_t ngx_async_stats_clock(void);
 void *ngx_async_stats_area(void);
 
 #define ngx_async_stats_count(stats, index)   ((stats)->values[index]++)
+#define ngx_async_stats_less(stats, index)    ((stats)->values[index]--)
+#define ngx_async_stats_add_to(stats, index, n)                              \
+    ((stats)->values[index] += (n))
 #define ngx_async_stats_set(stats, index, n)  ((stats)->values[index] = (n))
 
 

@@ -74,10 +74,13 @@ static void ngx_async_set_timer(ngx_async_task_t *t, ngx_msec_t timeout)
 static void ngx_async_timer_handler(ngx_event_t *ev);
 static void ngx_async_drain_handler(ngx_event_t *ev);
 static void ngx_async_trim_handler(ngx_event_t *ev);
+static void ngx_async_on_refresh(void);
 
 
 ngx_uint_t                  ngx_async_ntasks;
 ngx_msec_t                  ngx_async_cleanup_timeout;
+ngx_async_stats_t          *ngx_async_tasks = &ngx_async_stats_nowhere;
+ngx_async_stats_t          *ngx_async_stacks = &ngx_async_stats_nowhere;
 
 static ngx_async_worker_t   ngx_async;
 
@@ -144,6 +147,11 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
 
     ngx_async_relax_init(cycle);
 
+    ngx_async_tasks = ngx_async_stats_one(conf->stats,
+                                          &ngx_async_tasks_family);
+    ngx_async_stacks = ngx_async_stats_one(conf->stats,
+                                           &ngx_async_stacks_family);
+
     ngx_async_cleanup_timeout = conf->cleanup_timeout;
     ngx_async.slow = conf->slow ? conf->slow : (ngx_msec_t) -1;
     ngx_async.stack_size = conf->stack_size;
@@ -176,7 +184,34 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
                       "async: stack overflows will not be diagnosed");
     }
 
+    if (ngx_async_on_stats(ngx_async_on_refresh) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_async_quit_init(cycle, conf);
+}
+
+
+/* For the status. */
+
+static void
+ngx_async_on_refresh(void)
+{
+    ngx_async_stats_set(ngx_async_tasks, NGX_ASYNC_TASKS_ALIVE,
+                        ngx_async_ntasks);
+    ngx_async_stats_set(ngx_async_tasks, NGX_ASYNC_TASKS_MAX,
+                        ngx_async.max_tasks);
+    ngx_async_stats_set(ngx_async_tasks, NGX_ASYNC_TASKS_DEFERS,
+                        ngx_async_ndefers);
+
+    ngx_async_stats_set(ngx_async_stacks, NGX_ASYNC_STACKS_MADE,
+                        ngx_async_stack_pool_made(ngx_async.stacks));
+    ngx_async_stats_set(ngx_async_stacks, NGX_ASYNC_STACKS_USED,
+                        ngx_async_stack_pool_used(ngx_async.stacks));
+    ngx_async_stats_set(ngx_async_stacks, NGX_ASYNC_STACKS_IDLE,
+                        ngx_async_stack_pool_idle(ngx_async.stacks));
+    ngx_async_stats_set(ngx_async_stacks, NGX_ASYNC_STACKS_SIZE,
+                        ngx_async.stack_size);
 }
 
 
@@ -269,6 +304,8 @@ ngx_async_too_many(ngx_async_profile_t *profile, ngx_log_t *log)
                   "async: no task for \"%s\": %ui run already, of at most "
                   "%ui by \"async_max_tasks\" and the kernel's limits",
                   profile->name, ngx_async_ntasks, ngx_async.max_tasks);
+
+    ngx_async_stats_count(ngx_async_tasks, NGX_ASYNC_TASKS_SHED);
 
     if (profile->stats.values) {
         ngx_async_stats_count(&profile->stats, NGX_ASYNC_PROFILE_SHED);

@@ -118,6 +118,30 @@ enum {
 extern const ngx_async_stats_family_t  ngx_async_profile_family;
 
 
+/* of all tasks, ngx_async_tasks_family */
+
+enum {
+    NGX_ASYNC_TASKS_ALIVE = 0,
+    NGX_ASYNC_TASKS_MAX,
+    NGX_ASYNC_TASKS_SHED,
+    NGX_ASYNC_TASKS_BACKGROUND,
+    NGX_ASYNC_TASKS_DEFERS
+};
+
+/* and of their stacks, ngx_async_stacks_family */
+
+enum {
+    NGX_ASYNC_STACKS_MADE = 0,
+    NGX_ASYNC_STACKS_USED,
+    NGX_ASYNC_STACKS_IDLE,
+    NGX_ASYNC_STACKS_SIZE,
+    NGX_ASYNC_STACKS_HIGHEST
+};
+
+extern const ngx_async_stats_family_t  ngx_async_tasks_family;
+extern const ngx_async_stats_family_t  ngx_async_stacks_family;
+
+
 typedef struct {
     ngx_async_task_t          *task;
     uint64_t                   ticket;
@@ -256,6 +280,7 @@ typedef struct {
     ngx_msec_t                 slow;          /* zero: not watched */
     size_t                     task_size;
     ngx_atomic_t              *replaced;      /* by ngx_async_quit_conf() */
+    ngx_async_stats_set_t     *stats;
 } ngx_async_conf_t;
 
 
@@ -265,6 +290,10 @@ extern ngx_msec_t  ngx_async_cleanup_timeout;
 
 /* how many tasks there are in this worker */
 extern ngx_uint_t  ngx_async_ntasks;
+
+/* of this worker, never NULL */
+extern ngx_async_stats_t  *ngx_async_tasks;
+extern ngx_async_stats_t  *ngx_async_stacks;
 
 /* The running task; NULL: none. */
 ngx_async_task_t *ngx_async_task_self(void);

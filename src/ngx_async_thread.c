@@ -17,6 +17,10 @@
 /* so many lines may wait for the loop before a thread waits for it */
 #define NGX_ASYNC_THREAD_LINES  4096
 
+/* of the pool "default" if nobody makes it, as nginx has it */
+#define NGX_ASYNC_THREADS       32
+#define NGX_ASYNC_THREAD_QUEUE  65536
+
 /* when no task can be had for cleanups */
 #define NGX_ASYNC_THREAD_AGAIN  100
 
@@ -49,6 +53,7 @@ static void ngx_async_thread_clean_done(ngx_async_task_t *t);
 static void ngx_async_thread_give_defers(ngx_async_task_t *t,
     ngx_async_job_t *job);
 static void ngx_async_thread_through(ngx_async_job_t *job);
+static void ngx_async_thread_on_refresh(void);
 static void ngx_async_thread_ended(ngx_async_end_t *end);
 static void ngx_async_thread_drop(ngx_async_job_t *job);
 static void ngx_async_thread_line(ngx_async_mail_t *m);
@@ -91,7 +96,42 @@ ngx_async_thread_init(ngx_cycle_t *cycle, ngx_int_t nice)
         (void) dlopen(info.dli_fname, RTLD_NOW|RTLD_NOLOAD|RTLD_NODELETE);
     }
 
-    return ngx_async_thread_queue_init(cycle);
+    if (ngx_async_thread_queue_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_async_on_stats(ngx_async_thread_on_refresh);
+}
+
+
+/* For the status; nginx's own pool has what nginx says of it. */
+
+static void
+ngx_async_thread_on_refresh(void)
+{
+    ngx_uint_t                 i, queued;
+    ngx_array_t               *pools;
+    ngx_async_thread_pool_t  **pool;
+
+    pools = ngx_async_thread_pools((ngx_cycle_t *) ngx_cycle);
+    pool = pools->elts;
+
+    for (i = 0; i < pools->nelts; i++) {
+
+        (void) pthread_mutex_lock(&pool[i]->lock);
+        queued = pool[i]->queued;
+        (void) pthread_mutex_unlock(&pool[i]->lock);
+
+        ngx_async_stats_set(&pool[i]->stats, NGX_ASYNC_POOL_THREADS,
+                            pool[i]->threads ? pool[i]->threads
+                                             : NGX_ASYNC_THREADS);
+        ngx_async_stats_set(&pool[i]->stats, NGX_ASYNC_POOL_QUEUE_MAX,
+                            pool[i]->threads ? pool[i]->max_queue
+                                             : NGX_ASYNC_THREAD_QUEUE);
+        ngx_async_stats_set(&pool[i]->stats, NGX_ASYNC_POOL_QUEUED, queued);
+        ngx_async_stats_set(&pool[i]->stats, NGX_ASYNC_POOL_BUSY,
+                            pool[i]->njobs - queued);
+    }
 }
 
 
@@ -169,11 +209,13 @@ ngx_async_thread_await(ngx_async_task_t *t, ngx_async_thread_pool_t *pool,
 
     ngx_queue_insert_tail(&ngx_async_thread_jobs, &job->live);
     ngx_async_hold();
+    pool->njobs++;
 
     rv = ngx_async_thread_queue_post(pool, &job->item);
 
     if (rv != NGX_OK) {
 
+        ngx_async_stats_count(&pool->stats, NGX_ASYNC_POOL_REFUSED);
         ngx_async_thread_through(job);
         ngx_async_thread_drop(job);
 
@@ -222,8 +264,10 @@ ngx_async_thread_send(ngx_async_thread_pool_t *pool, void *data)
 
     ngx_queue_insert_tail(&ngx_async_thread_jobs, &job->live);
     ngx_async_hold();
+    pool->njobs++;
 
     if (ngx_async_thread_queue_post(pool, &job->item) != NGX_OK) {
+        ngx_async_stats_count(&pool->stats, NGX_ASYNC_POOL_REFUSED);
         ngx_async_thread_through(job);
         ngx_async_thread_drop(job);
     }
@@ -249,6 +293,7 @@ ngx_async_thread_abandon(ngx_async_task_t *t, ngx_async_job_t *job,
     __atomic_store_n(&job->abandoned, 1, __ATOMIC_RELEASE);
 
     if (ngx_async_thread_queue_remove(job->pool, &job->item)) {
+        ngx_async_stats_count(&job->pool->stats, NGX_ASYNC_POOL_SKIPPED);
         ngx_async_thread_through(job);
         ngx_async_thread_drop(job);
         return;
@@ -415,6 +460,12 @@ ngx_async_thread_done(ngx_async_thread_item_t *item)
 
     job->handled = 1;
 
+    ngx_async_stats_count(&job->pool->stats, NGX_ASYNC_POOL_DONE);
+    ngx_async_stats_time(&job->pool->stats, NGX_ASYNC_POOL_WAIT,
+                         item->started - item->posted);
+    ngx_async_stats_time(&job->pool->stats, NGX_ASYNC_POOL_RUN,
+                         item->ended - item->started);
+
     ngx_async_thread_through(job);
 
     if (!ngx_async_wake(&job->waker, ASYNC_OK) && job->abandoned) {
@@ -436,6 +487,7 @@ ngx_async_thread_through(ngx_async_job_t *job)
 {
     ngx_queue_remove(&job->live);
     ngx_async_release();
+    job->pool->njobs--;
 }
 
 

@@ -65,6 +65,34 @@ ngx_module_t  ngx_async_thread_pool_module = {
 };
 
 
+static const ngx_async_stats_field_t  ngx_async_thread_pool_fields[] = {
+    { NGX_ASYNC_POOL_THREADS, "threads", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Threads of the pool" },
+    { NGX_ASYNC_POOL_BUSY, "busy", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Jobs that run" },
+    { NGX_ASYNC_POOL_QUEUED, "queued", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Jobs that wait for a thread" },
+    { NGX_ASYNC_POOL_QUEUE_MAX, "queue_max", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "How many may wait" },
+    { NGX_ASYNC_POOL_DONE, "jobs", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Jobs that threads have done" },
+    { NGX_ASYNC_POOL_REFUSED, "refused", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Jobs refused since too many waited" },
+    { NGX_ASYNC_POOL_SKIPPED, "skipped", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Jobs that nobody wanted any more before a thread came to them" },
+    { NGX_ASYNC_POOL_WAIT, "wait", NGX_ASYNC_STATS_HISTOGRAM,
+      NGX_ASYNC_STATS_USEC, "How long jobs have waited for a thread" },
+    { NGX_ASYNC_POOL_RUN, "run", NGX_ASYNC_STATS_HISTOGRAM,
+      NGX_ASYNC_STATS_USEC, "How long jobs have run" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+const ngx_async_stats_family_t  ngx_async_thread_pool_family = {
+    "thread_pool", "pool", ngx_async_thread_pool_fields
+};
+
+
 void  (*ngx_async_thread_pool_exit)(ngx_cycle_t *cycle);
 
 
@@ -384,7 +412,39 @@ ngx_async_thread_pool_open(ngx_async_thread_pool_t *pool)
 {
     ngx_queue_init(&pool->queue);
 
+    if (pool->stats.values == NULL) {
+        pool->stats = ngx_async_stats_nowhere;
+    }
+
     return (pthread_mutex_init(&pool->lock, NULL) == 0) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_async_thread_pool_stats(ngx_conf_t *cf, ngx_async_stats_set_t *set)
+{
+    ngx_uint_t                 i;
+    ngx_array_t               *pools;
+    ngx_async_thread_pool_t  **pool;
+
+    if (set->zone == NULL) {
+        return NGX_OK;
+    }
+
+    pools = ngx_async_thread_pools(cf->cycle);
+    pool = pools->elts;
+
+    for (i = 0; i < pools->nelts; i++) {
+
+        if (ngx_async_stats_add(cf, set, &pool[i]->stats,
+                                &ngx_async_thread_pool_family, &pool[i]->name)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

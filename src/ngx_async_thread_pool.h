@@ -14,6 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_thread_pool.h>
+#include <ngx_async_stats.h>
 #include <pthread.h>
 
 
@@ -34,7 +35,28 @@ typedef struct {
     ngx_queue_t           queue;
     ngx_uint_t            queued;
     ngx_uint_t            tickets;
+
+    /* for the status; jobs: that wait or run */
+    ngx_async_stats_t     stats;
+    ngx_uint_t            njobs;
 } ngx_async_thread_pool_t;
+
+
+/* the values of a pool, ngx_async_thread_pool_family */
+
+enum {
+    NGX_ASYNC_POOL_THREADS = 0,
+    NGX_ASYNC_POOL_BUSY,
+    NGX_ASYNC_POOL_QUEUED,
+    NGX_ASYNC_POOL_QUEUE_MAX,
+    NGX_ASYNC_POOL_DONE,
+    NGX_ASYNC_POOL_REFUSED,
+    NGX_ASYNC_POOL_SKIPPED,
+    NGX_ASYNC_POOL_WAIT,               /* histograms */
+    NGX_ASYNC_POOL_RUN = NGX_ASYNC_POOL_WAIT + NGX_ASYNC_STATS_TIMES
+};
+
+extern const ngx_async_stats_family_t  ngx_async_thread_pool_family;
 
 
 /*
@@ -61,6 +83,10 @@ ngx_async_thread_pool_t *ngx_async_thread_pool_get(ngx_cycle_t *cycle,
 
 /* Makes the queue of a pool, see ngx_async_thread_queue.c. */
 ngx_int_t ngx_async_thread_pool_open(ngx_async_thread_pool_t *pool);
+
+/* Rows for the status, of those that the configuration has so far. */
+ngx_int_t ngx_async_thread_pool_stats(ngx_conf_t *cf,
+    ngx_async_stats_set_t *set);
 
 /* All of them: ngx_async_thread_pool_t *. */
 ngx_array_t *ngx_async_thread_pools(ngx_cycle_t *cycle);

@@ -57,6 +57,8 @@ ngx_async_thread_queue_post(ngx_async_thread_pool_t *pool,
     ngx_int_t   rc;
     ngx_uint_t  enough;
 
+    item->posted = ngx_async_stats_clock();
+
     (void) pthread_mutex_lock(&pool->lock);
 
     item->queued = 1;
@@ -187,7 +189,9 @@ ngx_async_thread_queue_main(void *data, ngx_log_t *log)
     ticket->item = item;
 
     if (item) {
+        item->started = ngx_async_stats_clock();
         item->run(item);
+        item->ended = ngx_async_stats_clock();
     }
 
     ngx_async_thread_queue_stay();

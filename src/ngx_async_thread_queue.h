@@ -27,6 +27,11 @@ struct ngx_async_thread_item_s {
     ngx_uint_t                queued;
     ngx_async_thread_item_pt  run;            /* in the thread */
     ngx_async_thread_item_pt  done;           /* on the loop, after that */
+
+    /* ngx_async_stats_clock() */
+    uint64_t                  posted;
+    uint64_t                  started;
+    uint64_t                  ended;
 };
 
 

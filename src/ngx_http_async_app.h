@@ -59,6 +59,7 @@ typedef struct {
     ngx_async_stats_set_t       stats;
     ngx_http_async_overload_conf_t  overload;
     ngx_http_async_fn_t        *status;       /* NULL: nobody asks for it */
+    ngx_async_stats_t           no_route;     /* ngx_http_async_route_stats.c */
 
     ngx_http_async_ref_t       *run;
     ngx_array_t                *everys;       /* of ngx_http_async_every_t */

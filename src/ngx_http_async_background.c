@@ -199,6 +199,8 @@ ngx_http_async_background_hold(async_req_t *req)
     bt->task.pool = b->pool;
     bt->task.trace = trace;
 
+    ngx_async_stats_count(ngx_async_tasks, NGX_ASYNC_TASKS_BACKGROUND);
+
     req->background = NULL;
 
     cln->handler = ngx_http_async_background_start;
@@ -432,6 +434,8 @@ ngx_http_async_background_done(ngx_async_task_t *t)
     ngx_http_async_background_task_t  *bt;
 
     bt = (ngx_http_async_background_task_t *) t;
+
+    ngx_async_stats_less(ngx_async_tasks, NGX_ASYNC_TASKS_BACKGROUND);
 
     ngx_http_async_background_free(bt->background);
 }

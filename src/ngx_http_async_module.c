@@ -35,6 +35,9 @@
 #include <ngx_async_quit.h>
 
 
+static ngx_int_t ngx_http_async_take(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_ref_t *ref,
+    ngx_http_async_route_match_t *match, async_req_t **taken);
 static ngx_int_t ngx_http_async_access_handler(ngx_http_request_t *r);
 static async_rc_t ngx_http_async_call_handler(async_req_t *req);
 static async_rc_t ngx_http_async_call_exported(async_t *co, void *arg);
@@ -79,6 +82,16 @@ ngx_module_t  ngx_http_async_module = {
 };
 
 
+/* of figures that have one row */
+
+static const ngx_async_stats_family_t  *ngx_http_async_families[] = {
+    &ngx_async_tasks_family,
+    &ngx_async_stacks_family,
+    &ngx_async_worker_family,
+    NULL
+};
+
+
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
@@ -86,20 +99,51 @@ ngx_int_t
 ngx_http_async_content_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
-    const char                    *why;
     async_req_t                   *req;
+    ngx_async_stats_t             *stats;
     ngx_http_async_ref_t          *ref;
     ngx_http_async_loc_conf_t     *conf;
     ngx_http_async_route_match_t   match;
-    ngx_http_async_route_param_t  *params;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_async_module);
 
     rc = ngx_http_async_route_find(r, conf, &ref, &match);
 
-    if (ref == NULL) {
-        return rc;
+    stats = ref ? &ref->stats : ngx_http_async_no_route;
+
+    if (stats->values) {
+        ngx_async_stats_count(stats, NGX_HTTP_ASYNC_ROUTE_REQUESTS);
     }
+
+    req = NULL;
+
+    if (ref) {
+        rc = ngx_http_async_take(r, conf, ref, &match, &req);
+    }
+
+    if (req) {
+        return ngx_http_async_start(req);
+    }
+
+    if (stats->values) {
+        ngx_http_async_count_answer(r, stats, rc);
+    }
+
+    return rc;
+}
+
+
+/* A handler for it, to be started; NULL: it is answered, with this result. */
+
+static ngx_int_t
+ngx_http_async_take(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
+    ngx_http_async_ref_t *ref, ngx_http_async_route_match_t *match,
+    async_req_t **taken)
+{
+    ngx_int_t                      rc;
+    const char                    *why;
+    async_req_t                   *req;
+    ngx_http_async_route_param_t  *params;
 
     if (ngx_http_async_overloaded && conf->overload && r == r->main) {
         ngx_http_async_overload_shed();
@@ -118,8 +162,8 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 
     params = NULL;
 
-    if (match.nparams) {
-        params = ngx_http_async_route_params(r->pool, &match);
+    if (match->nparams) {
+        params = ngx_http_async_route_params(r->pool, match);
         if (params == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -144,7 +188,7 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 
     req->plan = ref->plan;
     req->params = params;
-    req->nparams = match.nparams;
+    req->nparams = match->nparams;
 
     if (req->task.meter && ref->pattern.len) {
         ngx_http_async_record_of(req)->route = &ref->pattern;
@@ -152,7 +196,14 @@ ngx_http_async_content_handler(ngx_http_request_t *r)
 
     req->handshake = (ref->kind == NGX_HTTP_ASYNC_KIND_WS);
 
-    return ngx_http_async_start(req);
+    if (ref->stats.values) {
+        req->route = &ref->stats;
+        ngx_async_stats_count(req->route, NGX_HTTP_ASYNC_ROUTE_ALIVE);
+    }
+
+    *taken = req;
+
+    return NGX_OK;
 }
 
 
@@ -229,6 +280,8 @@ ngx_http_async_add_variables(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_async_init(ngx_conf_t *cf)
 {
+    const ngx_async_stats_family_t  **family;
+
     ngx_http_async_loc_conf_t   *lcf;
     ngx_http_async_main_conf_t  *mcf;
 
@@ -262,9 +315,17 @@ ngx_http_async_init(ngx_conf_t *cf)
     mcf->thread_pool = lcf->thread_pool;
 
     if (ngx_http_async_app_stats(cf, mcf) != NGX_OK
+        || ngx_http_async_route_stats(cf, mcf) != NGX_OK
+        || ngx_async_thread_pool_stats(cf, &mcf->stats) != NGX_OK
         || ngx_http_async_overload_stats(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    for (family = ngx_http_async_families; *family; family++) {
+        if (ngx_async_stats_add_one(cf, &mcf->stats, *family) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     if (ngx_http_async_app_has(mcf, ASYNC_KIND_PROCESS)
@@ -341,6 +402,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
     conf.slow = mcf->slow;
     conf.task_size = sizeof(async_req_t);
     conf.replaced = mcf->replaced;
+    conf.stats = &mcf->stats;
 
     /* a worker that fails here never comes back; this one answers 503 */
 
@@ -365,6 +427,7 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_async_route_init(mcf);
     ngx_http_async_thread_init(mcf->thread_pool);
     ngx_http_async_overload_init(cycle, mcf);
     ngx_http_async_client_init(cycle);

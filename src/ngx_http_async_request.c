@@ -44,6 +44,7 @@ static void ngx_http_async_suspended(async_req_t *req);
 static void ngx_http_async_resume(async_req_t *req);
 static void ngx_http_async_body(ngx_async_task_t *t);
 static void ngx_http_async_done(ngx_async_task_t *t);
+static void ngx_http_async_count(async_req_t *req, ngx_int_t rc);
 static void ngx_http_async_cleanup(void *data);
 
 
@@ -266,6 +267,11 @@ ngx_http_async_done(ngx_async_task_t *t)
 
     if (req->result) {
         *req->result = req->finish(req);
+
+        if (req->route) {
+            ngx_http_async_count(req, *req->result);
+        }
+
         return;
     }
 
@@ -283,6 +289,10 @@ ngx_http_async_done(ngx_async_task_t *t)
 
     rc = req->finish(req);
 
+    if (req->route) {
+        ngx_http_async_count(req, rc);
+    }
+
     if (req->gone) {
         /* an error ends a terminated request; otherwise nginx goes on */
         rc = main->terminated ? NGX_ERROR : NGX_DONE;
@@ -296,6 +306,43 @@ ngx_http_async_done(ngx_async_task_t *t)
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/* The handler has ended. */
+
+static void
+ngx_http_async_count(async_req_t *req, ngx_int_t rc)
+{
+    ngx_async_stats_less(req->route, NGX_HTTP_ASYNC_ROUTE_ALIVE);
+
+    if (req->gone) {
+        ngx_async_stats_count(req->route, NGX_HTTP_ASYNC_ROUTE_NONE);
+
+    } else {
+        ngx_http_async_count_answer(req->r, req->route, rc);
+    }
+
+    ngx_async_stats_time(req->route, NGX_HTTP_ASYNC_ROUTE_TIME,
+                         (uint64_t) (ngx_current_msec - req->task.started)
+                         * 1000);
+}
+
+
+void
+ngx_http_async_count_answer(ngx_http_request_t *r, ngx_async_stats_t *stats,
+    ngx_int_t rc)
+{
+    ngx_uint_t  status;
+
+    /* if it is not sent, nginx makes the response */
+
+    status = (!r->header_sent && rc > 0) ? (ngx_uint_t) rc
+                                         : r->headers_out.status;
+
+    ngx_async_stats_count(stats, (status >= 100 && status < 600)
+                                 ? NGX_HTTP_ASYNC_ROUTE_1XX + status / 100 - 1
+                                 : NGX_HTTP_ASYNC_ROUTE_NONE);
 }
 
 

@@ -68,7 +68,27 @@ typedef struct {
     /* of a route or handler: the location, and the pattern or none */
     struct ngx_http_async_loc_conf_s  *conf;
     ngx_str_t                   pattern;
+
+    /* ngx_http_async_route_stats.c; without values: nobody reads them */
+    ngx_async_stats_t           stats;
 } ngx_http_async_ref_t;
+
+
+/* those of a route, ngx_http_async_route_family */
+
+enum {
+    NGX_HTTP_ASYNC_ROUTE_REQUESTS = 0,
+    NGX_HTTP_ASYNC_ROUTE_ALIVE,
+    NGX_HTTP_ASYNC_ROUTE_1XX,
+    NGX_HTTP_ASYNC_ROUTE_2XX,
+    NGX_HTTP_ASYNC_ROUTE_3XX,
+    NGX_HTTP_ASYNC_ROUTE_4XX,
+    NGX_HTTP_ASYNC_ROUTE_5XX,
+    NGX_HTTP_ASYNC_ROUTE_NONE,
+    NGX_HTTP_ASYNC_ROUTE_TIME          /* a histogram */
+};
+
+extern const ngx_async_stats_family_t  ngx_http_async_route_family;
 
 
 typedef struct ngx_http_async_loc_conf_s {
@@ -198,6 +218,7 @@ struct async_req_s {
     ngx_uint_t                  nparams;
     ngx_uint_t                  path_asked;   /* for one, by a guard */
     ngx_uint_t                  handshake;    /* on a route WS */
+    ngx_async_stats_t          *route;        /* NULL: nobody counts it */
 
     /* ngx_http_async_param.c: parsed query; errors for the 422 */
     ngx_array_t                *query;
@@ -261,6 +282,10 @@ async_req_t *ngx_http_async_create(ngx_http_request_t *r,
     ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t *fn,
     ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
 ngx_int_t ngx_http_async_start(async_req_t *req);
+
+/* How a request has been answered, with that result of the content handler. */
+void ngx_http_async_count_answer(ngx_http_request_t *r,
+    ngx_async_stats_t *stats, ngx_int_t rc);
 
 /*
  * The same in a phase before that of the content, whose handlers say by

@@ -23,8 +23,8 @@ static ngx_int_t ngx_http_async_methods(ngx_conf_t *cf, ngx_str_t *list,
 static ngx_int_t ngx_http_async_method(ngx_conf_t *cf, u_char *p, u_char *end,
     ngx_uint_t *mask);
 static ngx_int_t ngx_http_async_route_declared(ngx_conf_t *cf,
-    ngx_http_async_loc_conf_t *lcf, ngx_uint_t methods, ngx_str_t *pattern,
-    ngx_http_async_ref_t *ref);
+    ngx_http_async_loc_conf_t *lcf, ngx_uint_t methods, ngx_str_t *method,
+    ngx_str_t *pattern, ngx_http_async_ref_t *ref);
 static char *ngx_http_async_route_alone(ngx_conf_t *cf);
 static char *ngx_http_async_route_inside(ngx_conf_t *cf, ngx_str_t *pattern);
 static ngx_int_t ngx_http_async_not_allowed(ngx_http_request_t *r,
@@ -329,7 +329,8 @@ ngx_http_async_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                      : ASYNC_KIND_HANDLER);
 
     if (lcf->routes == NULL || ref == NULL
-        || ngx_http_async_route_declared(cf, lcf, methods, &value[2], ref)
+        || ngx_http_async_route_declared(cf, lcf, methods, &value[1],
+                                         &value[2], ref)
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -396,7 +397,7 @@ ngx_http_async_route_all(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_null(&none);
 
     if (ngx_http_async_route_declared(cf, lcf, NGX_HTTP_ASYNC_ANY_METHOD,
-                                      &none, lcf->handler) != NGX_OK)
+                                      &none, &none, lcf->handler) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -425,7 +426,8 @@ ngx_http_async_route_create_conf(ngx_conf_t *cf)
 
 static ngx_int_t
 ngx_http_async_route_declared(ngx_conf_t *cf, ngx_http_async_loc_conf_t *lcf,
-    ngx_uint_t methods, ngx_str_t *pattern, ngx_http_async_ref_t *ref)
+    ngx_uint_t methods, ngx_str_t *method, ngx_str_t *pattern,
+    ngx_http_async_ref_t *ref)
 {
     ngx_http_async_route_t     *route;
     ngx_http_async_srv_conf_t  *conf;
@@ -438,6 +440,7 @@ ngx_http_async_route_declared(ngx_conf_t *cf, ngx_http_async_loc_conf_t *lcf,
     }
 
     route->methods = methods;
+    route->method = *method;
     route->pattern = *pattern;
     route->ref = ref;
     route->conf = lcf;

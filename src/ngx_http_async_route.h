@@ -26,6 +26,7 @@
 
 typedef struct {
     ngx_uint_t                  methods;
+    ngx_str_t                   method;       /* as written; empty: _handler */
     ngx_str_t                   pattern;      /* no data: async_handler */
     ngx_http_async_ref_t       *ref;
     ngx_http_async_loc_conf_t  *conf;
@@ -37,6 +38,15 @@ typedef struct {
     ngx_array_t                 routes;       /* of ngx_http_async_route_t */
     ngx_str_t                   openapi;      /* the location of its document */
 } ngx_http_async_srv_conf_t;
+
+
+/* ngx_http_async_route_stats.c: rows for the status; in a worker */
+ngx_int_t ngx_http_async_route_stats(ngx_conf_t *cf,
+    ngx_http_async_main_conf_t *mcf);
+void ngx_http_async_route_init(ngx_http_async_main_conf_t *mcf);
+
+/* what fits no route is counted here */
+extern ngx_async_stats_t  *ngx_http_async_no_route;
 
 
 void *ngx_http_async_route_create_conf(ngx_conf_t *cf);
