@@ -52,8 +52,10 @@ static char *ngx_http_async_pg_flag(ngx_conf_t *cf, ngx_str_t *name,
     ngx_flag_t *flag, ngx_str_t *value);
 static char *ngx_http_async_pg_password(ngx_conf_t *cf,
     ngx_http_async_pg_pool_t *pool);
+static ngx_int_t ngx_http_async_pg_postconf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_async_pg_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_async_pg_init_process(ngx_cycle_t *cycle);
+static void ngx_http_async_pg_on_refresh(void);
 static void ngx_http_async_pg_quit(void);
 static void ngx_http_async_pg_exit_process(ngx_cycle_t *cycle);
 
@@ -94,7 +96,7 @@ static ngx_command_t  ngx_http_async_pg_commands[] = {
 
 static ngx_http_module_t  ngx_http_async_pg_module_ctx = {
     NULL,                                      /* preconfiguration */
-    NULL,                                      /* postconfiguration */
+    ngx_http_async_pg_postconf,                /* postconfiguration */
 
     ngx_http_async_pg_create_main_conf,        /* create main configuration */
     NULL,                                      /* init main configuration */
@@ -387,6 +389,15 @@ ngx_http_async_pg_password(ngx_conf_t *cf, ngx_http_async_pg_pool_t *pool)
 }
 
 
+static ngx_int_t
+ngx_http_async_pg_postconf(ngx_conf_t *cf)
+{
+    return ngx_http_async_pg_stats(cf,
+                  ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_async_pg_module));
+}
+
+
 /* What the server must be able to take (max_connections). */
 
 static ngx_int_t
@@ -435,6 +446,7 @@ ngx_http_async_pg_init_process(ngx_cycle_t *cycle)
     p = ngx_http_async_pg_pools->elts;
 
     ngx_async_on_quit(ngx_http_async_pg_quit);
+    (void) ngx_async_on_stats(ngx_http_async_pg_on_refresh);
 
     for (i = 0; i < ngx_http_async_pg_pools->nelts; i++) {
 
@@ -443,6 +455,10 @@ ngx_http_async_pg_init_process(ngx_cycle_t *cycle)
         ngx_queue_init(&p[i]->leaving);
         ngx_queue_init(&p[i]->shared);
         ngx_queue_init(&p[i]->waiters);
+
+        if (p[i]->stats.values == NULL) {
+            p[i]->stats = ngx_async_stats_nowhere;
+        }
 
         p[i]->options = ngx_http_async_pg_options(p[i]);
 
@@ -457,6 +473,20 @@ ngx_http_async_pg_init_process(ngx_cycle_t *cycle)
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_async_pg_on_refresh(void)
+{
+    ngx_uint_t                  i;
+    ngx_http_async_pg_pool_t  **p;
+
+    p = ngx_http_async_pg_pools->elts;
+
+    for (i = 0; i < ngx_http_async_pg_pools->nelts; i++) {
+        ngx_http_async_pg_stats_set(p[i]);
+    }
 }
 
 

@@ -85,6 +85,8 @@ ngx_http_async_pg_copy_open(ngx_async_task_t *t,
      * before it has seen them, and libpq expects one answer.
      */
 
+    ngx_http_async_pg_count(conn->pool, STATEMENTS);
+
     if (!PQsendQuery(conn->pg, sql)) {
         return ngx_http_async_pg_lost(t, conn);
     }

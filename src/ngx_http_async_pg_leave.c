@@ -191,6 +191,8 @@ ngx_http_async_pg_cancel(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn)
         return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
+    ngx_http_async_pg_count(conn->pool, CANCELS);
+
     rc = ngx_async_thread_await(t, conn->pool->cancels, cancel);
 
     if (rc != ASYNC_OK) {

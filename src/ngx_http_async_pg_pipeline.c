@@ -149,6 +149,7 @@ ngx_http_async_pg_pipeline_run(ngx_async_task_t *t,
     ngx_http_async_pg_pipeline_t *p)
 {
     async_rc_t                 rc;
+    ngx_msec_t                 since;
     ngx_http_async_pg_tx_t    *tx;
     ngx_http_async_pg_conn_t  *conn;
 
@@ -158,11 +159,18 @@ ngx_http_async_pg_pipeline_run(ngx_async_task_t *t,
         return rc;
     }
 
+    since = ngx_current_msec;
+    ngx_async_stats_add_to(&p->pool->stats,
+                           NGX_HTTP_ASYNC_PG_STATS_STATEMENTS, p->n);
+
     rc = ngx_http_async_pg_batch(t, conn, p->queries, p->n, p->each);
 
     if (rc == ASYNC_OK && ngx_http_async_pg_pipeline_stale(conn, p)) {
         rc = ngx_http_async_pg_batch(t, conn, p->queries, p->n, p->each);
     }
+
+    /* one for all of them */
+    ngx_http_async_pg_stats_time(p->pool, NGX_HTTP_ASYNC_PG_STATS_TIME, since);
 
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_pg_is_utf8(t, conn);

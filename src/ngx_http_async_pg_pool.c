@@ -35,6 +35,9 @@ typedef struct {
     ((pool)->n && ngx_strcmp((pool)->said.state, "53300") == 0)
 
 
+static async_rc_t ngx_http_async_pg_find(ngx_async_task_t *t,
+    ngx_http_async_pg_pool_t *pool, ngx_uint_t lone,
+    ngx_http_async_pg_conn_t **conn);
 static async_rc_t ngx_http_async_pg_queue(ngx_async_task_t *t,
     ngx_http_async_pg_pool_t *pool, ngx_uint_t lone,
     ngx_http_async_pg_conn_t **conn);
@@ -57,6 +60,32 @@ static void ngx_http_async_pg_drop(ngx_http_async_pg_conn_t *conn);
 
 async_rc_t
 ngx_http_async_pg_acquire(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
+    ngx_uint_t lone, ngx_http_async_pg_conn_t **conn)
+{
+    async_rc_t  rc;
+    ngx_msec_t  since;
+
+    since = ngx_current_msec;
+
+    rc = ngx_http_async_pg_find(t, pool, lone, conn);
+
+    ngx_http_async_pg_count(pool, ACQUIRES);
+
+    if (rc == ASYNC_BUSY) {
+        ngx_http_async_pg_count(pool, REFUSED);
+
+    } else if (rc == ASYNC_TIMEOUT) {
+        ngx_http_async_pg_count(pool, TIMED_OUT);
+    }
+
+    ngx_http_async_pg_stats_time(pool, NGX_HTTP_ASYNC_PG_STATS_WAIT, since);
+
+    return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_pg_find(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_uint_t lone, ngx_http_async_pg_conn_t **conn)
 {
     ngx_int_t                  rc;
@@ -319,15 +348,26 @@ ngx_http_async_pg_make(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
         pool->down = ngx_current_msec + delay;
     }
 
+    pool->nconnecting++;
+
     rc = ngx_http_async_pg_connect(t, c);
 
+    pool->nconnecting--;
+
     if (rc == ASYNC_OK) {
+        ngx_http_async_pg_count(pool, OPENED);
+        c->made = 1;
+
         pool->delay = 0;
         *conn = c;
         return ASYNC_OK;
     }
 
     ngx_http_async_pg_drop(c);
+
+    if (rc != ASYNC_CANCELLED) {
+        ngx_http_async_pg_count(pool, FAILED);
+    }
 
     if (rc != ASYNC_CANCELLED && t->reason == NGX_ASYNC_KEEP) {
         ngx_http_async_pg_set_down(t, pool, delay);
@@ -488,6 +528,12 @@ ngx_http_async_pg_drop(ngx_http_async_pg_conn_t *conn)
     ngx_http_async_pg_pool_t  *pool;
 
     pool = conn->pool;
+
+    if (conn->made
+        && (conn->doomed || PQstatus(conn->pg) != CONNECTION_OK))
+    {
+        ngx_http_async_pg_count(pool, LOST);
+    }
 
     ngx_queue_remove(&conn->queue);
     pool->n--;

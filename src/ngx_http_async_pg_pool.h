@@ -93,7 +93,34 @@ typedef struct {
 
     /* ngx_http_async_pg_hub.c; NULL: nobody has listened yet */
     void                       *hub;
+
+    /* ngx_http_async_pg_stats.c; connections of "used" that are being made */
+    ngx_async_stats_t           stats;
+    ngx_uint_t                  nconnecting;
 } ngx_http_async_pg_pool_t;
+
+
+/* the values of those; of the last two, histograms */
+
+enum {
+    NGX_HTTP_ASYNC_PG_STATS_MAX = 0,
+    NGX_HTTP_ASYNC_PG_STATS_BUSY,
+    NGX_HTTP_ASYNC_PG_STATS_IDLE,
+    NGX_HTTP_ASYNC_PG_STATS_CONNECTING,
+    NGX_HTTP_ASYNC_PG_STATS_WAITING,
+    NGX_HTTP_ASYNC_PG_STATS_OPENED,
+    NGX_HTTP_ASYNC_PG_STATS_FAILED,
+    NGX_HTTP_ASYNC_PG_STATS_LOST,
+    NGX_HTTP_ASYNC_PG_STATS_ACQUIRES,
+    NGX_HTTP_ASYNC_PG_STATS_REFUSED,
+    NGX_HTTP_ASYNC_PG_STATS_TIMED_OUT,
+    NGX_HTTP_ASYNC_PG_STATS_STATEMENTS,
+    NGX_HTTP_ASYNC_PG_STATS_ERRORS,
+    NGX_HTTP_ASYNC_PG_STATS_CANCELS,
+    NGX_HTTP_ASYNC_PG_STATS_WAIT,
+    NGX_HTTP_ASYNC_PG_STATS_TIME = NGX_HTTP_ASYNC_PG_STATS_WAIT
+                                   + NGX_ASYNC_STATS_TIMES
+};
 
 
 struct ngx_http_async_pg_conn_s {
@@ -104,6 +131,7 @@ struct ngx_http_async_pg_conn_s {
 
     ngx_async_waker_t           waker;
     ngx_msec_t                  since;        /* when it was connected */
+    ngx_uint_t                  made;         /* it has been, to the end */
 
     /* ngx_http_async_pg_prepared.c: statements that the server knows */
     ngx_rbtree_t                statements;
@@ -288,6 +316,19 @@ void ngx_http_async_pg_used(ngx_http_async_pg_conn_t *conn);
 
 /* What closes it: the server, or its time, or the end of the worker. */
 void ngx_http_async_pg_gone(ngx_http_async_pg_conn_t *conn);
+
+
+/*
+ * ngx_http_async_pg_stats.c: rows for the status; sets what is not counted; a
+ * time since then, ngx_current_msec, for one of the histograms.
+ */
+ngx_int_t ngx_http_async_pg_stats(ngx_conf_t *cf, ngx_array_t *pools);
+void ngx_http_async_pg_stats_set(ngx_http_async_pg_pool_t *pool);
+void ngx_http_async_pg_stats_time(ngx_http_async_pg_pool_t *pool,
+    ngx_uint_t index, ngx_msec_t since);
+
+#define ngx_http_async_pg_count(pool, index)                                 \
+    ngx_async_stats_count(&(pool)->stats, NGX_HTTP_ASYNC_PG_STATS_##index)
 
 
 /* ngx_http_async_pg_hub.c: frees what it had for those who listened. */

@@ -160,6 +160,7 @@ ngx_http_async_pg_run(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     ngx_http_async_pg_query_t *query)
 {
     async_rc_t                 rc;
+    ngx_msec_t                 since;
     ngx_http_async_pg_tx_t    *tx;
     ngx_http_async_pg_conn_t  *conn;
 
@@ -173,11 +174,16 @@ ngx_http_async_pg_run(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
         return rc;
     }
 
+    since = ngx_current_msec;
+    ngx_http_async_pg_count(pool, STATEMENTS);
+
     rc = ngx_http_async_pg_execute_one(t, conn, query);
 
     if (rc == ASYNC_OK && ngx_http_async_pg_stale(conn, query)) {
         rc = ngx_http_async_pg_execute_one(t, conn, query);
     }
+
+    ngx_http_async_pg_stats_time(pool, NGX_HTTP_ASYNC_PG_STATS_TIME, since);
 
     query->lost = (PQstatus(conn->pg) != CONNECTION_OK);
 
@@ -248,9 +254,13 @@ ngx_http_async_pg_execute(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     const char *sql, char *tag, size_t size)
 {
     async_rc_t                  rc;
+    ngx_msec_t                  since;
     ngx_http_async_pg_query_t   query;
 
     ngx_memzero(&query, sizeof(ngx_http_async_pg_query_t));
+
+    since = ngx_current_msec;
+    ngx_http_async_pg_count(conn->pool, STATEMENTS);
 
     rc = PQsendQuery(conn->pg, sql) ? ngx_http_async_pg_flush(t, conn)
                                     : ngx_http_async_pg_lost(t, conn);
@@ -258,6 +268,9 @@ ngx_http_async_pg_execute(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_pg_command(t, conn, &query.result);
     }
+
+    ngx_http_async_pg_stats_time(conn->pool, NGX_HTTP_ASYNC_PG_STATS_TIME,
+                                 since);
 
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_pg_concluded(t, conn, &query);

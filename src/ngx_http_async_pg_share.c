@@ -114,6 +114,7 @@ ngx_http_async_pg_share_once(ngx_async_task_t *t,
     ngx_uint_t *again)
 {
     ngx_int_t                  rc;
+    ngx_msec_t                 since;
     ngx_http_async_pg_conn_t  *conn;
     ngx_http_async_pg_slot_t  *slot;
 
@@ -138,9 +139,14 @@ ngx_http_async_pg_share_once(ngx_async_task_t *t,
 
     slot->waker = ngx_async_waker(t);
 
+    since = ngx_current_msec;
+    ngx_http_async_pg_count(pool, STATEMENTS);
+
     ngx_http_async_pg_let_in(pool);
 
     rc = ngx_async_wait(t, NGX_ASYNC_FOREVER);
+
+    ngx_http_async_pg_stats_time(pool, NGX_HTTP_ASYNC_PG_STATS_TIME, since);
 
     if (rc != ASYNC_OK && slot->query) {
         /* what comes of it, nobody wants any more */

@@ -132,6 +132,7 @@ ngx_http_async_pg_stream_open(ngx_async_task_t *t,
     ngx_http_async_pg_query_t *query)
 {
     async_rc_t                 rc;
+    ngx_msec_t                 since;
     ngx_http_async_pg_conn_t  *conn;
 
     rc = ngx_http_async_pg_hold(t, pool, &s->hold);
@@ -139,6 +140,9 @@ ngx_http_async_pg_stream_open(ngx_async_task_t *t,
     if (rc != ASYNC_OK) {
         return rc;
     }
+
+    since = ngx_current_msec;
+    ngx_http_async_pg_count(pool, STATEMENTS);
 
     conn = s->hold.conn;
     rc = ngx_http_async_pg_stream_once(t, s, query);
@@ -151,6 +155,9 @@ ngx_http_async_pg_stream_open(ngx_async_task_t *t,
 
         rc = ngx_http_async_pg_stream_once(t, s, query);
     }
+
+    /* to its first row */
+    ngx_http_async_pg_stats_time(pool, NGX_HTTP_ASYNC_PG_STATS_TIME, since);
 
     if (rc != ASYNC_OK || s->first) {
         return rc;

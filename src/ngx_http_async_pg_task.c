@@ -134,6 +134,8 @@ ngx_http_async_pg_failed(ngx_async_task_t *t, ngx_http_async_pg_pool_t *pool,
     const char                *detail, *text;
     ngx_http_async_pg_task_t  *pg;
 
+    ngx_http_async_pg_count(pool, ERRORS);
+
     if (PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL) {
         /* libpq says so, not the server */
         text = PQresultErrorMessage(result);
