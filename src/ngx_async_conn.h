@@ -126,6 +126,9 @@ void ngx_async_conn_hook(ngx_async_conn_t *c);
 /* Does not suspend: it is open, and the other side has said nothing. */
 ngx_uint_t ngx_async_conn_is_quiet(ngx_connection_t *c);
 
+/* How many are kept. */
+ngx_uint_t ngx_async_conn_kept_n(void);
+
 /* Drops one that is kept if nginx has few connections left. */
 void ngx_async_conn_spare(void);
 

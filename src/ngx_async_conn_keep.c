@@ -54,6 +54,13 @@ ngx_async_conn_exit(void)
 }
 
 
+ngx_uint_t
+ngx_async_conn_kept_n(void)
+{
+    return ngx_async_conn_nkept;
+}
+
+
 /* As nginx closes idle connections of clients when there are few. */
 
 void

@@ -130,6 +130,7 @@ async_publish(async_t *co, const char *channel, const void *data, size_t len)
                                    "for the database of \"async_channels\"");
     }
 
+    ngx_http_async_channel_count(PUBLISHED);
     ngx_http_async_channel_say(&name, &text);
 
     return ASYNC_OK;
@@ -246,6 +247,8 @@ ngx_http_async_subscription_take(ngx_http_async_subscriber_t *subscriber,
     s = ngx_http_async_subscription_of(subscriber);
 
     while (ngx_http_async_subscription_full(s, m->len)) {
+
+        ngx_http_async_channel_count(DROPPED);
 
         if (subscriber->closes) {
             ngx_http_async_subscription_end(s,

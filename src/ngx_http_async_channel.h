@@ -98,11 +98,34 @@ struct ngx_http_async_subscriber_s {
 };
 
 
+/* the values of all channels, ngx_http_async_channel_stats */
+
+enum {
+    NGX_HTTP_ASYNC_CHANNEL_PUBLISHED = 0,
+    NGX_HTTP_ASYNC_CHANNEL_DELIVERED,
+    NGX_HTTP_ASYNC_CHANNEL_DROPPED,
+    NGX_HTTP_ASYNC_CHANNEL_OVERRUN,
+    NGX_HTTP_ASYNC_CHANNEL_SUBSCRIBERS,
+    NGX_HTTP_ASYNC_CHANNEL_PG_SENT,
+    NGX_HTTP_ASYNC_CHANNEL_PG_HEARD,
+    NGX_HTTP_ASYNC_CHANNEL_PG_REFUSED,
+    NGX_HTTP_ASYNC_CHANNEL_PG_WAITS
+};
+
+/* of this worker, never NULL */
+extern ngx_async_stats_t  *ngx_http_async_channel_stats;
+
+#define ngx_http_async_channel_count(index)                                  \
+    ngx_async_stats_count(ngx_http_async_channel_stats,                      \
+                          NGX_HTTP_ASYNC_CHANNEL_##index)
+
+
 extern ngx_module_t  ngx_http_async_channel_module;
 
 
 /* In a worker, and when it exits. */
-ngx_int_t ngx_http_async_channel_init(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_async_channel_init(ngx_cycle_t *cycle,
+    ngx_async_stats_set_t *stats);
 void ngx_http_async_channel_exit(void);
 
 
@@ -154,6 +177,9 @@ void ngx_http_async_channel_options(ngx_http_async_subscriber_t *s,
 ngx_int_t ngx_http_async_channel_pg_init(ngx_cycle_t *cycle, ngx_str_t *pool,
     ngx_http_async_channel_log_t *log);
 void ngx_http_async_channel_pg_exit(void);
+
+/* How many wait for that. */
+ngx_uint_t ngx_http_async_channel_pg_waits(void);
 
 /* To other machines.  NGX_BUSY: too many wait; or there is no memory. */
 ngx_int_t ngx_http_async_channel_pg_send(ngx_str_t *name, ngx_str_t *data);

@@ -7,6 +7,7 @@
  */
 
 #include <ngx_http_async_channel.h>
+#include <ngx_http_async_app.h>
 #include <ngx_http_async_pg_pool.h>
 #include <ngx_async_near.h>
 
@@ -24,8 +25,43 @@ static char *ngx_http_async_channels(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_async_channel_option(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_http_async_channel_conf_t *conf);
 static ngx_int_t ngx_http_async_channel_postconf(ngx_conf_t *cf);
+static void ngx_http_async_channel_on_refresh(void);
 static ngx_int_t ngx_http_async_channel_zone_init(ngx_shm_zone_t *zone,
     void *data);
+
+
+static const ngx_async_stats_field_t  ngx_http_async_channel_fields[] = {
+    { NGX_HTTP_ASYNC_CHANNEL_PUBLISHED, "published", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Messages published here" },
+    { NGX_HTTP_ASYNC_CHANNEL_DELIVERED, "delivered", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Messages given to subscribers" },
+    { NGX_HTTP_ASYNC_CHANNEL_DROPPED, "dropped", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Messages that subscribers have missed which were too slow" },
+    { NGX_HTTP_ASYNC_CHANNEL_OVERRUN, "lost", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Messages overwritten before a worker has read them" },
+    { NGX_HTTP_ASYNC_CHANNEL_SUBSCRIBERS, "subscribers",
+      NGX_ASYNC_STATS_GAUGE, NGX_ASYNC_STATS_NUMBER, "Subscriptions" },
+    { NGX_HTTP_ASYNC_CHANNEL_PG_SENT, "pg_sent", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Messages sent to other machines" },
+    { NGX_HTTP_ASYNC_CHANNEL_PG_HEARD, "pg_heard", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Messages of other machines" },
+    { NGX_HTTP_ASYNC_CHANNEL_PG_REFUSED, "pg_refused", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Messages refused since too many waited for the database" },
+    { NGX_HTTP_ASYNC_CHANNEL_PG_WAITS, "pg_waiting", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Messages that wait for the database" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+static const ngx_async_stats_family_t  ngx_http_async_channel_family = {
+    "channel", NULL, ngx_http_async_channel_fields
+};
+
+
+/* of this worker */
+ngx_async_stats_t  *ngx_http_async_channel_stats = &ngx_async_stats_nowhere;
 
 
 static ngx_str_t  ngx_http_async_channel_names[] = {
@@ -204,9 +240,18 @@ static ngx_int_t
 ngx_http_async_channel_postconf(ngx_conf_t *cf)
 {
     const ngx_str_t                *near;
+    ngx_http_async_main_conf_t     *mcf;
     ngx_http_async_channel_conf_t  *ccf;
 
     ccf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_channel_module);
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_module);
+
+    if (ccf->zone
+        && ngx_async_stats_add_one(cf, &mcf->stats,
+                                   &ngx_http_async_channel_family) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (ccf->pg.len == 0 || ngx_http_async_pg_known(cf, &ccf->pg, &near)) {
         return NGX_OK;
@@ -259,7 +304,7 @@ ngx_http_async_channel_zone_init(ngx_shm_zone_t *zone, void *data)
 
 
 ngx_int_t
-ngx_http_async_channel_init(ngx_cycle_t *cycle)
+ngx_http_async_channel_init(ngx_cycle_t *cycle, ngx_async_stats_set_t *stats)
 {
     ngx_http_async_channel_log_t   *log;
     ngx_http_async_channel_conf_t  *ccf;
@@ -269,6 +314,13 @@ ngx_http_async_channel_init(ngx_cycle_t *cycle)
 
     if (ccf == NULL || ccf->zone == NULL) {
         return NGX_OK;
+    }
+
+    ngx_http_async_channel_stats = ngx_async_stats_one(stats,
+                                             &ngx_http_async_channel_family);
+
+    if (ngx_async_on_stats(ngx_http_async_channel_on_refresh) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     log = ccf->zone->data;
@@ -293,6 +345,15 @@ ngx_http_async_channel_init(ngx_cycle_t *cycle)
 
     return ccf->pg.len ? ngx_http_async_channel_pg_init(cycle, &ccf->pg, log)
                        : NGX_OK;
+}
+
+
+static void
+ngx_http_async_channel_on_refresh(void)
+{
+    ngx_async_stats_set(ngx_http_async_channel_stats,
+                        NGX_HTTP_ASYNC_CHANNEL_PG_WAITS,
+                        ngx_http_async_channel_pg_waits());
 }
 
 

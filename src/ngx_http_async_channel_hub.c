@@ -290,6 +290,9 @@ ngx_http_async_channel_read_one(void)
 
             ngx_http_async_channel_pass(reader);
             ngx_http_async_channel_missed_all(n, place + 1);
+
+            ngx_async_stats_add_to(ngx_http_async_channel_stats,
+                                   NGX_HTTP_ASYNC_CHANNEL_OVERRUN, n);
         }
 
         return 1;
@@ -318,6 +321,9 @@ ngx_http_async_channel_read_one(void)
     ngx_http_async_channel_pass(reader);
 
     if (n) {
+        ngx_async_stats_add_to(ngx_http_async_channel_stats,
+                               NGX_HTTP_ASYNC_CHANNEL_OVERRUN, n);
+
         ngx_http_async_channel_missed(channels, n, place);
 
         /* which may have gone with those who do not bear that */
@@ -426,6 +432,7 @@ ngx_http_async_channel_hand(ngx_http_async_channel_t *ch,
         last = (next == ngx_queue_sentinel(&ch->subscribers));
 
         if (s->since <= place) {
+            ngx_http_async_channel_count(DELIVERED);
             s->take(s, m);
         }
 
@@ -533,6 +540,8 @@ ngx_http_async_channel_enter(ngx_http_async_subscriber_t *s, ngx_str_t *name)
     s->channel = ch;
     ngx_queue_insert_tail(&ch->subscribers, &s->queue);
 
+    ngx_http_async_channel_count(SUBSCRIBERS);
+
     return NGX_OK;
 }
 
@@ -552,6 +561,9 @@ ngx_http_async_channel_quit(ngx_http_async_subscriber_t *s)
 
     s->channel = NULL;
     ngx_queue_remove(&s->queue);
+
+    ngx_async_stats_less(ngx_http_async_channel_stats,
+                         NGX_HTTP_ASYNC_CHANNEL_SUBSCRIBERS);
 
     hub = ngx_http_async_channel_hub;
 

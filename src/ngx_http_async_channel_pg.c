@@ -154,6 +154,13 @@ ngx_http_async_channel_pg_init(ngx_cycle_t *cycle, ngx_str_t *pool,
 }
 
 
+ngx_uint_t
+ngx_http_async_channel_pg_waits(void)
+{
+    return ngx_http_async_channel_pg.n;
+}
+
+
 ngx_int_t
 ngx_http_async_channel_pg_send(ngx_str_t *name, ngx_str_t *data)
 {
@@ -182,6 +189,7 @@ ngx_http_async_channel_pg_send(ngx_str_t *name, ngx_str_t *data)
         || pg->bytes + ngx_base64_encoded_length(from.len)
            > NGX_HTTP_ASYNC_CHANNEL_PG_BYTES)
     {
+        ngx_http_async_channel_count(PG_REFUSED);
         return NGX_BUSY;
     }
 
@@ -308,6 +316,9 @@ ngx_http_async_channel_pg_notify(ngx_async_task_t *t)
     ngx_free(array);
 
     if (rc == ASYNC_OK) {
+        ngx_async_stats_add_to(ngx_http_async_channel_stats,
+                               NGX_HTTP_ASYNC_CHANNEL_PG_SENT, n);
+
         ngx_http_async_channel_pg_sent(n);
     }
 
@@ -569,6 +580,7 @@ ngx_http_async_channel_pg_heard(async_str_t *payload)
         goto invalid;
     }
 
+    ngx_http_async_channel_count(PG_HEARD);
     ngx_http_async_channel_say(&name, &data);
 
     return;

@@ -373,6 +373,8 @@ ngx_http_async_channel_ws_wait(ngx_http_async_channel_ws_t *cw,
     while (cw->n && (cw->n >= cw->subscriber.limit
                      || cw->bytes + frame->len > NGX_HTTP_ASYNC_CHANNEL_BYTES))
     {
+        ngx_http_async_channel_count(DROPPED);
+
         if (cw->subscriber.closes) {
             ngx_http_async_channel_ws_too_slow(cw->client);
             return;

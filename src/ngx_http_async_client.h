@@ -103,6 +103,10 @@ async_rc_t ngx_http_async_client_deny(ngx_async_task_t *t,
 
 void ngx_http_async_client_init(ngx_cycle_t *cycle);
 
+/* ngx_http_async_fetch.c: figures for the status; in a worker */
+extern const ngx_async_stats_family_t  ngx_http_async_fetch_family;
+ngx_int_t ngx_http_async_fetch_init(ngx_async_stats_set_t *stats);
+
 /* Of the http block, for tasks without a request. */
 ngx_http_conf_ctx_t *ngx_http_async_client_http(void);
 

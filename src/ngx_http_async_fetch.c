@@ -26,6 +26,12 @@
 #define NGX_HTTP_ASYNC_FETCH_STALE   3
 
 
+static async_rc_t ngx_http_async_fetch_whole(ngx_async_task_t *t,
+    const char *url, async_fetch_t *fetch, size_t size,
+    async_response_t **res);
+static void ngx_http_async_fetch_count(ngx_async_task_t *t, async_rc_t rc,
+    async_response_t *res);
+static void ngx_http_async_fetch_on_refresh(void);
 static async_rc_t ngx_http_async_fetch_begin(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f, const char *url);
 static async_rc_t ngx_http_async_fetch_proxy(ngx_async_task_t *t,
@@ -60,14 +66,82 @@ static async_rc_t ngx_http_async_fetch_piece(ngx_async_task_t *t,
 static void ngx_http_async_fetch_drop(async_response_t *res);
 
 
+static const ngx_async_stats_field_t  ngx_http_async_fetch_fields[] = {
+    { NGX_HTTP_ASYNC_FETCH_REQUESTS, "requests", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Fetches begun" },
+    { NGX_HTTP_ASYNC_FETCH_ALIVE, "alive", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Fetches that tasks await" },
+    { NGX_HTTP_ASYNC_FETCH_2XX, "responses_2xx", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Responses of success" },
+    { NGX_HTTP_ASYNC_FETCH_3XX, "responses_3xx", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Responses that lead elsewhere" },
+    { NGX_HTTP_ASYNC_FETCH_4XX, "responses_4xx", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Responses that refuse the request" },
+    { NGX_HTTP_ASYNC_FETCH_5XX, "responses_5xx", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Responses of failure" },
+    { NGX_HTTP_ASYNC_FETCH_NAME, "failed_name", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Fetches of a host that is not known" },
+    { NGX_HTTP_ASYNC_FETCH_CONNECT, "failed_connect", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Fetches without a connection" },
+    { NGX_HTTP_ASYNC_FETCH_TLS, "failed_tls", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Fetches whose TLS has failed" },
+    { NGX_HTTP_ASYNC_FETCH_TIMEOUT, "failed_timeout", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Fetches that took too long" },
+    { NGX_HTTP_ASYNC_FETCH_RESET, "failed_reset", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Fetches that the other side has broken off" },
+    { NGX_HTTP_ASYNC_FETCH_PROTOCOL, "failed_protocol", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Fetches whose response is not HTTP" },
+    { NGX_HTTP_ASYNC_FETCH_OTHER, "failed_other", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Fetches that were wrong, denied, too large, or lead nowhere" },
+    { NGX_HTTP_ASYNC_FETCH_CANCELLED, "cancelled", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Fetches whose task was cancelled" },
+    { NGX_HTTP_ASYNC_FETCH_OPENED, "connections_opened",
+      NGX_ASYNC_STATS_COUNT, NGX_ASYNC_STATS_NUMBER, "Connections made" },
+    { NGX_HTTP_ASYNC_FETCH_REUSED, "connections_reused",
+      NGX_ASYNC_STATS_COUNT, NGX_ASYNC_STATS_NUMBER,
+      "Times that one was used again" },
+    { NGX_HTTP_ASYNC_FETCH_KEPT, "connections_kept", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER,
+      "Connections that are kept, but for those of upstream blocks" },
+    { NGX_HTTP_ASYNC_FETCH_TIME, "time", NGX_ASYNC_STATS_HISTOGRAM,
+      NGX_ASYNC_STATS_USEC,
+      "How long fetches were awaited, with their body unless it is streamed" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+const ngx_async_stats_family_t  ngx_http_async_fetch_family = {
+    "fetch", NULL, ngx_http_async_fetch_fields
+};
+
+
+ngx_async_stats_t  *ngx_http_async_fetch_stats = &ngx_async_stats_nowhere;
+
+
+ngx_int_t
+ngx_http_async_fetch_init(ngx_async_stats_set_t *stats)
+{
+    ngx_http_async_fetch_stats = ngx_async_stats_one(stats,
+                                               &ngx_http_async_fetch_family);
+
+    return ngx_async_on_stats(ngx_http_async_fetch_on_refresh);
+}
+
+
+static void
+ngx_http_async_fetch_on_refresh(void)
+{
+    ngx_async_stats_set(ngx_http_async_fetch_stats, NGX_HTTP_ASYNC_FETCH_KEPT,
+                        ngx_async_conn_kept_n());
+}
+
+
 async_rc_t
 await_fetch_at(async_t *co, const char *site, const char *url,
     async_fetch_t *fetch, size_t size, async_response_t **res)
 {
-    async_rc_t               rc;
-    ngx_pool_t              *pool;
-    async_response_t        *r;
-    ngx_http_async_fetch_t  *f;
+    async_rc_t  rc;
+    ngx_msec_t  since;
 
     *res = NULL;
 
@@ -81,38 +155,106 @@ await_fetch_at(async_t *co, const char *site, const char *url,
     ngx_async_meter_kind(co, NGX_ASYNC_METER_FETCH);
     ngx_async_meter_fetches(co);
 
-    pool = ngx_async_task_pool(co);
+    since = ngx_current_msec;
+
+    ngx_async_stats_count(ngx_http_async_fetch_stats,
+                          NGX_HTTP_ASYNC_FETCH_REQUESTS);
+    ngx_async_stats_count(ngx_http_async_fetch_stats,
+                          NGX_HTTP_ASYNC_FETCH_ALIVE);
+
+    rc = ngx_http_async_fetch_whole(co, url, fetch, size, res);
+
+    ngx_async_stats_less(ngx_http_async_fetch_stats,
+                         NGX_HTTP_ASYNC_FETCH_ALIVE);
+    ngx_async_stats_time(ngx_http_async_fetch_stats,
+                         NGX_HTTP_ASYNC_FETCH_TIME,
+                         (uint64_t) (ngx_current_msec - since) * 1000);
+
+    ngx_http_async_fetch_count(co, rc, *res);
+
+    return rc;
+}
+
+
+/* What has come of it. */
+
+static void
+ngx_http_async_fetch_count(ngx_async_task_t *t, async_rc_t rc,
+    async_response_t *res)
+{
+    ngx_uint_t  what;
+
+    static const u_char  causes[] = {
+        [ASYNC_CAUSE_NAME] = NGX_HTTP_ASYNC_FETCH_NAME,
+        [ASYNC_CAUSE_CONNECT] = NGX_HTTP_ASYNC_FETCH_CONNECT,
+        [ASYNC_CAUSE_TLS] = NGX_HTTP_ASYNC_FETCH_TLS,
+        [ASYNC_CAUSE_RESET] = NGX_HTTP_ASYNC_FETCH_RESET,
+        [ASYNC_CAUSE_TIMEOUT] = NGX_HTTP_ASYNC_FETCH_TIMEOUT,
+        [ASYNC_CAUSE_PROTOCOL] = NGX_HTTP_ASYNC_FETCH_PROTOCOL
+    };
+
+    if (rc == ASYNC_OK) {
+        what = NGX_HTTP_ASYNC_FETCH_2XX
+               + ngx_min(res->status / 100 - 2,
+                         NGX_HTTP_ASYNC_FETCH_5XX - NGX_HTTP_ASYNC_FETCH_2XX);
+
+    } else if (rc == ASYNC_CANCELLED) {
+        what = NGX_HTTP_ASYNC_FETCH_CANCELLED;
+
+    } else if (rc == ASYNC_TIMEOUT) {
+        /* also that of the task */
+        what = NGX_HTTP_ASYNC_FETCH_TIMEOUT;
+
+    } else {
+        what = ((size_t) t->cause < sizeof(causes)) ? causes[t->cause] : 0;
+        what = what ? what : NGX_HTTP_ASYNC_FETCH_OTHER;
+    }
+
+    ngx_async_stats_count(ngx_http_async_fetch_stats, what);
+}
+
+
+static async_rc_t
+ngx_http_async_fetch_whole(ngx_async_task_t *t, const char *url,
+    async_fetch_t *fetch, size_t size, async_response_t **res)
+{
+    async_rc_t               rc;
+    ngx_pool_t              *pool;
+    async_response_t        *r;
+    ngx_http_async_fetch_t  *f;
+
+    pool = ngx_async_task_pool(t);
     f = pool ? ngx_pcalloc(pool, sizeof(ngx_http_async_fetch_t)) : NULL;
 
     if (f == NULL) {
         ngx_http_async_fetch_forget(fetch);
-        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
     f->pool = pool;
 
-    rc = ngx_http_async_fetch_options(co, fetch, size, &f->fetch, &f->type);
+    rc = ngx_http_async_fetch_options(t, fetch, size, &f->fetch, &f->type);
 
     if (rc == ASYNC_OK) {
-        rc = ngx_http_async_fetch_begin(co, f, url);
+        rc = ngx_http_async_fetch_begin(t, f, url);
     }
 
     if (rc != ASYNC_OK) {
         return rc;
     }
 
-    r = ngx_http_async_fetched(co);
+    r = ngx_http_async_fetched(t);
 
     if (r == NULL) {
-        return ngx_async_set_error(co, ASYNC_ERROR, "no memory");
+        return ngx_async_set_error(t, ASYNC_ERROR, "no memory");
     }
 
     f->res = r;
 
-    rc = ngx_http_async_fetch_hops(co, f);
+    rc = ngx_http_async_fetch_hops(t, f);
 
     if (rc == ASYNC_OK && (f->fetch.flags & ASYNC_FETCH_DECODE)) {
-        rc = ngx_http_async_fetch_decode(co, f);
+        rc = ngx_http_async_fetch_decode(t, f);
     }
 
     if (rc == ASYNC_OK) {
@@ -127,12 +269,12 @@ await_fetch_at(async_t *co, const char *site, const char *url,
             f->x.conn.until = 0;
 
         } else {
-            rc = ngx_http_async_fetch_body(co, f);
+            rc = ngx_http_async_fetch_body(t, f);
         }
     }
 
     if (rc != ASYNC_OK) {
-        ngx_http_async_fetch_release(co, f, rc, 0);
+        ngx_http_async_fetch_release(t, f, rc, 0);
         ngx_http_async_fetched_free(r);
         return rc;
     }

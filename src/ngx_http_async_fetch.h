@@ -64,6 +64,33 @@ typedef struct {
 } ngx_http_async_fetch_t;
 
 
+/* the values of all fetches, ngx_http_async_fetch_family */
+
+enum {
+    NGX_HTTP_ASYNC_FETCH_REQUESTS = 0,
+    NGX_HTTP_ASYNC_FETCH_ALIVE,
+    NGX_HTTP_ASYNC_FETCH_2XX,
+    NGX_HTTP_ASYNC_FETCH_3XX,
+    NGX_HTTP_ASYNC_FETCH_4XX,
+    NGX_HTTP_ASYNC_FETCH_5XX,
+    NGX_HTTP_ASYNC_FETCH_NAME,
+    NGX_HTTP_ASYNC_FETCH_CONNECT,
+    NGX_HTTP_ASYNC_FETCH_TLS,
+    NGX_HTTP_ASYNC_FETCH_TIMEOUT,
+    NGX_HTTP_ASYNC_FETCH_RESET,
+    NGX_HTTP_ASYNC_FETCH_PROTOCOL,
+    NGX_HTTP_ASYNC_FETCH_OTHER,
+    NGX_HTTP_ASYNC_FETCH_CANCELLED,
+    NGX_HTTP_ASYNC_FETCH_OPENED,
+    NGX_HTTP_ASYNC_FETCH_REUSED,
+    NGX_HTTP_ASYNC_FETCH_KEPT,
+    NGX_HTTP_ASYNC_FETCH_TIME          /* a histogram */
+};
+
+/* of this worker, never NULL */
+extern ngx_async_stats_t  *ngx_http_async_fetch_stats;
+
+
 /* ngx_http_async_fetch_connect.c: suspends until there is a connection. */
 async_rc_t ngx_http_async_fetch_connect(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f);

@@ -9,6 +9,8 @@
 #include <ngx_http_async_fetch.h>
 
 
+static async_rc_t ngx_http_async_fetch_any(ngx_async_task_t *t,
+    ngx_http_async_fetch_t *f);
 static async_rc_t ngx_http_async_fetch_direct(ngx_async_task_t *t,
     ngx_http_async_fetch_t *f);
 static async_rc_t ngx_http_async_fetch_reach(ngx_async_task_t *t,
@@ -33,6 +35,23 @@ static void ngx_http_async_fetch_leave(ngx_async_task_t *t,
 
 async_rc_t
 ngx_http_async_fetch_connect(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
+{
+    async_rc_t  rc;
+
+    rc = ngx_http_async_fetch_any(t, f);
+
+    if (rc == ASYNC_OK) {
+        ngx_async_stats_count(ngx_http_async_fetch_stats,
+                              f->x.conn.reused ? NGX_HTTP_ASYNC_FETCH_REUSED
+                                               : NGX_HTTP_ASYNC_FETCH_OPENED);
+    }
+
+    return rc;
+}
+
+
+static async_rc_t
+ngx_http_async_fetch_any(ngx_async_task_t *t, ngx_http_async_fetch_t *f)
 {
     ngx_http_upstream_srv_conf_t  *us;
 

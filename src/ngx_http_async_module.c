@@ -88,6 +88,8 @@ static const ngx_async_stats_family_t  *ngx_http_async_families[] = {
     &ngx_async_tasks_family,
     &ngx_async_stacks_family,
     &ngx_async_worker_family,
+    &ngx_http_async_fetch_family,
+    &ngx_http_async_ws_family,
     NULL
 };
 
@@ -423,7 +425,9 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_http_async_process_init(cycle, mcf) != NGX_OK) {
+    if (ngx_http_async_process_init(cycle, mcf) != NGX_OK
+        || ngx_http_async_fetch_init(&mcf->stats) != NGX_OK)
+    {
         return NGX_OK;
     }
 
@@ -434,11 +438,11 @@ ngx_http_async_init_process(ngx_cycle_t *cycle)
 
     /* in this order: what is published before a shutdown is still sent */
 
-    if (ngx_http_async_channel_init(cycle) != NGX_OK) {
+    if (ngx_http_async_channel_init(cycle, &mcf->stats) != NGX_OK) {
         return NGX_OK;
     }
 
-    ngx_http_async_ws_init();
+    ngx_http_async_ws_init(&mcf->stats);
 
     ngx_http_async_vars_init(cycle, mcf->timing);
 

@@ -133,6 +133,30 @@ ngx_http_async_shared_unlock(ngx_http_async_shared_t *shared)
 }
 
 
+ngx_http_async_cell_t *
+ngx_http_async_shared_store(ngx_http_async_shared_t *shared,
+    ngx_http_async_cells_key_t *key, ngx_http_async_cells_value_t *value,
+    uint64_t *waiters)
+{
+    uint64_t                       before;
+    ngx_http_async_cell_t         *cell;
+    ngx_http_async_cells_t        *cells;
+    ngx_http_async_shared_zone_t  *sz;
+
+    sz = shared->zone->data;
+    cells = sz->cells;
+
+    before = cells->evicted;
+
+    cell = ngx_http_async_cells_put(cells, key, value, waiters);
+
+    ngx_async_stats_add_to(&shared->stats, NGX_HTTP_ASYNC_SHARED_EVICTED,
+                           cells->evicted - before);
+
+    return cell;
+}
+
+
 void
 ngx_http_async_shared_wake(uint64_t waiters)
 {
@@ -229,9 +253,15 @@ async_shared_get(async_t *co, const char *dictionary, const char *key,
 
     if (cell && ngx_http_async_shared_fresh(cell)) {
         rc = ngx_http_async_shared_give(co, cells, cell, value);
+        ngx_http_async_shared_tally(shared, HITS);
 
-    } else if (cell && ngx_current_msec >= cell->gone) {
-        ngx_http_async_cells_remove(cells, cell);
+    } else {
+        ngx_http_async_shared_tally(shared, MISSES);
+
+        if (cell && ngx_current_msec >= cell->gone) {
+            ngx_http_async_cells_remove(cells, cell);
+            ngx_http_async_shared_tally(shared, EXPIRED);
+        }
     }
 
     ngx_http_async_shared_unlock(shared);
@@ -299,7 +329,7 @@ ngx_http_async_shared_put(async_t *co, const char *dictionary,
     taken = (cell && ngx_http_async_shared_fresh(cell));
 
     if (!taken) {
-        put = (ngx_http_async_cells_put(cells, &key, &value, &waiters)
+        put = (ngx_http_async_shared_store(shared, &key, &value, &waiters)
                != NULL);
     }
 
@@ -368,7 +398,7 @@ async_shared_incr(async_t *co, const char *dictionary, const char *key,
     {
         put.id = number;
 
-        if (ngx_http_async_cells_put(cells, &k, &put, &waiters) == NULL) {
+        if (ngx_http_async_shared_store(shared, &k, &put, &waiters) == NULL) {
             rc = ngx_http_async_shared_too_long(co, shared, 0);
         }
     }

@@ -39,7 +39,28 @@ typedef struct {
     /* tasks that wait for a loader, and those that are one */
     ngx_queue_t                waiting;
     ngx_queue_t                loading[NGX_HTTP_ASYNC_SHARED_LOADS];
+
+    ngx_async_stats_t          stats;
 } ngx_http_async_shared_t;
+
+
+/* the values of a dictionary for the status */
+
+enum {
+    NGX_HTTP_ASYNC_SHARED_ITEMS = 0,
+    NGX_HTTP_ASYNC_SHARED_USED,
+    NGX_HTTP_ASYNC_SHARED_SIZE,
+    NGX_HTTP_ASYNC_SHARED_HITS,
+    NGX_HTTP_ASYNC_SHARED_MISSES,
+    NGX_HTTP_ASYNC_SHARED_EVICTED,
+    NGX_HTTP_ASYNC_SHARED_EXPIRED,
+    NGX_HTTP_ASYNC_SHARED_LOADED,
+    NGX_HTTP_ASYNC_SHARED_FAILED,
+    NGX_HTTP_ASYNC_SHARED_WAITED
+};
+
+#define ngx_http_async_shared_tally(shared, index)                           \
+    ngx_async_stats_count(&(shared)->stats, NGX_HTTP_ASYNC_SHARED_##index)
 
 
 /* of ngx_http_async_shared_t; of this worker; NULL: none */
@@ -59,6 +80,11 @@ async_rc_t ngx_http_async_shared_open(ngx_async_task_t *t, const char *name,
 ngx_http_async_cells_t *ngx_http_async_shared_lock(
     ngx_http_async_shared_t *shared);
 void ngx_http_async_shared_unlock(ngx_http_async_shared_t *shared);
+
+/* Under the lock: ngx_http_async_cells_put(), and what gives way for it. */
+ngx_http_async_cell_t *ngx_http_async_shared_store(
+    ngx_http_async_shared_t *shared, ngx_http_async_cells_key_t *key,
+    ngx_http_async_cells_value_t *value, uint64_t *waiters);
 
 /* Wakes the workers of these bits, not under the lock. */
 void ngx_http_async_shared_wake(uint64_t waiters);

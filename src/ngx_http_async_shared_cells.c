@@ -499,6 +499,9 @@ ngx_http_async_cells_reserve(ngx_http_async_cells_t *cells, uint32_t need,
 
         if (cell->kind == NGX_HTTP_ASYNC_CELL_FLIGHT) {
             *waiters |= cell->waiters;
+
+        } else {
+            cells->evicted++;
         }
 
         ngx_http_async_cells_remove(cells, cell);
@@ -642,6 +645,7 @@ ngx_http_async_cells_link(ngx_http_async_cells_t *cells,
     }
 
     list->newest = number;
+    list->n++;
 }
 
 
@@ -652,6 +656,7 @@ ngx_http_async_cells_unlink(ngx_http_async_cells_t *cells,
     ngx_http_async_cells_list_t  *list;
 
     list = ngx_http_async_cells_list(cells, cell);
+    list->n--;
 
     if (cell->newer) {
         ngx_http_async_cells_at(cells, cell->newer)->older = cell->older;

@@ -86,6 +86,7 @@ typedef struct {
 typedef struct {
     uint32_t    newest;
     uint32_t    oldest;
+    uint32_t    n;
 } ngx_http_async_cells_list_t;
 
 
@@ -101,6 +102,8 @@ typedef struct {
     uint32_t    fresh;             /* those from here on have never been used */
     uint32_t    free;
     uint32_t    nfree;             /* and those behind "fresh" */
+
+    uint64_t    evicted;           /* values that have given way */
 
     /* values and causes, which give way when it is full; flights, then */
     ngx_http_async_cells_list_t  values;

@@ -7,7 +7,7 @@
  */
 
 #include <ngx_http_async_shared.h>
-#include <ngx_http.h>
+#include <ngx_http_async_app.h>
 #include <sys/random.h>
 
 
@@ -22,7 +22,40 @@ static ngx_shm_zone_t *ngx_http_async_shared_zone(ngx_conf_t *cf,
     ngx_http_async_shared_t *shared);
 static ngx_int_t ngx_http_async_shared_init_zone(ngx_shm_zone_t *zone,
     void *data);
+static ngx_int_t ngx_http_async_shared_postconf(ngx_conf_t *cf);
+static void ngx_http_async_shared_on_refresh(void);
 static ngx_int_t ngx_http_async_shared_init_process(ngx_cycle_t *cycle);
+
+
+static const ngx_async_stats_field_t  ngx_http_async_shared_fields[] = {
+    { NGX_HTTP_ASYNC_SHARED_ITEMS, "items", NGX_ASYNC_STATS_SAME,
+      NGX_ASYNC_STATS_NUMBER,
+      "Values, with those whose time is over until somebody asks for them" },
+    { NGX_HTTP_ASYNC_SHARED_USED, "used", NGX_ASYNC_STATS_SAME,
+      NGX_ASYNC_STATS_BYTES, "Memory that keys and values take" },
+    { NGX_HTTP_ASYNC_SHARED_SIZE, "size", NGX_ASYNC_STATS_SAME,
+      NGX_ASYNC_STATS_BYTES, "Memory that there is for them" },
+    { NGX_HTTP_ASYNC_SHARED_HITS, "hits", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Times that a value was there" },
+    { NGX_HTTP_ASYNC_SHARED_MISSES, "misses", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Times that none was there" },
+    { NGX_HTTP_ASYNC_SHARED_EVICTED, "evicted", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Values that have given way to others" },
+    { NGX_HTTP_ASYNC_SHARED_EXPIRED, "expired", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Values found when their time was over" },
+    { NGX_HTTP_ASYNC_SHARED_LOADED, "loads", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Values that a loader has given" },
+    { NGX_HTTP_ASYNC_SHARED_FAILED, "loads_failed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Loaders that have failed" },
+    { NGX_HTTP_ASYNC_SHARED_WAITED, "load_waits", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Times that the loader of another one was waited"
+      " for" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+static const ngx_async_stats_family_t  ngx_http_async_shared_family = {
+    "shared", "dictionary", ngx_http_async_shared_fields
+};
 
 
 static ngx_command_t  ngx_http_async_shared_commands[] = {
@@ -40,7 +73,7 @@ static ngx_command_t  ngx_http_async_shared_commands[] = {
 
 static ngx_http_module_t  ngx_http_async_shared_module_ctx = {
     NULL,                                   /* preconfiguration */
-    NULL,                                   /* postconfiguration */
+    ngx_http_async_shared_postconf,         /* postconfiguration */
 
     ngx_http_async_shared_create_main_conf, /* create main configuration */
     NULL,                                   /* init main configuration */
@@ -223,10 +256,75 @@ ngx_http_async_shared_init_zone(ngx_shm_zone_t *zone, void *data)
 }
 
 
+/* Once all are known, and stay where they are. */
+
+static ngx_int_t
+ngx_http_async_shared_postconf(ngx_conf_t *cf)
+{
+    ngx_uint_t                   i;
+    ngx_array_t                 *all;
+    ngx_http_async_shared_t     *shared;
+    ngx_http_async_main_conf_t  *mcf;
+
+    all = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_shared_module);
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_async_module);
+
+    if (mcf->stats.zone == NULL) {
+        return NGX_OK;
+    }
+
+    shared = all->elts;
+
+    for (i = 0; i < all->nelts; i++) {
+
+        if (ngx_async_stats_add(cf, &mcf->stats, &shared[i].stats,
+                                &ngx_http_async_shared_family,
+                                &shared[i].name)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* What all workers share each of them may tell; without the lock: a glance. */
+
+static void
+ngx_http_async_shared_on_refresh(void)
+{
+    ngx_uint_t                     i;
+    ngx_http_async_cells_t        *cells;
+    ngx_http_async_shared_t       *shared;
+    ngx_http_async_shared_zone_t  *sz;
+
+    shared = ngx_http_async_shared_all->elts;
+
+    for (i = 0; i < ngx_http_async_shared_all->nelts; i++) {
+
+        sz = shared[i].zone->data;
+        cells = sz->cells;
+
+        ngx_async_stats_set(&shared[i].stats, NGX_HTTP_ASYNC_SHARED_ITEMS,
+                            cells->values.n);
+        ngx_async_stats_set(&shared[i].stats, NGX_HTTP_ASYNC_SHARED_SIZE,
+                            (uint64_t) (cells->ncells - 1)
+                            * sizeof(ngx_http_async_cell_t));
+        ngx_async_stats_set(&shared[i].stats, NGX_HTTP_ASYNC_SHARED_USED,
+                            (uint64_t) (cells->ncells - 1 - cells->nfree)
+                            * sizeof(ngx_http_async_cell_t));
+    }
+}
+
+
 static ngx_int_t
 ngx_http_async_shared_init_process(ngx_cycle_t *cycle)
 {
-    ngx_array_t  *all;
+    ngx_uint_t                i;
+    ngx_array_t              *all;
+    ngx_http_async_shared_t  *shared;
 
     all = ngx_http_cycle_get_module_main_conf(cycle,
                                               ngx_http_async_shared_module);
@@ -240,9 +338,19 @@ ngx_http_async_shared_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    shared = all->elts;
+
+    for (i = 0; i < all->nelts; i++) {
+        if (shared[i].stats.values == NULL) {
+            shared[i].stats = ngx_async_stats_nowhere;
+        }
+    }
+
     /* a worker that fails here never comes back; this one has none */
 
-    if (ngx_http_async_shared_load_init(all) != NGX_OK) {
+    if (ngx_http_async_shared_load_init(all) != NGX_OK
+        || ngx_async_on_stats(ngx_http_async_shared_on_refresh) != NGX_OK)
+    {
         ngx_http_async_shared_all = NULL;
     }
 

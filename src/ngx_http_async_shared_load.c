@@ -112,6 +112,7 @@ await_shared_get_or_at(async_t *co, const char *site, const char *dictionary,
 {
     ngx_int_t             next;
     async_rc_t            rc;
+    ngx_uint_t            waited;
     ngx_http_async_ask_t  ask;
 
     value->data = NULL;
@@ -128,10 +129,19 @@ await_shared_get_or_at(async_t *co, const char *site, const char *dictionary,
     ask.task = co;
     ask.value = value;
 
+    waited = 0;
+
     rc = ngx_http_async_shared_begin(&ask, dictionary, key, loader, size);
 
     while (rc == ASYNC_OK) {
         next = ngx_http_async_shared_look(&ask);
+
+        if (!waited) {
+            ngx_async_stats_count(&ask.shared->stats,
+                                  (next == NGX_OK)
+                                  ? NGX_HTTP_ASYNC_SHARED_HITS
+                                  : NGX_HTTP_ASYNC_SHARED_MISSES);
+        }
 
         if (next == NGX_OK) {
             return ask.rc;
@@ -139,6 +149,11 @@ await_shared_get_or_at(async_t *co, const char *site, const char *dictionary,
 
         if (next == NGX_DECLINED) {
             return ngx_http_async_shared_load(&ask);
+        }
+
+        if (!waited) {
+            waited = 1;
+            ngx_http_async_shared_tally(ask.shared, WAITED);
         }
 
         rc = ngx_http_async_shared_wait(&ask);
@@ -358,7 +373,8 @@ ngx_http_async_shared_take_off(ngx_http_async_ask_t *ask,
     value.kind = NGX_HTTP_ASYNC_CELL_FLIGHT;
     value.gone = ngx_http_async_shared_self();
 
-    flight = ngx_http_async_cells_put(cells, &ask->key, &value, &ask->waiters);
+    flight = ngx_http_async_shared_store(ask->shared, &ask->key, &value,
+                                         &ask->waiters);
 
     if (flight) {
         ask->id = flight->id;
@@ -420,6 +436,10 @@ ngx_http_async_shared_load(ngx_http_async_ask_t *ask)
         rc = ngx_async_set_error(ask->task, ASYNC_ERROR,
                                  "the loader has left no value");
     }
+
+    ngx_async_stats_count(&ask->shared->stats,
+                          (rc == ASYNC_OK) ? NGX_HTTP_ASYNC_SHARED_LOADED
+                                           : NGX_HTTP_ASYNC_SHARED_FAILED);
 
     rc = ngx_http_async_shared_land(ask, rc);
 
@@ -495,7 +515,9 @@ ngx_http_async_shared_keep(ngx_http_async_ask_t *ask,
         value.gone = value.expires + stale;
     }
 
-    if (ngx_http_async_cells_put(cells, &ask->key, &value, &ask->waiters)) {
+    if (ngx_http_async_shared_store(ask->shared, &ask->key, &value,
+                                    &ask->waiters))
+    {
         return ASYNC_OK;
     }
 
@@ -529,7 +551,8 @@ ngx_http_async_shared_tell(ngx_http_async_ask_t *ask,
     value.gone = value.expires;
     value.id = ask->id;
 
-    (void) ngx_http_async_cells_put(cells, &ask->key, &value, &ask->waiters);
+    (void) ngx_http_async_shared_store(ask->shared, &ask->key, &value,
+                                       &ask->waiters);
 }
 
 

@@ -210,6 +210,7 @@ ngx_http_async_cells_join(ngx_http_async_cells_t *cells,
 
     list->newest = newest;
     list->oldest = newer;
+    list->n = count;
 
     return count;
 }

@@ -374,6 +374,10 @@ ngx_http_async_ws_send_frame(async_t *co, ngx_http_async_ws_t *ws,
     if (ws->deflated && len > NGX_HTTP_ASYNC_WS_CUT) {
         rc = ngx_http_async_ws_send_cut(co, ws, kind, data, len, part);
 
+        if (rc == ASYNC_OK) {
+            ngx_http_async_ws_count(SENT);
+        }
+
         if (rc != NGX_DECLINED) {
             return rc;
         }
@@ -399,6 +403,10 @@ ngx_http_async_ws_send_frame(async_t *co, ngx_http_async_ws_t *ws,
         return (ws->state == NGX_HTTP_ASYNC_WS_OPEN)
                ? ngx_async_set_error(co, ASYNC_ERROR, "no memory")
                : ngx_http_async_ws_is_closed(co, ws);
+    }
+
+    if (fin) {
+        ngx_http_async_ws_count(SENT);
     }
 
     if (fin && ws->parts) {

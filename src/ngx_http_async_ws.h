@@ -141,7 +141,12 @@ ngx_uint_t ngx_http_async_ws_list_next(ngx_http_async_ws_list_t *list,
 /* ngx_http_async_ws_life.c */
 
 /* In a worker, after ngx_async_init(). */
-void ngx_http_async_ws_init(void);
+void ngx_http_async_ws_init(ngx_async_stats_set_t *stats);
+
+extern const ngx_async_stats_family_t  ngx_http_async_ws_family;
+
+/* A handshake was. */
+void ngx_http_async_ws_count_refused(void);
 
 /*
  * The handshake has been sent: makes the session of the request, req->ws.

@@ -172,6 +172,8 @@ ngx_http_async_ws_reject(async_req_t *req, ngx_int_t status, const char *why)
     ngx_uint_t    i, n;
     ngx_keyval_t  fields[NGX_HTTP_ASYNC_WS_FIELDS];
 
+    ngx_http_async_ws_count_refused();
+
     (void) async_fail(req, (int) status, why);
 
     n = ngx_http_async_ws_fields(req->r, status, fields);

@@ -11,6 +11,7 @@
 
 static void ngx_http_async_ws_set_state(ngx_http_async_ws_t *ws,
     ngx_http_async_ws_state_e state);
+static ngx_uint_t ngx_http_async_ws_is_good(ngx_uint_t code);
 static ngx_int_t ngx_http_async_ws_send_close(ngx_http_async_ws_t *ws,
     ngx_uint_t code, const char *reason);
 static ngx_uint_t ngx_http_async_ws_close_wrong(const u_char *data,
@@ -26,12 +27,16 @@ static void
 ngx_http_async_ws_set_state(ngx_http_async_ws_t *ws,
     ngx_http_async_ws_state_e state)
 {
+    ngx_http_async_ws_state_e  before;
+
     if (state <= ws->state) {
         ngx_log_error(NGX_LOG_ALERT, ws->c->log, 0,
                       "async: WebSocket goes from state %d to %d",
                       ws->state, state);
         return;
     }
+
+    before = ws->state;
 
     ws->state = state;
     ws->owes_close = 0;
@@ -50,7 +55,26 @@ ngx_http_async_ws_set_state(ngx_http_async_ws_t *ws,
         ws->code = NGX_HTTP_ASYNC_WS_ABNORMAL;
     }
 
+    if (before < NGX_HTTP_ASYNC_WS_CLOSED
+        && state >= NGX_HTTP_ASYNC_WS_CLOSED)
+    {
+        ngx_async_stats_count(ngx_http_async_ws_stats,
+                              ngx_http_async_ws_is_good(ws->code)
+                              ? NGX_HTTP_ASYNC_WS_STATS_CLOSED
+                              : NGX_HTTP_ASYNC_WS_STATS_FAILED);
+    }
+
     ngx_http_async_ws_changed(ws);
+}
+
+
+/* Of those that end a session: not of an error. */
+
+static ngx_uint_t
+ngx_http_async_ws_is_good(ngx_uint_t code)
+{
+    return code <= 1001 || code == NGX_HTTP_ASYNC_WS_NO_CODE
+           || code == NGX_HTTP_ASYNC_WS_RESTART || code >= 3000;
 }
 
 

@@ -146,6 +146,8 @@ ngx_http_async_ws_refuse(ngx_http_request_t *r,
     ngx_uint_t    n;
     ngx_keyval_t  fields[NGX_HTTP_ASYNC_WS_FIELDS];
 
+    ngx_http_async_ws_count_refused();
+
     n = ngx_http_async_ws_fields(r, status, fields);
 
     return ngx_http_async_send_detail(r, conf, status, why, fields, n);

@@ -31,18 +31,65 @@ static ngx_uint_t ngx_http_async_ws_quit_code(void);
 static void ngx_http_async_ws_quit(void);
 
 
+static const ngx_async_stats_field_t  ngx_http_async_ws_fields_of[] = {
+    { NGX_HTTP_ASYNC_WS_STATS_ACCEPTED, "accepted", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Sessions begun" },
+    { NGX_HTTP_ASYNC_WS_STATS_REFUSED, "refused", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Handshakes refused as none" },
+    { NGX_HTTP_ASYNC_WS_STATS_ALIVE, "alive", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Sessions whose connection has not ended" },
+    { NGX_HTTP_ASYNC_WS_STATS_CLOSED, "closed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Sessions that have ended as they should" },
+    { NGX_HTTP_ASYNC_WS_STATS_FAILED, "failed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Sessions that have ended by an error, or without a Close frame" },
+    { NGX_HTTP_ASYNC_WS_STATS_TIMED_OUT, "timed_out", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Clients that did not read, answer a ping, or close in time" },
+    { NGX_HTTP_ASYNC_WS_STATS_RECEIVED, "messages_in", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Messages of clients" },
+    { NGX_HTTP_ASYNC_WS_STATS_SENT, "messages_out", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Messages to clients" },
+    { NGX_HTTP_ASYNC_WS_STATS_BYTES_IN, "in", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_BYTES, "What has come, with the headers of frames" },
+    { NGX_HTTP_ASYNC_WS_STATS_BYTES_OUT, "out", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_BYTES, "What has gone, with the headers of frames" },
+    { NGX_HTTP_ASYNC_WS_STATS_PINGS, "pings", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Pings sent" },
+    { NGX_HTTP_ASYNC_WS_STATS_WAITING, "waiting", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_BYTES, "What waits for clients to read" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+const ngx_async_stats_family_t  ngx_http_async_ws_family = {
+    "websocket", NULL, ngx_http_async_ws_fields_of
+};
+
+
+ngx_async_stats_t  *ngx_http_async_ws_stats = &ngx_async_stats_nowhere;
+
 /* those of this worker that have not ended */
 static ngx_queue_t  ngx_http_async_ws_sessions;
 
 
 void
-ngx_http_async_ws_init(void)
+ngx_http_async_ws_init(ngx_async_stats_set_t *stats)
 {
+    ngx_http_async_ws_stats = ngx_async_stats_one(stats,
+                                                  &ngx_http_async_ws_family);
+
     if (ngx_http_async_ws_sessions.next == NULL) {
         ngx_queue_init(&ngx_http_async_ws_sessions);
     }
 
     ngx_async_on_quit(ngx_http_async_ws_quit);
+}
+
+
+void
+ngx_http_async_ws_count_refused(void)
+{
+    ngx_http_async_ws_count(REFUSED);
 }
 
 
@@ -82,6 +129,9 @@ ngx_http_async_ws_open(async_req_t *req, ngx_http_async_ws_conf_t *conf,
     ngx_queue_init(&ws->senders);
     ngx_queue_init(&ws->closers);
     ngx_queue_insert_tail(&ngx_http_async_ws_sessions, &ws->queue);
+
+    ngx_http_async_ws_count(ACCEPTED);
+    ngx_http_async_ws_count(ALIVE);
 
     ws->timer.handler = ngx_http_async_ws_timer_handler;
     ws->timer.data = ws;
@@ -154,6 +204,7 @@ ngx_http_async_ws_writer(ngx_http_request_t *r)
         wev->timedout = 0;
         r->connection->timedout = 1;
 
+        ngx_http_async_ws_count(TIMED_OUT);
         ngx_http_async_ws_lost(ws, "client timed out: it does not read");
         return;
     }
@@ -212,6 +263,7 @@ ngx_http_async_ws_timer_handler(ngx_event_t *ev)
         }
 
         ws->c->timedout = 1;
+        ngx_http_async_ws_count(TIMED_OUT);
         ngx_http_async_ws_lost(ws, "client timed out: it does not answer "
                                    "a ping");
         break;
@@ -224,6 +276,7 @@ ngx_http_async_ws_timer_handler(ngx_event_t *ev)
         }
 
         ws->c->timedout = 1;
+        ngx_http_async_ws_count(TIMED_OUT);
         ngx_http_async_ws_lost(ws, "client timed out: it does not close");
         break;
 
@@ -257,6 +310,7 @@ ngx_http_async_ws_ping(ngx_http_async_ws_t *ws)
 
     if (ngx_http_async_ws_put(ws, WSLAY_PING, 1, 0, NULL, 0) == NGX_OK) {
         ws->pinged = ngx_current_msec;
+        ngx_http_async_ws_count(PINGS);
 
         /* the answer is not to put off the next one */
         ngx_http_async_ws_time(ws, NGX_HTTP_ASYNC_WS_PONGS,
@@ -674,6 +728,10 @@ ngx_http_async_ws_cleanup(void *data)
 {
     ngx_http_async_ws_t  *ws = data;
 
+    if (ws->state < NGX_HTTP_ASYNC_WS_CLOSED) {
+        ngx_http_async_ws_count(FAILED);
+    }
+
     ws->state = NGX_HTTP_ASYNC_WS_LOST;
 
     if (ws->on_end) {
@@ -699,6 +757,9 @@ ngx_http_async_ws_cleanup(void *data)
     }
 
     ngx_queue_remove(&ws->queue);
+
+    ngx_async_stats_less(ngx_http_async_ws_stats,
+                         NGX_HTTP_ASYNC_WS_STATS_ALIVE);
 }
 
 

@@ -94,6 +94,8 @@ ngx_http_async_ws_complete(ngx_http_async_ws_t *ws)
 {
     ngx_http_async_ws_message_t  *m;
 
+    ngx_http_async_ws_count(RECEIVED);
+
     m = ws->partial;
 
     if (m == NULL) {

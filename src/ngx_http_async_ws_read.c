@@ -623,6 +623,8 @@ ngx_http_async_ws_recv(uint8_t *buf, size_t len, int flags, void *user_data)
         b->pos += n;
         in->given += n;
 
+        ngx_http_async_ws_add_to(BYTES_IN, n);
+
         return n;
     }
 
@@ -643,6 +645,7 @@ ngx_http_async_ws_recv(uint8_t *buf, size_t len, int flags, void *user_data)
     if (n > 0) {
         in->given += n;
         ws->heard = ngx_current_msec;
+        ngx_http_async_ws_add_to(BYTES_IN, n);
 
     } else if (n == 0) {
         ws->eof = 1;

@@ -44,6 +44,35 @@
 #define NGX_HTTP_ASYNC_WS_PART       65536
 
 
+/* the values of all sessions, ngx_http_async_ws_family */
+
+enum {
+    NGX_HTTP_ASYNC_WS_STATS_ACCEPTED = 0,
+    NGX_HTTP_ASYNC_WS_STATS_REFUSED,
+    NGX_HTTP_ASYNC_WS_STATS_ALIVE,
+    NGX_HTTP_ASYNC_WS_STATS_CLOSED,
+    NGX_HTTP_ASYNC_WS_STATS_FAILED,
+    NGX_HTTP_ASYNC_WS_STATS_TIMED_OUT,
+    NGX_HTTP_ASYNC_WS_STATS_RECEIVED,
+    NGX_HTTP_ASYNC_WS_STATS_SENT,
+    NGX_HTTP_ASYNC_WS_STATS_BYTES_IN,
+    NGX_HTTP_ASYNC_WS_STATS_BYTES_OUT,
+    NGX_HTTP_ASYNC_WS_STATS_PINGS,
+    NGX_HTTP_ASYNC_WS_STATS_WAITING
+};
+
+/* of this worker, never NULL */
+extern ngx_async_stats_t  *ngx_http_async_ws_stats;
+
+#define ngx_http_async_ws_count(index)                                       \
+    ngx_async_stats_count(ngx_http_async_ws_stats,                           \
+                          NGX_HTTP_ASYNC_WS_STATS_##index)
+
+#define ngx_http_async_ws_add_to(index, n)                                   \
+    ngx_async_stats_add_to(ngx_http_async_ws_stats,                          \
+                           NGX_HTTP_ASYNC_WS_STATS_##index, n)
+
+
 typedef enum {
     NGX_HTTP_ASYNC_WS_OPEN = 0,
     NGX_HTTP_ASYNC_WS_CLOSING,         /* our Close frame is out, the peer's is

@@ -87,6 +87,10 @@ ngx_http_async_ws_send(ngx_http_async_ws_t *ws, u_char *p, size_t len)
         ngx_http_async_ws_send_on_loop(&send);
     }
 
+    if (send.n > 0) {
+        ngx_http_async_ws_add_to(BYTES_OUT, send.n);
+    }
+
     return (send.n == NGX_AGAIN) ? 0 : send.n;
 }
 
@@ -143,6 +147,8 @@ ngx_http_async_ws_queue(ngx_http_async_ws_t *ws,
         return NGX_ERROR;
     }
 
+    ngx_http_async_ws_count(SENT);
+
     return ngx_http_async_ws_enough(ws);
 }
 
@@ -156,6 +162,7 @@ ngx_http_async_ws_gather(ngx_http_async_ws_t *ws,
     if (ws->state == NGX_HTTP_ASYNC_WS_OPEN && ws->parts == NULL
         && ws->out.bytes + frame->len <= NGX_HTTP_ASYNC_WS_SMALL)
     {
+        ngx_http_async_ws_count(SENT);
         return ngx_http_async_ws_add(ws, &ws->out, frame, 0);
     }
 
@@ -406,6 +413,8 @@ ngx_http_async_ws_append(ngx_http_async_ws_t *ws,
     queue->bytes += out->last - out->pos;
     queue->frames++;
 
+    ngx_http_async_ws_add_to(WAITING, out->last - out->pos);
+
     return NGX_OK;
 }
 
@@ -498,6 +507,8 @@ ngx_http_async_ws_send_waiting(ngx_http_async_ws_t *ws)
         return NGX_ERROR;
     }
 
+    ngx_http_async_ws_add_to(BYTES_OUT, ws->c->sent - before);
+
     return ws->c->sent - before;
 }
 
@@ -511,6 +522,7 @@ ngx_http_async_ws_sent(ngx_http_async_ws_t *ws, size_t n)
     ngx_http_async_ws_out_t  *out;
 
     ws->out.bytes -= n;
+    ngx_http_async_ws_add_to(WAITING, -(uint64_t) n);
 
     while (n) {
         out = ws->out.first;
@@ -750,6 +762,8 @@ ngx_http_async_ws_clear(ngx_http_async_ws_t *ws,
     ngx_http_async_ws_queue_t *queue)
 {
     ngx_http_async_ws_out_t  *out, *next;
+
+    ngx_http_async_ws_add_to(WAITING, -(uint64_t) queue->bytes);
 
     for (out = queue->first; out; out = next) {
         next = out->next;

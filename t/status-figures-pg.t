@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# What the status counts of PostgreSQL: pools of connections.
+# What the status counts of PostgreSQL: pools of connections, and channels over
+# machines.
 
 use strict;
 use warnings;
@@ -104,6 +105,35 @@ EOF_SERVER
     is_figure($n, ['postgres', 'away', 'connect_failed'], 1, 'a server that is not there');
     is figure($n, 'postgres', 'away', 'connections_opening'), 0, '... nobody tries any more';
     $n->stop;
+}
+
+# ---- channels over machines
+
+{
+    my @n = map { NginxAsync->new(conf => { http => <<"EOF_HTTP", server => <<"EOF_SERVER" })->start } 1 .. 2;
+        async_app \$TEST_NGINX_APPS/channel.so;
+        async_pg db "$conninfo";
+        async_channels size=1m pg=db;
+EOF_HTTP
+        $STATUS
+        location / { async_route GET /publish publish; }
+EOF_SERVER
+
+    # until the other one listens
+    NginxAsync::Pg::poll(sub {
+        $n[0]->get('/publish?c=a&d=x');
+        return figure($n[1], 'channel', 'pg_heard');
+    });
+    at_least($n[1], ['channel', 'pg_heard'], 1, 'another machine hears');
+    is_figure($n[0], ['channel', 'pg_waiting'], 0, 'when nothing waits');
+    is figure($n[0], 'channel', 'pg_sent'), figure($n[0], 'channel', 'published'), '... all is sent';
+
+    $_->allow(qr/database|async channels/) for @n;
+    $pg->stop('immediate');
+    $n[0]->wait_until(sub { $n[0]->get('/publish?c=a&d=x&n=500')->body !~ /^0 / });
+    at_least($n[0], ['channel', 'pg_refused'], 1, 'without the database, too many wait');
+    at_least($n[0], ['channel', 'pg_waiting'], 500, '...');
+    $_->term for @n;
 }
 
 done_testing();
