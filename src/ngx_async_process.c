@@ -59,7 +59,26 @@ static void ngx_async_process_send(ngx_async_process_t *p, int signal);
 static void ngx_async_process_free(ngx_async_process_t *p);
 
 
+static const ngx_async_stats_field_t  ngx_async_process_fields[] = {
+    { NGX_ASYNC_PROCESS_STARTED, "started", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Processes started" },
+    { NGX_ASYNC_PROCESS_ALIVE, "alive", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Processes that have not been waited for" },
+    { NGX_ASYNC_PROCESS_FAILED, "failed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Processes that could not be started" },
+    { NGX_ASYNC_PROCESS_KILLED, "killed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Processes that nobody wanted any more" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+const ngx_async_stats_family_t  ngx_async_process_family = {
+    "process", NULL, ngx_async_process_fields
+};
+
+
 /* of this worker */
+ngx_async_stats_t              *ngx_async_process_stats
+                                    = &ngx_async_stats_nowhere;
 static ngx_queue_t              ngx_async_processes;
 
 static const ngx_async_bound_t  ngx_async_process_bound =
@@ -67,8 +86,10 @@ static const ngx_async_bound_t  ngx_async_process_bound =
 
 
 void
-ngx_async_process_init(void)
+ngx_async_process_init(ngx_async_stats_set_t *stats)
 {
+    ngx_async_process_stats = ngx_async_stats_one(stats,
+                                                  &ngx_async_process_family);
     ngx_queue_init(&ngx_async_processes);
 }
 
@@ -162,6 +183,9 @@ ngx_async_process_connect_all(void *data)
     p = adopt->process;
     p->pid = s->pid;
     p->spawn = NULL;
+
+    ngx_async_stats_count(ngx_async_process_stats, NGX_ASYNC_PROCESS_STARTED);
+    ngx_async_stats_count(ngx_async_process_stats, NGX_ASYNC_PROCESS_ALIVE);
 
     for (i = 0; i < 3; i++) {
         if (s->fd[i] != -1) {
@@ -712,6 +736,11 @@ ngx_async_process_kill(ngx_async_process_t *p)
 
     p->killed = 1;
 
+    if (!p->ended) {
+        ngx_async_stats_count(ngx_async_process_stats,
+                              NGX_ASYNC_PROCESS_KILLED);
+    }
+
     if (p->ended || p->grace == 0) {
         ngx_async_process_send(p, SIGKILL);
         return;
@@ -790,6 +819,11 @@ ngx_async_process_free(ngx_async_process_t *p)
 
     if (p->orphan) {
         ngx_async_release();
+    }
+
+    if (p->pid != -1) {
+        ngx_async_stats_less(ngx_async_process_stats,
+                             NGX_ASYNC_PROCESS_ALIVE);
     }
 
     ngx_queue_remove(&p->live);

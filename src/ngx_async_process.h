@@ -22,6 +22,19 @@
 #define NGX_ASYNC_PROCESS_ERRORS  2
 
 
+/* the values of all of them, ngx_async_process_family */
+
+enum {
+    NGX_ASYNC_PROCESS_STARTED = 0,
+    NGX_ASYNC_PROCESS_ALIVE,
+    NGX_ASYNC_PROCESS_FAILED,
+    NGX_ASYNC_PROCESS_KILLED
+};
+
+extern const ngx_async_stats_family_t  ngx_async_process_family;
+extern ngx_async_stats_t              *ngx_async_process_stats;
+
+
 typedef enum {
     NGX_ASYNC_PIPE_BY_TASK = 0,   /* read or written by awaits */
     NGX_ASYNC_PIPE_COLLECT,       /* more than "max" fails */
@@ -72,7 +85,7 @@ typedef struct {
 } ngx_async_process_t;
 
 
-void ngx_async_process_init(void);
+void ngx_async_process_init(ngx_async_stats_set_t *stats);
 
 /* When the worker exits: kills all. */
 void ngx_async_process_exit(void);

@@ -38,6 +38,17 @@ struct ngx_http_async_every_run_s {
 };
 
 
+enum {
+    NGX_HTTP_ASYNC_EVERY_RUNS = 0,
+    NGX_HTTP_ASYNC_EVERY_ALIVE,
+    NGX_HTTP_ASYNC_EVERY_FAILED,
+    NGX_HTTP_ASYNC_EVERY_SKIPPED,
+    NGX_HTTP_ASYNC_EVERY_MISSED,
+    NGX_HTTP_ASYNC_EVERY_LAST,
+    NGX_HTTP_ASYNC_EVERY_TIME          /* a histogram */
+};
+
+
 static void ngx_http_async_every_ready(ngx_http_async_app_t *app);
 static void ngx_http_async_every_begin(ngx_http_async_every_t *every);
 static void ngx_http_async_every_handler(ngx_event_t *ev);
@@ -57,11 +68,64 @@ static void ngx_http_async_every_quit(void);
 static void ngx_http_async_every_stop(ngx_http_async_every_t *every);
 
 
+static const ngx_async_stats_field_t  ngx_http_async_every_fields[] = {
+    { NGX_HTTP_ASYNC_EVERY_RUNS, "runs", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Runs that have begun" },
+    { NGX_HTTP_ASYNC_EVERY_ALIVE, "alive", NGX_ASYNC_STATS_GAUGE,
+      NGX_ASYNC_STATS_NUMBER, "Runs that have not ended" },
+    { NGX_HTTP_ASYNC_EVERY_FAILED, "failed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER, "Runs that have ended with an error" },
+    { NGX_HTTP_ASYNC_EVERY_SKIPPED, "skipped", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Runs left out since the one before had not ended" },
+    { NGX_HTTP_ASYNC_EVERY_MISSED, "missed", NGX_ASYNC_STATS_COUNT,
+      NGX_ASYNC_STATS_NUMBER,
+      "Runs left out since no worker came to them in time" },
+    { NGX_HTTP_ASYNC_EVERY_LAST, "last", NGX_ASYNC_STATS_SAME,
+      NGX_ASYNC_STATS_USEC,
+      "How long the last run has taken; of several workers the longest" },
+    { NGX_HTTP_ASYNC_EVERY_TIME, "time", NGX_ASYNC_STATS_HISTOGRAM,
+      NGX_ASYNC_STATS_USEC, "How long runs have taken" },
+    { 0, NULL, 0, 0, NULL }
+};
+
+static const ngx_async_stats_family_t  ngx_http_async_every_family = {
+    "periodic", "handler", ngx_http_async_every_fields
+};
+
+
 /* of this worker */
 static ngx_array_t       *ngx_http_async_everys;
 
 /* nginx's debug log reads ev->data as a connection */
 static ngx_connection_t   ngx_http_async_every_no_connection;
+
+
+ngx_int_t
+ngx_http_async_every_stats(ngx_conf_t *cf, ngx_http_async_main_conf_t *mcf)
+{
+    ngx_uint_t               i;
+    ngx_http_async_every_t  *every;
+
+    if (mcf->stats.zone == NULL || mcf->everys == NULL) {
+        return NGX_OK;
+    }
+
+    every = mcf->everys->elts;
+
+    for (i = 0; i < mcf->everys->nelts; i++) {
+
+        if (ngx_async_stats_add(cf, &mcf->stats, &every[i].stats,
+                                &ngx_http_async_every_family,
+                                &every[i].ref->fn->name)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
 
 
 void
@@ -85,6 +149,10 @@ ngx_http_async_every_init(ngx_cycle_t *cycle, ngx_http_async_main_conf_t *mcf)
 
     for (i = 0; i < mcf->everys->nelts; i++) {
         fn = every[i].ref->fn;
+
+        if (every[i].stats.values == NULL) {
+            every[i].stats = ngx_async_stats_nowhere;
+        }
 
         every[i].timer.handler = ngx_http_async_every_handler;
         every[i].timer.data = &ngx_http_async_every_no_connection;
@@ -227,6 +295,8 @@ ngx_http_async_every_advance(ngx_http_async_every_t *every)
 
     if (missed) {
         s->missed += missed;
+        ngx_async_stats_add_to(&every->stats, NGX_HTTP_ASYNC_EVERY_MISSED,
+                               missed);
 
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                       "async periodic \"%V\" was not run %ui times while it "
@@ -258,6 +328,7 @@ ngx_http_async_every_overlap(ngx_http_async_every_t *every)
     }
 
     s->skipped++;
+    ngx_async_stats_count(&every->stats, NGX_HTTP_ASYNC_EVERY_SKIPPED);
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "async periodic \"%V\" is left out since the run before has "
@@ -275,14 +346,18 @@ ngx_http_async_every_start(ngx_http_async_every_t *every)
     fn = every->ref->fn;
 
     every->schedule->runs++;
+    ngx_async_stats_count(&every->stats, NGX_HTTP_ASYNC_EVERY_RUNS);
 
     run = ngx_async_task_create_over(ngx_http_async_every_body,
                                      ngx_http_async_every_done, &fn->profile,
                                      ngx_cycle->log);
     if (run == NULL) {
         every->schedule->failed++;
+        ngx_async_stats_count(&every->stats, NGX_HTTP_ASYNC_EVERY_FAILED);
         return;
     }
+
+    ngx_async_stats_count(&every->stats, NGX_HTTP_ASYNC_EVERY_ALIVE);
 
     run->every = every;
     every->run = run;
@@ -307,11 +382,18 @@ ngx_http_async_every_body(ngx_async_task_t *t)
 static void
 ngx_http_async_every_done(ngx_async_task_t *t)
 {
+    uint64_t                     time;
     ngx_http_async_every_t      *every;
     ngx_http_async_every_run_t  *run = (ngx_http_async_every_run_t *) t;
 
     every = run->every;
     every->run = NULL;
+
+    time = (uint64_t) (ngx_current_msec - t->started) * 1000;
+
+    ngx_async_stats_less(&every->stats, NGX_HTTP_ASYNC_EVERY_ALIVE);
+    ngx_async_stats_set(&every->stats, NGX_HTTP_ASYNC_EVERY_LAST, time);
+    ngx_async_stats_time(&every->stats, NGX_HTTP_ASYNC_EVERY_TIME, time);
 
     if (run->rc != ASYNC_OK) {
         ngx_http_async_every_failed(run);
@@ -345,6 +427,7 @@ ngx_http_async_every_failed(ngx_http_async_every_run_t *run)
     cause = async_error(t);
 
     run->every->schedule->failed++;
+    ngx_async_stats_count(&run->every->stats, NGX_HTTP_ASYNC_EVERY_FAILED);
 
     /* whoever stops nginx at once knows that */
 

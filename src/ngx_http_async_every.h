@@ -70,6 +70,9 @@ struct ngx_http_async_every_s {
     ngx_event_t                    timer;
     ngx_http_async_every_run_t    *run;       /* NULL: none */
     uint32_t                       salt;
+
+    /* for the status; directives for one function count together */
+    ngx_async_stats_t              stats;
 };
 
 
@@ -78,6 +81,10 @@ char *ngx_http_async_every(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* Once all functions are known: the shared memory of each directive. */
 ngx_int_t ngx_http_async_every_resolve(ngx_conf_t *cf,
+    ngx_http_async_main_conf_t *mcf);
+
+/* Then, rows for the status. */
+ngx_int_t ngx_http_async_every_stats(ngx_conf_t *cf,
     ngx_http_async_main_conf_t *mcf);
 
 /* In a worker, after ngx_http_async_lifecycle_init(). */

@@ -88,6 +88,7 @@ static const ngx_async_stats_family_t  *ngx_http_async_families[] = {
     &ngx_async_tasks_family,
     &ngx_async_stacks_family,
     &ngx_async_worker_family,
+    &ngx_async_process_family,
     &ngx_http_async_fetch_family,
     &ngx_http_async_ws_family,
     NULL
@@ -318,6 +319,7 @@ ngx_http_async_init(ngx_conf_t *cf)
 
     if (ngx_http_async_app_stats(cf, mcf) != NGX_OK
         || ngx_http_async_route_stats(cf, mcf) != NGX_OK
+        || ngx_http_async_every_stats(cf, mcf) != NGX_OK
         || ngx_async_thread_pool_stats(cf, &mcf->stats) != NGX_OK
         || ngx_http_async_overload_stats(cf, mcf) != NGX_OK)
     {

@@ -80,7 +80,7 @@ ngx_http_async_process_init(ngx_cycle_t *cycle,
     ngx_http_async_process_prefix = (char *) prefix;
     ngx_http_async_process_mcf = mcf;
 
-    ngx_async_process_init();
+    ngx_async_process_init(&mcf->stats);
 
     return NGX_OK;
 }

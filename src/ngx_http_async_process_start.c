@@ -459,6 +459,8 @@ ngx_http_async_process_not_started(ngx_async_task_t *t, ngx_async_spawn_t *s,
 {
     const char  *hint;
 
+    ngx_async_stats_count(ngx_async_process_stats, NGX_ASYNC_PROCESS_FAILED);
+
     if (s->no_dir) {
         return ngx_async_set_error(t, ASYNC_ERROR, "the directory \"%*s\": %s",
                                    ngx_http_async_process_shown(s->dir),

@@ -214,4 +214,35 @@ EOF_SERVER
     $n->stop;
 }
 
+# ---- processes, periodic functions
+
+{
+    my $n = nginx(http => 'async_every 50ms ticks; async_every 50ms fails_each_time;',
+        allow => qr/fails_each_time" failed/, server => 'location = /process { async_handler process; }');
+
+    is $n->get('/process')->body, "ended\n", 'a process';
+    is_figure($n, ['process', 'started'], 1, '...');
+    is_figure($n, ['process', 'alive'], 0, '... has ended');
+    is $n->get('/process?fails=1')->body, "failed\n", 'one that cannot be started';
+    is_figure($n, ['process', 'failed'], 1, '...');
+    is_figure($n, ['process', 'started'], 1, '...');
+
+    my $c = asks($n, '/process?waits=1');
+    is_figure($n, ['process', 'alive'], 1, 'one that runs');
+    $c->reset;
+    is_figure($n, ['process', 'killed'], 1, '... for nobody');
+    is_figure($n, ['process', 'alive'], 0, '...');
+
+    my @ticks = ('periodic', 'status-figures:ticks');
+    is_figure($n, [@ticks, 'runs'], 1, 'a run that lasts');
+    is_figure($n, [@ticks, 'alive'], 1, '...');
+    at_least($n, [@ticks, 'skipped'], 2, '... and others that are left out');
+    opens($n, 'ticks');
+    at_least($n, [@ticks, 'time'], 2, 'when it has ended, others run');
+    at_least($n, [@ticks, 'runs'], 2, '...');
+    is figure($n, @ticks, 'failed'), 0, '... without an error';
+    ok defined figure($n, @ticks, $_), "there is \"$_\"" for qw(missed last);
+    at_least($n, ['periodic', 'status-figures:fails_each_time', 'failed'], 2, 'runs that fail');
+    $n->stop;
+}
 done_testing();
