@@ -345,9 +345,11 @@ subtest 'without an app' => sub {
 # Each has its slot, but for those beyond 64.
 
 subtest 'more workers than slots' => sub {
-    my $n = NginxAsync->new(workers => 66,
-        conf => { server => 'location = /status { async_status; }' })->start;
-    $n->workers(66);
+    my $n = NginxAsync->new(workers => 70, conf => { server => <<'END' })->start;
+        listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1 reuseport;
+        location = /status { async_status; }
+END
+    $n->workers(70);
 
     my $s = status_when($n, '', sub {
         64 == grep { $_->{state} eq 'running' } @{ $_->{workers} }
@@ -359,16 +361,18 @@ subtest 'more workers than slots' => sub {
     is $s->{tasks}{total}, 1, 'and asked';
     like_log $n, 0, qr/more than 64 worker processes at a time/, 'others are not';
 
-    # those stop, and answer whatever comes
+    # with reuseport each worker has its share of the connections
 
-    my %known = map { $_->{pid} => 1 } @{ $s->{workers} };
-    kill 'STOP', grep { $known{$_} } $n->workers;
+    my $r;
 
-    my $r = $n->connect->request('GET', '/status');
+    $n->wait_until(sub {
+        $r = $n->connect(port => $n->port(1))->request('GET', '/status');
+        return $r->status == 503;
+    });
+
     is $r->status, 503, 'one of them says that it cannot';
     is $r->header('retry-after'), '1', 'and when to come again';
 
-    kill 'CONT', keys %known;
     $n->stop;
 };
 
