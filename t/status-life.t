@@ -175,7 +175,7 @@ subtest 'reloads' => sub {
 
     # another list of handlers
 
-    begin($n, '/nap');
+    my ($nap) = begin($n, '/nap');
     status_when($n, 'handler=nap', sub { $_->{tasks}{total} == 1 });
 
     my $conf = { http => 'async_app $TEST_NGINX_APPS/status.so name=other;',
@@ -198,6 +198,7 @@ subtest 'reloads' => sub {
     $s = status_when($n, '', sub { @{ $_->{workers} } == 1 });
     is $s->{handler}{'status:nap'}{alive}, 0, 'nor with another worker';
     is $s->{handler}{'status:nap'}{started}, 1, 'but it was';
+    $nap->close;
 
     # without it, and with it again
 
