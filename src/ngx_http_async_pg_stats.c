@@ -125,6 +125,12 @@ void
 ngx_http_async_pg_stats_time(ngx_http_async_pg_pool_t *pool, ngx_uint_t index,
     ngx_msec_t since)
 {
+    if (since == ngx_current_msec) {
+        /* the first bucket, and nothing to the sum: an idle one was there */
+        pool->stats.values[index + 1]++;
+        return;
+    }
+
     ngx_async_stats_time(&pool->stats, index,
                          (uint64_t) (ngx_current_msec - since) * 1000);
 }
