@@ -7,6 +7,7 @@
  */
 
 #include <ngx_http_async_client.h>
+#include <ngx_http_async_bound.h>
 
 
 /* as httpx has it */
@@ -25,10 +26,6 @@ static char *ngx_http_async_client_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static char *ngx_http_async_client_keepalive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static char *ngx_http_async_client_time(ngx_conf_t *cf, void *post,
-    void *data);
-static char *ngx_http_async_client_size(ngx_conf_t *cf, void *post,
-    void *data);
 #if (NGX_SSL)
 static char *ngx_http_async_client_merge_ssl(ngx_conf_t *cf,
     ngx_http_async_client_conf_t *prev, ngx_http_async_client_conf_t *conf);
@@ -49,16 +46,6 @@ static ngx_conf_bitmask_t  ngx_http_async_client_protocols[] = {
 #endif
 
 
-static ngx_conf_post_t  ngx_http_async_client_time_post = {
-    ngx_http_async_client_time
-};
-
-
-static ngx_conf_post_t  ngx_http_async_client_size_post = {
-    ngx_http_async_client_size
-};
-
-
 static ngx_command_t  ngx_http_async_client_commands[] = {
 
     { ngx_string("async_fetch_connect_timeout"),
@@ -66,35 +53,35 @@ static ngx_command_t  ngx_http_async_client_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, connect_timeout),
-      &ngx_http_async_client_time_post },
+      &ngx_http_async_time_bound },
 
     { ngx_string("async_fetch_read_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, read_timeout),
-      &ngx_http_async_client_time_post },
+      &ngx_http_async_time_bound },
 
     { ngx_string("async_fetch_send_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, send_timeout),
-      &ngx_http_async_client_time_post },
+      &ngx_http_async_time_bound },
 
     { ngx_string("async_fetch_max_head"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, max_head),
-      &ngx_http_async_client_size_post },
+      &ngx_http_async_size_bound },
 
     { ngx_string("async_fetch_max_body"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_client_conf_t, max_body),
-      &ngx_http_async_client_size_post },
+      &ngx_http_async_size_bound },
 
     { ngx_string("async_fetch_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
@@ -294,35 +281,6 @@ ngx_http_async_client_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 
 static char *
-ngx_http_async_client_time(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_msec_t  *time = data;
-
-    if (*time == 0) {
-        return "must be greater than zero";
-    }
-
-    return (*time <= (ngx_msec_t) NGX_ASYNC_TIME_MAX) ? NGX_CONF_OK
-                                                      : "is too long";
-}
-
-
-static char *
-ngx_http_async_client_size(ngx_conf_t *cf, void *post, void *data)
-{
-    size_t  *size = data;
-
-    if (*size == 0) {
-        return "must be greater than zero";
-    }
-
-    /* sums of a few of them fit */
-
-    return (*size <= NGX_MAX_SIZE_T_VALUE / 8) ? NGX_CONF_OK : "is too large";
-}
-
-
-static char *
 ngx_http_async_client_keepalive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_async_conn_keep_t  *keep = conf;
@@ -354,7 +312,7 @@ ngx_http_async_client_keepalive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         keep->idle = ngx_parse_time(&time, 0);
 
-        if (keep->idle != (ngx_msec_t) NGX_ERROR && keep->idle) {
+        if (ngx_http_async_is_time(keep->idle) && keep->idle) {
             return NGX_CONF_OK;
         }
     }

@@ -9,6 +9,7 @@
 
 #include <ngx_http_async_access.h>
 #include <ngx_http_async_app.h>
+#include <ngx_http_async_bound.h>
 #include <ngx_http_async_conf.h>
 #include <ngx_http_async_depends.h>
 #include <ngx_http_async_docs.h>
@@ -27,14 +28,9 @@
 #define NGX_HTTP_ASYNC_STACK_MAX   (64 * 1024 * 1024)
 
 
-static char *ngx_http_async_check_time(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_http_async_check_stack(ngx_conf_t *cf, void *post,
     void *data);
 
-
-static ngx_conf_post_t  ngx_http_async_time_post = {
-    ngx_http_async_check_time
-};
 
 static ngx_conf_post_t  ngx_http_async_stack_post = {
     ngx_http_async_check_stack
@@ -161,7 +157,7 @@ ngx_command_t  ngx_http_async_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_loc_conf_t, timeout),
-      &ngx_http_async_time_post },
+      &ngx_http_async_time_bound },
 
     { ngx_string("async_ignore_client_abort"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -251,7 +247,7 @@ ngx_command_t  ngx_http_async_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_async_main_conf_t, slow),
-      NULL },
+      &ngx_http_async_time_or_0_bound },
 
     { ngx_string("async_thread_nice"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -265,26 +261,17 @@ ngx_command_t  ngx_http_async_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_async_main_conf_t, cleanup_timeout),
-      &ngx_http_async_time_post },
+      &ngx_http_async_time_bound },
 
     { ngx_string("async_shutdown_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_async_main_conf_t, shutdown_timeout),
-      NULL },
+      &ngx_http_async_time_or_0_bound },
 
       ngx_null_command
 };
-
-
-static char *
-ngx_http_async_check_time(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_msec_t  *time = data;
-
-    return *time ? NGX_CONF_OK : "must be greater than zero";
-}
 
 
 static char *

@@ -7,6 +7,7 @@
  */
 
 #include <ngx_http_async_ws.h>
+#include <ngx_http_async_bound.h>
 #include <ngx_async_near.h>
 
 
@@ -63,21 +64,9 @@ static char *ngx_http_async_ws_option(ngx_conf_t *cf,
 static u_char *ngx_http_async_ws_names(u_char *p, u_char *last,
     ngx_http_async_ws_option_t *option);
 static ngx_uint_t ngx_http_async_ws_is(ngx_str_t *value, const char *word);
-static char *ngx_http_async_ws_check_time(ngx_conf_t *cf, void *post,
-    void *data);
-static char *ngx_http_async_ws_check_message(ngx_conf_t *cf, void *post,
-    void *data);
 static char *ngx_http_async_ws_check_buffer(ngx_conf_t *cf, void *post,
     void *data);
 
-
-static ngx_conf_post_t  ngx_http_async_ws_time_post = {
-    ngx_http_async_ws_check_time
-};
-
-static ngx_conf_post_t  ngx_http_async_ws_message_post = {
-    ngx_http_async_ws_check_message
-};
 
 static ngx_conf_post_t  ngx_http_async_ws_buffer_post = {
     ngx_http_async_ws_check_buffer
@@ -110,7 +99,7 @@ static ngx_command_t  ngx_http_async_ws_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_ws_conf_t, max_message),
-      &ngx_http_async_ws_message_post },
+      &ngx_http_async_size_bound },
 
     { ngx_string("async_websocket_buffer"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -131,7 +120,7 @@ static ngx_command_t  ngx_http_async_ws_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_async_ws_conf_t, close_timeout),
-      &ngx_http_async_ws_time_post },
+      &ngx_http_async_time_bound },
 
     { ngx_string("async_websocket_origin"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
@@ -276,9 +265,7 @@ ngx_http_async_ws_ping(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     wcf->ping = ngx_parse_time(&value[1], 0);
 
-    if (wcf->ping == (ngx_msec_t) NGX_ERROR
-        || wcf->ping > (ngx_msec_t) NGX_ASYNC_TIME_MAX)
-    {
+    if (!ngx_http_async_is_time(wcf->ping)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" is no time: pings are "
                            "sent after \"20s\" of silence, with \"0\" never",
                            &value[1]);
@@ -304,9 +291,7 @@ ngx_http_async_ws_pong_time(ngx_conf_t *cf, void *conf, ngx_str_t *value)
 
     wcf->pong = ngx_parse_time(value, 0);
 
-    if (wcf->pong == (ngx_msec_t) NGX_ERROR || wcf->pong == 0
-        || wcf->pong > (ngx_msec_t) NGX_ASYNC_TIME_MAX)
-    {
+    if (!ngx_http_async_is_time(wcf->pong) || wcf->pong == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"timeout=%V\" is no time in which a ping could "
                            "be answered", value);
@@ -599,35 +584,6 @@ ngx_http_async_ws_is(ngx_str_t *value, const char *word)
 
 
 static char *
-ngx_http_async_ws_check_time(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_msec_t  *time = data;
-
-    if (*time == 0) {
-        return "must be greater than zero";
-    }
-
-    return (*time <= (ngx_msec_t) NGX_ASYNC_TIME_MAX) ? NGX_CONF_OK
-                                                      : "is too long";
-}
-
-
-static char *
-ngx_http_async_ws_check_message(ngx_conf_t *cf, void *post, void *data)
-{
-    size_t  *size = data;
-
-    if (*size == 0) {
-        return "must be greater than zero";
-    }
-
-    /* a sum of a few of them fits */
-
-    return (*size <= NGX_MAX_SIZE_T_VALUE / 8) ? NGX_CONF_OK : "is too large";
-}
-
-
-static char *
 ngx_http_async_ws_check_buffer(ngx_conf_t *cf, void *post, void *data)
 {
     size_t  *size = data;
@@ -636,5 +592,5 @@ ngx_http_async_ws_check_buffer(ngx_conf_t *cf, void *post, void *data)
         return "must be 1k at least";
     }
 
-    return (*size <= NGX_MAX_SIZE_T_VALUE / 8) ? NGX_CONF_OK : "is too large";
+    return (*size <= NGX_HTTP_ASYNC_SIZE_MAX) ? NGX_CONF_OK : "is too large";
 }

@@ -305,6 +305,14 @@ refused 'async_timeout below zero', qr/"async_timeout" directive invalid value/,
 refused 'async_timeout twice', qr/"async_timeout" directive is duplicate/,
     location => "async_timeout 1s;\nasync_timeout 1s;  # here";
 
+for (qw(async_timeout async_cleanup_timeout async_shutdown_timeout async_slow)) {
+    refused "$_ of more than ten years", qr/"$_" directive is too long/,
+        http => "$_ 3661d;  # here", location => '';
+}
+
+refused 'async_fetch_keepalive for more than ten years', qr/takes a second argument like "timeout=60s"/,
+    http => 'async_fetch_keepalive 1 timeout=3661d;  # here', location => '';
+
 refused 'async_stack_size that is too small', qr/must be from 16k to 64m/,
     http => "async_stack_size 1k;  # here", location => '';
 
@@ -338,7 +346,7 @@ accepted 'all directives with sensible values', http => <<"EOF_CONF",
     async_timeout 1ms;  async_param a b;
     async_ignore_client_abort on;  async_intercept_errors on;
 EOF_CONF
-    location => 'async_route GET / hello;  async_timeout 1d;
+    location => 'async_route GET / hello;  async_timeout 3660d;
                  async_param a c;  async_ignore_client_abort off;
                  async_intercept_errors off;';
 
