@@ -332,13 +332,13 @@ ngx_http_async_inspect_declared(const async_export_t *exported, u_char *error)
 {
     const async_attribute_t  *a;
 
-    if (exported->size < offsetof(async_export_t, attributes) + sizeof(a)
-        || exported->attributes == NULL)
-    {
+    a = ngx_http_async_attributes(exported);
+
+    if (a == NULL) {
         return NGX_OK;
     }
 
-    for (a = exported->attributes; a->kind != ASYNC_ATTRIBUTE_NONE; a++) {
+    for ( /* void */ ; a->kind != ASYNC_ATTRIBUTE_NONE; a++) {
 
         if ((a->kind == ASYNC_ATTRIBUTE_PARAMS
              || a->kind == ASYNC_ATTRIBUTE_BODY

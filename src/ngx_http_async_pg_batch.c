@@ -307,10 +307,9 @@ ngx_http_async_pg_receive(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
 {
     ngx_uint_t                  i;
     async_rc_t                  rc;
-    ngx_http_async_pg_query_t  *last;
+    ngx_http_async_pg_query_t  *query;
 
     rc = ASYNC_OK;
-    last = NULL;
 
     for (i = 0; i < n && rc == ASYNC_OK; i++) {
 
@@ -318,26 +317,26 @@ ngx_http_async_pg_receive(ngx_async_task_t *t, ngx_http_async_pg_conn_t *conn,
             continue;
         }
 
-        last = &queries[i];
+        query = &queries[i];
 
-        rc = ngx_http_async_pg_receive_one(t, conn, last);
+        rc = ngx_http_async_pg_receive_one(t, conn, query);
 
         if (rc == ASYNC_OK && each) {
-            rc = ngx_http_async_pg_sync(t, conn, &last->result);
+            rc = ngx_http_async_pg_sync(t, conn, &query->result);
 
             /* of a connection that is lost, libpq makes an error, too */
 
-            last->answered = (rc == ASYNC_OK
-                              && (!ngx_http_async_pg_is_error(last->result)
-                                  || PQresultErrorField(last->result,
-                                                        PG_DIAG_SQLSTATE)));
+            query->answered = (rc == ASYNC_OK
+                               && (!ngx_http_async_pg_is_error(query->result)
+                                   || PQresultErrorField(query->result,
+                                                         PG_DIAG_SQLSTATE)));
         }
     }
 
-    /* a constraint that is deferred can fail there */
+    /* none was passed over; a constraint that is deferred can fail there */
 
     return (rc == ASYNC_OK && !each)
-           ? ngx_http_async_pg_sync(t, conn, &last->result) : rc;
+           ? ngx_http_async_pg_sync(t, conn, &queries[n - 1].result) : rc;
 }
 
 

@@ -422,8 +422,9 @@ ngx_http_async_pg_whole(PQconninfoOption *given, u_char *why, size_t size)
 
     error = (options && rest) ? PQerrorMessage(pg) : "no memory";
 
-    if (ngx_strstr(error, "\"" NGX_HTTP_ASYNC_PG_STOP "\"") == NULL) {
-
+    if (options == NULL || rest == NULL
+        || ngx_strstr(error, "\"" NGX_HTTP_ASYNC_PG_STOP "\"") == NULL)
+    {
         (void) ngx_cpystrn(why, (u_char *) error,
                            ngx_min(size, strcspn(error, CRLF) + 1));
         PQconninfoFree(options);

@@ -169,7 +169,7 @@ ngx_http_async_pg_tx_abandon(ngx_async_task_t *t, const char *name,
     pg->failed = NULL;
     ngx_memcpy(error, t->error, NGX_ASYNC_ERROR_LEN);
 
-    if (depth == 1) {
+    if (depth <= 1) {
         ngx_http_async_pg_tx_close(t, tx);
 
     } else if (t->reason != NGX_ASYNC_KEEP

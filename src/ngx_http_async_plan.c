@@ -68,8 +68,9 @@ static void ngx_http_async_plan_threads(ngx_http_async_plan_t *plan);
 const async_attribute_t *
 ngx_http_async_attributes(const async_export_t *exported)
 {
-    return (exported->size >= offsetof(async_export_t, attributes)
-                              + sizeof(exported->attributes))
+    /* an app may have been built with an earlier one that ended before */
+
+    return (exported->size > offsetof(async_export_t, attributes))
            ? exported->attributes : NULL;
 }
 
