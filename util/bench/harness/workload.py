@@ -31,6 +31,8 @@ WORKLOADS = {
            "dependencies in a thread, %s connections", 32, 32),
     "w4": ("wrk", "1,000 child tasks that do nothing, %s connection", 1, 1),
     "w5": ("wrk", "16 MiB in pieces of 64 KiB, %s connections", 2, 2),
+    "wv": ("wrk", "100 server-sent events, each sent by itself, %s "
+           "connections", 64, 64),
     "w6d": ("bulk", "%s MiB in pieces of 64 KiB to one client", 1024, 64),
     "w6u": ("bulk", "%s MiB from one client, read in pieces", 1024, 64),
     "w7": ("wrk", "one fetch from a backend, its JSON read and written again, "
@@ -113,6 +115,8 @@ REFUSED = 100
 
 # w3: while wrk keeps the pool busy, one connection asks for the trivial path
 PROBE_PATH, PROBE_INTERVAL = "/json", 4000
+
+EVENTS = 100 * b'data: {"message":"Hello, World!"}\n\n'
 
 EXPECTED = {
     "w1": {"message": "Hello, World!"},
@@ -592,6 +596,12 @@ def check(contender, values, name, path):
             check_streams(server, path)
 
         status, media_type, body = get(server.port, path)
+
+    if name == "wv":
+        if (status, media_type.partition(";")[0], body) \
+           != (200, "text/event-stream", EVENTS):
+            raise RuntimeError("%d %s %r" % (status, media_type, body[:100]))
+        return
 
     if name == "w5":
         if status != 200 or len(body) != 16 << 20:

@@ -5,10 +5,15 @@ import time
 import anyio.to_thread
 from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 
+import fetch
 import rows
+import shop
+import streams
 
 app = FastAPI()
-app.include_router(rows.router)
+
+for part in (fetch, rows, shop, streams):
+    app.include_router(part.router)
 
 
 @app.get("/json")

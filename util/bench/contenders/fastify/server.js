@@ -1,11 +1,12 @@
 'use strict';
 
-/* w8: a pool of pg's, whose named queries are prepared once a connection */
-
 const { Pool } = require('pg');
+const { setTimeout: wait } = require('timers/promises');
 const fastify = require('fastify')({ keepAliveTimeout: 600000 });
 
 const ROWS = 20;
+
+/* w8: a pool of pg's, whose named queries are prepared once a connection */
 
 const pool = new Pool({ host: '127.0.0.1', port: +process.env.PGPORT,
                         user: 'bench', database: 'bench', max: 16,
@@ -40,10 +41,25 @@ async function twenty() {
     }
 }
 
-fastify.get('/json', async () => ({ message: 'Hello, World!' }));
+async function sleep() {
+    await wait(1000);
+    return { ok: true };
+}
+
+/* what it is to write is said beforehand, as its documentation advises */
+
+const schema = (properties) => (
+    { schema: { response: { 200: { type: 'object', properties } } } });
+
+fastify.get('/json', schema({ message: { type: 'string' } }),
+            async () => ({ message: 'Hello, World!' }));
+fastify.get('/sleep', schema({ ok: { type: 'boolean' } }), sleep);
 fastify.get('/row', () => one(pool));
 fastify.get('/rows', twenty);
 fastify.get('/at_once', () => Promise.all(
     Array.from({ length: ROWS }, () => one(pool))));
+
+fastify.register(require('./shop.js'));
+fastify.register(require('./fetch.js'));
 
 fastify.listen({ port: +process.env.PORT, host: '127.0.0.1', backlog: 4096 });
