@@ -1,4 +1,6 @@
 """w5, w6d, w6u, wv: bodies in pieces."""
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
@@ -27,7 +29,21 @@ async def swallow(request: Request):
     return "done"
 
 
+# uvloop sends what it has at the end of a turn of the loop
+
+async def apart(piece, n):
+    for _ in range(n):
+        yield piece
+        await asyncio.sleep(0)
+
+
 @router.get("/events")
 async def events():
+    return StreamingResponse(apart(EVENT, 100),
+                             media_type="text/event-stream")
+
+
+@router.get("/events_at_once")
+async def events_at_once():
     return StreamingResponse(repeated(EVENT, 100),
                              media_type="text/event-stream")
