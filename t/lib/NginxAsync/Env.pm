@@ -18,6 +18,7 @@ Names are those of Test::Nginx where it has one.
     TEST_NGINX_WORKER_USER    user of the workers
     TEST_NGINX_ASAN           1: sanitizer options and reports
     TEST_NGINX_LD_PRELOAD     a library for nginx; "asan" is gcc's libasan
+    TEST_NGINX_VALGRIND       1: nginx under valgrind, whose complaints count
     TEST_NGINX_STOP_TIMEOUT   seconds that QUIT may take    20
     TEST_NGINX_LOG_TIMEOUT    seconds to wait for a log line  10
     TEST_NGINX_CHROMIUM       a browser for pages         /usr/bin/chromium, say
@@ -43,6 +44,7 @@ my (%locks, $version_text);
 
 sub verbose { return $ENV{TEST_NGINX_VERBOSE} }
 sub asan    { return $ENV{TEST_NGINX_ASAN} }
+sub valgrind { return $ENV{TEST_NGINX_VALGRIND} }
 
 
 sub binary {
@@ -104,7 +106,7 @@ sub worker_user {
 # A worker ends the threads of a pool one after another, each of which has to
 # get its turn on a machine under load; less than async_shutdown_timeout has by
 # default, which a task that is never ended would wait for.
-sub stop_timeout { return $ENV{TEST_NGINX_STOP_TIMEOUT} || 20 }
+sub stop_timeout { return $ENV{TEST_NGINX_STOP_TIMEOUT} || (valgrind() ? 120 : 20) }
 
 
 sub preload {

@@ -70,7 +70,7 @@ sub start {
 
     $self->spawn;
 
-    my $up = wait_until($bound // 30, sub {
+    my $up = wait_until($bound // (NginxAsync::Env::valgrind() ? 120 : 30), sub {
         return 1 if !$self->running;
         return 0 if read_or_empty($self->{pidfile}) !~ /^$self->{pid}$/m;
         return !$self->{has_master} || $self->workers;
@@ -118,7 +118,21 @@ sub become_nginx {
     open STDOUT, '>>', $self->{console};
     open STDERR, '>&', \*STDOUT;
 
-    exec { NginxAsync::Env::binary() } $self->command or POSIX::_exit(127);
+    my @command = ($self->valgrind, $self->command);
+
+    exec { $command[0] } @command or POSIX::_exit(127);
+}
+
+
+# What it complains of is a report as that of a sanitizer; quiet, it writes
+# nothing else.
+sub valgrind {
+    my ($self) = @_;
+
+    return if !NginxAsync::Env::valgrind();
+
+    return ('valgrind', '--quiet', "--log-file=$self->{reports}/report.%p", '--vgdb=no',
+        '--leak-check=no', "--suppressions=$NginxAsync::Env::Root/t/valgrind.supp");
 }
 
 
@@ -167,14 +181,30 @@ sub workers {
     my $pid = $self->{pid} // return;
     return $pid if !$self->{has_master};
 
-    return grep { title($_) =~ /worker process$/ } children($pid);
+    return grep { $self->title_of($_) =~ /worker process$/ } children($pid);
 }
 
 
 sub leaving_workers {
     my ($self) = @_;
 
-    return grep { title($_) =~ /shutting down/ } children($self->{pid});
+    return grep { $self->title_of($_) =~ /shutting down/ } children($self->{pid});
+}
+
+
+# Under valgrind a process has no title: it is a worker when it has once waited
+# for events, and the log says of those that leave.
+sub title_of {
+    my ($self, $pid) = @_;
+
+    return title($pid) if !NginxAsync::Env::valgrind();
+
+    # epoll_wait() or epoll_pwait() of amd64, or of arm64
+    $self->{waited}{$pid} ||= read_or_empty("/proc/$pid/syscall") =~ /^(?:232|281|22) /;
+    return '' if !$self->{waited}{$pid};
+
+    return $self->log_from(0) =~ /\] \Q$pid\E#\d+: gracefully shutting down/
+        ? 'worker process is shutting down' : 'worker process';
 }
 
 

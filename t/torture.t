@@ -1,0 +1,49 @@
+#!/usr/bin/perl
+
+# A little of util/torture: requests whose allocations fail one by one, workers
+# that die, and reloads, under load.  All of it takes longer: see there.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Test::More;
+
+use NginxAsync;
+use NginxAsync::Pg;
+use NginxAsync::Torture;
+use NginxAsync::Torture::Allocations;
+use NginxAsync::Torture::Kills;
+use NginxAsync::Torture::Reloads;
+
+my $pg = !NginxAsync::Pg::missing();
+
+sub none {
+    my ($title, @findings) = @_;
+
+    ok !@findings, $title or diag join "\n", @findings;
+}
+
+my $torture = NginxAsync::Torture->new(pg => $pg);
+my $allocations = NginxAsync::Torture::Allocations->new($torture);
+
+for my $name (qw(depends tasks ws-deflate)) {
+    my $said;
+    none("$name: each of its allocations fails",
+        $allocations->run_case(NginxAsync::Torture::one($name), sub { $said = "@_" }));
+    like $said, qr/ [1-9]\d* refused/, '... some of which the client sees' or diag $said;
+    note $said;
+}
+
+{
+    my $t = NginxAsync::Torture->new(pg => $pg, workers => 2);
+
+    none('workers that die under load', NginxAsync::Torture::Kills::run($t, 6, sub { note "@_" }));
+    none('reloads under load', NginxAsync::Torture::Reloads::run($t, 6, sub { note "@_" }));
+}
+
+is system("$FindBin::Bin/../util/torture --list > /dev/null"), 0, 'util/torture';
+
+done_testing;
