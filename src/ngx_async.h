@@ -1531,7 +1531,7 @@ ASYNC_LOOP async_rc_t async_process_signal(async_t *co, async_process_t *p,
  * chosen, counted and kept connected as nginx does; an address; or a name, in
  * /etc/hosts or known to nginx's "resolver".  "user:password@" is sent as Basic
  * credentials (RFC 7617).  Characters beyond ASCII are encoded; a space or a
- * control character is an error.
+ * control character is an error, as NULL is.
  *
  * A request that failed is not repeated, except on another address when there
  * was no connection, and on another connection when a kept one turned out to be
@@ -1713,7 +1713,7 @@ ASYNC_LOOP void async_response_close(async_t *co, async_response_t *res);
  * await_connect() suspends until there is a connection to "host:port",
  * "[2001:db8::1]:port" or "unix:path", which is relative to nginx's prefix.  A
  * name is looked up in /etc/hosts, then by nginx's "resolver"; its addresses
- * are tried in their order.
+ * are tried in their order.  NULL is ASYNC_ERROR.
  *
  * One task may receive while another one sends: a second one is ASYNC_BUSY.  A
  * socket that is not closed is when its task ends, or the innermost

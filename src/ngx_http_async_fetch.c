@@ -386,6 +386,10 @@ ngx_http_async_fetch_parse(ngx_async_task_t *t, ngx_http_async_fetch_t *f,
     ngx_int_t    rc;
     const char  *error;
 
+    if (text == NULL) {
+        return ngx_async_set_error(t, ASYNC_ERROR, "there is no URL");
+    }
+
     rc = ngx_http_async_url_parse(f->pool, url, text, ngx_strlen(text), &error);
 
     if (rc == NGX_OK) {

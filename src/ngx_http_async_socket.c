@@ -91,6 +91,10 @@ await_connect_at(async_t *co, const char *site, const char *address,
         return rc;
     }
 
+    if (address == NULL) {
+        return ngx_async_set_error(co, ASYNC_ERROR, "there is no address");
+    }
+
     len = ngx_strlen(address) + 1;
 
     socket = ngx_async_handle(co, sizeof(async_socket_t) + len,
