@@ -34,7 +34,7 @@ ngx_int_t
 ngx_http_async_capture(ngx_http_async_capture_t *cap, ngx_str_t *uri,
     ngx_str_t *args)
 {
-    unsigned                    in_memory;
+    unsigned                    in_memory, count;
     ngx_int_t                   rc;
     ngx_http_request_t         *r, *sr;
     ngx_http_core_main_conf_t  *cmcf;
@@ -70,6 +70,7 @@ ngx_http_async_capture(ngx_http_async_capture_t *cap, ngx_str_t *uri,
     /* what would be in the memory of others does not go there */
     in_memory = r->subrequest_in_memory;
     r->subrequest_in_memory = 0;
+    count = r->main->count;
 
     rc = ngx_http_subrequest(r, uri, args, &sr, &cap->post,
                              NGX_HTTP_SUBREQUEST_BACKGROUND);
@@ -77,6 +78,8 @@ ngx_http_async_capture(ngx_http_async_capture_t *cap, ngx_str_t *uri,
     r->subrequest_in_memory = in_memory;
 
     if (rc != NGX_OK) {
+        /* one that cannot be posted has been counted */
+        r->main->count = count;
         return NGX_ERROR;
     }
 

@@ -73,6 +73,10 @@ await_subrequest_at(async_t *co, const char *site, async_req_t *req,
                                  "tasks of their request");
     }
 
+    if (rc == ASYNC_OK && uri == NULL) {
+        rc = ngx_async_set_error(co, ASYNC_ERROR, "there is no URI");
+    }
+
     if (rc == ASYNC_OK) {
         rc = ngx_http_async_subrequest_check(co, &sub.fetch, uri);
     }

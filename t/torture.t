@@ -29,8 +29,9 @@ sub none {
 my $torture = NginxAsync::Torture->new(pg => $pg);
 my $allocations = NginxAsync::Torture::Allocations->new($torture);
 
-# of "fetch", async_param() has no memory for the URL
-for my $name (qw(fetch depends tasks ws-deflate)) {
+# of "fetch", async_param() has no memory for the URL; of "subrequest", nginx counts
+# one that it cannot post
+for my $name (qw(fetch subrequest depends tasks ws-deflate)) {
     my $said;
     none("$name: each of its allocations fails",
         $allocations->run_case(NginxAsync::Torture::one($name), sub { $said = "@_" }));
