@@ -51,8 +51,9 @@ static async_rc_t ngx_http_async_pg_late(ngx_async_task_t *t,
 static const char *ngx_http_async_pg_place(ngx_http_async_pg_open_t *open);
 static const char *ngx_http_async_pg_option(ngx_http_async_pg_pool_t *pool,
     const char *keyword);
-static char *ngx_http_async_pg_item(ngx_pool_t *pool, const char *list,
-    ngx_uint_t i);
+static ngx_uint_t ngx_http_async_pg_has(const char *list, ngx_uint_t i);
+static ngx_int_t ngx_http_async_pg_item(ngx_pool_t *pool, const char *list,
+    ngx_uint_t i, const char **item);
 static void ngx_http_async_pg_notice(void *arg, const PGresult *result);
 
 
@@ -110,13 +111,17 @@ ngx_http_async_pg_hosts(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
 
     for (i = 0; /* void */ ; i++) {
 
-        open->host = ngx_http_async_pg_item(pool, host, i);
-        open->addr = ngx_http_async_pg_item(pool, addr, i);
-        open->port = ngx_http_async_pg_item(pool, port, i);
+        /* one port is that of all; without a host, libpq would take another */
 
-        if (open->port == NULL) {
-            /* one is that of all */
-            open->port = ngx_http_async_pg_item(pool, port, 0);
+        if (ngx_http_async_pg_item(pool, host, i, &open->host) != NGX_OK
+            || ngx_http_async_pg_item(pool, addr, i, &open->addr) != NGX_OK
+            || ngx_http_async_pg_item(pool, port,
+                                      ngx_http_async_pg_has(port, i) ? i : 0,
+                                      &open->port)
+               != NGX_OK)
+        {
+            rc = ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+            break;
         }
 
         rc = ngx_http_async_pg_host(t, open);
@@ -125,8 +130,8 @@ ngx_http_async_pg_hosts(ngx_async_task_t *t, ngx_http_async_pg_open_t *open)
             break;
         }
 
-        if (ngx_http_async_pg_item(pool, host, i + 1) == NULL
-            && ngx_http_async_pg_item(pool, addr, i + 1) == NULL)
+        if (!ngx_http_async_pg_has(host, i + 1)
+            && !ngx_http_async_pg_has(addr, i + 1))
         {
             break;
         }
@@ -149,39 +154,57 @@ ngx_http_async_pg_is_over(ngx_async_task_t *t, ngx_http_async_pg_open_t *open,
 }
 
 
-/* The i-th of a list; NULL: there are not so many. */
+/* Whether a list, or NULL, has an i-th item. */
 
-static char *
-ngx_http_async_pg_item(ngx_pool_t *pool, const char *list, ngx_uint_t i)
+static ngx_uint_t
+ngx_http_async_pg_has(const char *list, ngx_uint_t i)
 {
-    char    *item;
+    if (list == NULL || *list == '\0') {
+        return 0;
+    }
+
+    while (i--) {
+        list += strcspn(list, ",");
+
+        if (*list++ == '\0') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* A copy of the i-th item; NULL: there are not so many. */
+
+static ngx_int_t
+ngx_http_async_pg_item(ngx_pool_t *pool, const char *list, ngx_uint_t i,
+    const char **item)
+{
+    char    *copy;
     size_t   len;
 
-    if (list == NULL || *list == '\0') {
-        return NULL;
+    *item = NULL;
+
+    if (!ngx_http_async_pg_has(list, i)) {
+        return NGX_OK;
     }
 
-    for ( ;; ) {
-        len = strcspn(list, ",");
-
-        if (i-- == 0) {
-            break;
-        }
-
-        if (list[len] == '\0') {
-            return NULL;
-        }
-
-        list += len + 1;
+    while (i--) {
+        list += strcspn(list, ",") + 1;
     }
 
-    item = ngx_pnalloc(pool, len + 1);
+    len = strcspn(list, ",");
 
-    if (item) {
-        (void) ngx_cpystrn((u_char *) item, (u_char *) list, len + 1);
+    copy = ngx_pnalloc(pool, len + 1);
+    if (copy == NULL) {
+        return NGX_ERROR;
     }
 
-    return item;
+    (void) ngx_cpystrn((u_char *) copy, (u_char *) list, len + 1);
+    *item = copy;
+
+    return NGX_OK;
 }
 
 

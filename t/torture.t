@@ -9,9 +9,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Select;
+use IO::Socket::UNIX;
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Guard;
 use NginxAsync::Pg;
 use NginxAsync::Torture;
 use NginxAsync::Torture::Allocations;
@@ -37,6 +40,23 @@ for my $name (qw(fetch subrequest depends tasks ws-deflate)) {
         $allocations->run_case(NginxAsync::Torture::one($name), sub { $said = "@_" }));
     like $said, qr/ [1-9]\d* refused/, '... some of which the client sees' or diag $said;
     note $said;
+}
+
+SKIP: {
+    skip 'there is no PostgreSQL', 2 if !$pg;
+
+    # where libpq goes if it is told no host
+    my ($port) = $torture->database->conninfo =~ /\bport=(\d+)/;
+    my $dir = NginxAsync::Guard::temp_dir('elsewhere');
+    my $elsewhere = IO::Socket::UNIX->new(Local => "$dir/.s.PGSQL.$port", Listen => 5) or die "listen: $!";
+    chmod 0777, "$dir/.s.PGSQL.$port";
+
+    my $lost = NginxAsync::Torture::Allocations->new($torture,
+        server => { env_names => ['PGHOST'] }, env => { PGHOST => $dir });
+
+    none('pg-connect: each of its allocations fails',
+        $lost->run_case(NginxAsync::Torture::one('pg-connect'), sub { note "@_" }));
+    ok !IO::Select->new($elsewhere)->can_read(0), '... and no other server is taken for the database';
 }
 
 {
