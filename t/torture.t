@@ -34,7 +34,7 @@ my $allocations = NginxAsync::Torture::Allocations->new($torture);
 
 # of "fetch", async_param() has no memory for the URL; of "subrequest", nginx counts
 # one that it cannot post
-for my $name (qw(fetch subrequest depends tasks ws-deflate)) {
+for my $name (qw(fetch null subrequest depends tasks ws-deflate)) {
     my $said;
     none("$name: each of its allocations fails",
         $allocations->run_case(NginxAsync::Torture::one($name), sub { $said = "@_" }));

@@ -264,6 +264,24 @@ ASYNC_HANDLER(subrequest)
 }
 
 
+/* what async_param() and its like give when there is no memory */
+
+ASYNC_HANDLER(null)
+{
+    async_socket_t    *s;
+    async_response_t  *res;
+
+    if (await_fetch(co, NULL, NULL, &res) != ASYNC_ERROR
+        || await_subrequest(co, req, NULL, NULL, &res) != ASYNC_ERROR
+        || await_connect(co, NULL, NULL, &s) != ASYNC_ERROR)
+    {
+        return wrong(req, "NULL was something");
+    }
+
+    return right(req);
+}
+
+
 ASYNC_HANDLER(files)
 {
     size_t               n;

@@ -419,6 +419,8 @@ pcalloc(void *pool, size_t size)
 static void
 jump(const char *name, void *to)
 {
+    Dl_info     info;
+    ElfW(Sym)  *symbol;
     void       *at = dlsym(RTLD_DEFAULT, name);
     uintptr_t   size = sysconf(_SC_PAGESIZE);
     uintptr_t   page = (uintptr_t) at & ~(size - 1);
@@ -432,6 +434,14 @@ jump(const char *name, void *to)
     /* a command that this nginx runs inherits us */
 
     if (at == NULL) {
+        return;
+    }
+
+    /* with NGX_DEBUG_PALLOC a function may be too short, and is right as it is */
+
+    if (!dladdr1(at, &info, (void **) &symbol, RTLD_DL_SYMENT)
+        || symbol->st_size < sizeof(code) + sizeof(void *))
+    {
         return;
     }
 

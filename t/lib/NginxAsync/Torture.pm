@@ -58,6 +58,7 @@ my $CONF_SERVER = <<'EOF_CONF';
         async_route GET /rows pg_stream;
         async_route GET /fetch fetch;
         async_route GET /subrequest subrequest;
+        async_route GET /null null;
         async_route GET /files files;
         async_route GET /send-file send_file;
         async_route GET /tasks tasks;
@@ -166,6 +167,7 @@ my @cases = (
     ['pg-connect' => get('/pg', qr/two/), 'pg', 'connect'],
     [fetch => get('/fetch', qr/^right$/)],
     [subrequest => get('/subrequest', qr/^right$/)],
+    [null => get('/null', qr/^right$/)],
     [files => get('/files', qr/^right$/)],
     ['send-file' => get('/send-file', qr/^right$/)],
     [tasks => get('/tasks', qr/^right$/)],

@@ -17,6 +17,7 @@ and the master no zombie and no descriptor that it had not before.
 use strict;
 use warnings;
 
+use NginxAsync::Env;
 use NginxAsync::Server;
 use NginxAsync::Torture;
 use NginxAsync::Torture::Load;
@@ -24,8 +25,6 @@ use NginxAsync::Verdict;
 
 my @MIX = qw(hello blocking model form pg pg-transaction pg-pipeline fetch files tasks
     ws ws-deflate ws-channel channel shared count pairs depends stream);
-
-my $ALLOWED = qr/worker process \d+ exited on signal|database|shared memory|\[error\]/;
 
 
 # Descriptors, by what they are.
@@ -54,6 +53,9 @@ sub zombies {
 }
 
 
+# AddressSanitizer would report it.
+sub segv { return NginxAsync::Env::asan() ? 'ABRT' : 'SEGV' }
+
 sub run {
     my ($t, $times, $say) = @_;
 
@@ -67,7 +69,7 @@ sub run {
     my $load = NginxAsync::Torture::Load->new($t, $n, clients => 4, cases => \@mix);
 
     my (@findings, %count);
-    my @signals = qw(KILL SEGV TERM);
+    my @signals = ('KILL', segv(), 'TERM');
 
     for my $i (1 .. $times) {
         last if $t->late;
