@@ -23,9 +23,6 @@ def cores():
     """The client's and the server's."""
     mine = sorted(os.sched_getaffinity(0))
 
-    if len(mine) < 2:
-        raise SystemExit("bench: two cores are needed")
-
     return mine[0], mine[-1]
 
 
@@ -162,6 +159,26 @@ class Window:
                            used(SERVER_CORE) - busy),
             "steal": max(cores1[c][1] - cores0[c][1] for c in cores0),
         }
+
+
+def first_of(name, pattern):
+    """What the pattern finds in a file of the kernel's."""
+    with open(name) as f:
+        m = re.search(pattern, f.read(), re.M)
+
+    return m.group(1).strip() if m else None
+
+
+def description():
+    """What figures depend on, besides versions."""
+    memory = first_of("/proc/meminfo", r"^MemTotal:\s+(\d+)")
+
+    return {"cpu": first_of("/proc/cpuinfo", r"^model name\s*:(.*)")
+            or os.uname().machine,
+            "cores": os.cpu_count(),
+            "memory_mib": int(memory) // 1024,
+            "kernel": os.uname().release,
+            "scheduler": scheduler()}
 
 
 def base_slice():

@@ -235,9 +235,11 @@ def tables(results):
 
     lines += noise(results["workloads"].values())
 
-    if "scheduler" in results:
-        lines += ["", "Linux %s; scheduler: %s." % (results["kernel"],
-                                                    results["scheduler"])]
+    if "machine" in results:
+        m = results["machine"]
+        lines += ["", "%s: %s, %d cores, %d MiB; Linux %s; scheduler: %s." % (
+            results["when"], m["cpu"], m["cores"], m["memory_mib"],
+            m["kernel"], m["scheduler"])]
 
     if results["versions"]:
         lines.append("")

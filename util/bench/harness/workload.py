@@ -79,6 +79,21 @@ WORKLOADS = {
            2048, 256),
 }
 
+# The others' table: what a reader asks first.
+MAIN = ("w1", "w2", "w3", "wv", "w7", "w7g", "w8", "w8n", "w8p", "wq", "wj",
+        "we", "wb", "wm", "wi")
+
+# One round tells all: these are counts, and memory.
+ONCE = {"count", "idle", "memory", "streams", "bulk"}
+
+# Seconds of a sample that does not last any: the start, the warm-up, the end.
+# And how often it lasts as long as -t says.
+COSTS = {"wrk": (1.7, 1), "hold": (4.5, 1), "streams": (16, 0),
+         "stall": (3.5, 1), "pair": (7, 2), "depends": (7, 2),
+         "bulk": (2, 0), "latency": (1.2, 1), "database": (3, 1),
+         "memory": (4, 1), "echo": (3, 1), "cast": (3, 1),
+         "idle": (16, 3), "count": (8, 0)}
+
 # next to which the backend runs, on the client's core
 WITH_BACKEND = {"w7", "w7s", "w7t", "w7g", "w7l", "w7i", "w7gi"}
 
@@ -142,6 +157,17 @@ def title(name, n):
     return WORKLOADS[name][1] % format(n, ",")
 
 
+def rounds_of(name, rounds):
+    return 1 if WORKLOADS[name][0] in ONCE else rounds
+
+
+def seconds_of(name, rows, rounds, seconds):
+    """About how long it takes on a quiet machine."""
+    fixed, times = COSTS[WORKLOADS[name][0]]
+
+    return rows * rounds_of(name, rounds) * (fixed + times * seconds)
+
+
 def build_clients():
     """A client that does not build takes its workload along, no more."""
     os.makedirs(CLIENTS, exist_ok=True)
@@ -187,11 +213,14 @@ def go(process):
 
 def rate(answer, window):
     """The figures that wrk and hold share."""
+    if not answer["requests"]:
+        raise RuntimeError("no answer in %.1f s" % window["seconds"])
+
     per_second = answer["requests"] * 1e6 / answer["duration_us"]
 
     return dict(window, rps=per_second, p50=answer["p50"], p99=answer["p99"],
                 max=answer["max"], bad=answer["bad"],
-                us=window["busy"] * 1e6 / per_second if per_second else None)
+                us=window["busy"] * 1e6 / per_second)
 
 
 def start_wrk(server, path, connections, seconds):
