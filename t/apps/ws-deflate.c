@@ -102,20 +102,31 @@ fill(char *p, size_t len)
 }
 
 
+static async_rc_t
+make_long(async_req_t *req, long_t *l)
+{
+    int64_t  len;
+
+    (void) async_query_int_or(req, "len", &len, 1000000);
+
+    l->req = req;
+    l->len = len;
+    l->text = async_alloc(req, l->len);
+
+    ASYNC_TRY(l->text ? ASYNC_OK : ASYNC_ERROR);
+    fill(l->text, l->len);
+
+    return ASYNC_OK;
+}
+
+
 /* /together?len=  a long message and short ones, from several tasks */
 
 ASYNC_HANDLER(together)
 {
-    int64_t  len;
-    long_t   l = { .req = req };
+    long_t  l;
 
-    (void) async_query_int_or(req, "len", &len, 1000000);
-
-    l.len = len;
-    l.text = async_alloc(req, l.len);
-
-    ASYNC_TRY(l.text ? ASYNC_OK : ASYNC_ERROR);
-    fill(l.text, l.len);
+    ASYNC_TRY(make_long(req, &l));
 
     async_work_t  work[] = {
         { .fn = send_short, .arg = req },
@@ -142,16 +153,9 @@ closes(async_t *co, void *arg)
 
 ASYNC_HANDLER(closes_amid)
 {
-    int64_t  len;
-    long_t   l = { .req = req };
+    long_t  l;
 
-    (void) async_query_int_or(req, "len", &len, 1000000);
-
-    l.len = len;
-    l.text = async_alloc(req, l.len);
-
-    ASYNC_TRY(l.text ? ASYNC_OK : ASYNC_ERROR);
-    fill(l.text, l.len);
+    ASYNC_TRY(make_long(req, &l));
 
     async_work_t  work[] = {
         { .fn = send_long, .arg = &l },
