@@ -1221,7 +1221,7 @@ ASYNC_LOOP void async_unsubscribe(async_t *co,
  * the same channel changes kind and options.  Ends with the connection.
  *
  * ASYNC_ERROR: not accepted, the name is none, no memory.  ASYNC_CLOSED: it is
- * closed.
+ * closed, which it is from when the worker shuts down.
  */
 #define async_ws_subscribe(co, req, channel, kind, options)                  \
     async_ws_subscribe_(co, req, channel, kind, options,                     \
@@ -1281,7 +1281,8 @@ ASYNC_LOOP async_rc_t async_shared_delete(async_t *co,
  *
  * If the key is set or deleted meanwhile, what the loader leaves is for its
  * task only: who waits has what was set, or loads.  A loader may ask for other
- * keys; for its own that is ASYNC_ERROR.
+ * keys; for its own that is ASYNC_ERROR.  Two that ask for each other's keys
+ * wait for each other, until a deadline ends it.
  */
 typedef struct {
     async_rc_t     (*load)(async_t *co, void *arg, async_str_t *value);

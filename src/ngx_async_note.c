@@ -341,7 +341,7 @@ static void
 ngx_async_line(ngx_str_t *line, const char *format, va_list args)
 {
     int      n;
-    u_char   text[NGX_ASYNC_LINE_LEN], *p, *q, *last, *buf;
+    u_char   text[NGX_ASYNC_LINE_LEN], *buf;
 
     buf = line->data;
 
@@ -352,28 +352,35 @@ ngx_async_line(ngx_str_t *line, const char *format, va_list args)
             - 1;
     }
 
-    last = text + ngx_min(n, NGX_ASYNC_LINE_LEN - 1);
-    q = buf;
+    n = ngx_min(n, NGX_ASYNC_LINE_LEN - 1);
 
-    for (p = text; p < last; p++) {
+    line->len = ngx_async_printable(buf, buf + NGX_ASYNC_LINE_LEN, text, n)
+                - buf;
+}
 
-        if (*p >= 0x20 && *p != 0x7f) {
-            if (q == buf + NGX_ASYNC_LINE_LEN) {
+
+u_char *
+ngx_async_printable(u_char *p, u_char *last, const u_char *text, size_t len)
+{
+    for ( /* void */ ; len; text++, len--) {
+
+        if (*text >= 0x20 && *text != 0x7f) {
+            if (p == last) {
                 break;
             }
 
-            *q++ = *p;
+            *p++ = *text;
             continue;
         }
 
-        if (q + sizeof("\\xHH") - 1 > buf + NGX_ASYNC_LINE_LEN) {
+        if (p + sizeof("\\xHH") - 1 > last) {
             break;
         }
 
-        q = ngx_sprintf(q, "\\x%02Xd", (int) *p);
+        p = ngx_sprintf(p, "\\x%02Xd", (int) *text);
     }
 
-    line->len = q - buf;
+    return p;
 }
 
 

@@ -438,6 +438,13 @@ async_rc_t ngx_async_because(ngx_async_task_t *t, async_cause_t cause,
  */
 void ngx_async_verror(u_char *error, const char *format, va_list args);
 
+/*
+ * The text with control characters as \xHH, so that a line of the log stays
+ * one; cut where that would pass last.
+ */
+u_char *ngx_async_printable(u_char *p, u_char *last, const u_char *text,
+    size_t len);
+
 /* Of a text that may have been cut: how long it is without half a character. */
 size_t ngx_async_whole(const u_char *text, size_t len);
 

@@ -608,6 +608,7 @@ ngx_http_async_channel_deflated(ngx_http_async_channel_message_t *m,
 static ngx_uint_t
 ngx_http_async_channel_is_text(ngx_http_async_channel_message_t *m)
 {
+    u_char   *last, name[4 * NGX_HTTP_ASYNC_CHANNEL_NAME];
     uint32_t  state;
 
     if (m->text == NGX_HTTP_ASYNC_CHANNEL_UNKNOWN) {
@@ -621,10 +622,13 @@ ngx_http_async_channel_is_text(ngx_http_async_channel_message_t *m)
         } else {
             m->text = NGX_HTTP_ASYNC_CHANNEL_NO_TEXT;
 
+            last = ngx_async_printable(name, name + sizeof(name), m->name,
+                                       ngx_strlen(m->name));
+
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "async: a message of channel \"%s\" is not UTF-8: "
+                          "async: a message of channel \"%*s\" is not UTF-8: "
                           "WebSockets that take it as text do not get it",
-                          m->name);
+                          (size_t) (last - name), name);
         }
     }
 

@@ -22,7 +22,7 @@ sub nginx {
 
     return NginxAsync->new(allow => qr/unknown directive "nothing"/, %o, conf => {
         http => "async_app \$TEST_NGINX_APPS/channel.so;\n$channels",
-        server => "location / {\n $routes async_route WS /ws ws;\n }" })->start;
+        server => "location / {\n $routes async_route WS /ws ws;\n async_route WS /ws_again ws_again;\n }" })->start;
 }
 
 sub line {
@@ -86,6 +86,19 @@ sub publish { my ($n, $c, $d) = @_; return $n->get("/publish?c=$c&d=$d")->body =
     }
 
     ok $n->stop, 'it stops';
+}
+
+# A WebSocket that has a channel is not told that it gets more of it.
+{
+    my $n = nginx('async_channels;');
+    my $ws = NginxAsync::WebSocket->new($n, '/ws_again');
+    is $ws->message, 'here', 'a WebSocket is subscribed';
+
+    my $since = $n->mark;
+    is $n->reload, undef, '... when its worker is to end';
+    like_log $n, $since, qr/again: -4, -4, the WebSocket is closed/, '... which a second call tells it';
+    is $ws->close_code, 1012, '... and its client';
+    ok $n->stop, '... and it ends';
 }
 
 # Eventfds are made once, whatever is reloaded, and close with the directive.

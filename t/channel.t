@@ -171,6 +171,13 @@ sub ws { my ($m, $query) = @_; my $ws = NginxAsync::WebSocket->new($m, "/ws?$que
     is $ws[1]->message, 'text', 'what is no text is not sent as one';
     like_log $n, $since, qr/channel "hall" is not UTF-8/, '... and logged';
 
+    my $odd = ws($n, 'c=a%0Ab%1B[31m');
+    $since = $n->mark;
+    $n->post('/put?c=a%0Ab%1B[31m', "\xff");
+    publish($n, 'a%0Ab%1B[31m', 'text');
+    is $odd->message, 'text', 'a channel with control characters in its name';
+    like_log $n, $since, qr/channel "a\\x0Ab\\x1B\[31m" is not UTF-8/, '... which the log escapes';
+
     my $strict = ws($n, 'c=hall&queue=1&close=1');
     my $bytes = ws($n, 'c=hall&queue=1&close=1');
     $bytes->text('binary hall')->message;

@@ -517,6 +517,31 @@ ASYNC_HANDLER(lent)
 }
 
 
+/* ---- /ws_again: at a shutdown, a channel that it has already, and another */
+
+ASYNC_HANDLER(ws_again)
+{
+    async_rc_t                has, other;
+    async_subscription_t     *s;
+    async_channel_message_t   m;
+
+    ASYNC_TRY(await_ws_accept(co, req, NULL));
+    ASYNC_TRY(async_ws_subscribe(co, req, "has", ASYNC_WS_TEXT, NULL));
+    ASYNC_TRY(async_subscribe(co, "other", NULL, &s));
+    ASYNC_TRY(await_ws_send_text(co, req, "here"));
+
+    if (await_channel(co, s, &m) == ASYNC_CLOSED) {
+        has = async_ws_subscribe(co, req, "has", ASYNC_WS_TEXT, NULL);
+        other = async_ws_subscribe(co, req, "other", ASYNC_WS_TEXT, NULL);
+
+        async_log(req, ASYNC_LOG_WARN, "again: %d, %d, %s", has, other,
+                  async_error(co));
+    }
+
+    return ASYNC_OK;
+}
+
+
 /* ---- /ws?c=&kind=&queue=&close=: and what it gets are commands */
 
 static async_rc_t
