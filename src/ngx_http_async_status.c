@@ -22,7 +22,16 @@ static char *ngx_http_async_status_unknown(ngx_conf_t *cf, ngx_str_t *name);
 const ngx_http_async_status_format_t  ngx_http_async_status_formats[] = {
     { ngx_string("json"),
       { ngx_string("application/json"), ngx_null_string },
-      1, ngx_http_async_status_json },
+      100, ngx_http_async_status_json },
+
+    { ngx_string("prometheus"),
+      { ngx_string("text/plain;version=0.0.4"), ngx_null_string },
+      NGX_ASYNC_REPORT_LIMIT, ngx_http_async_status_prometheus },
+
+    { ngx_string("openmetrics"),
+      { ngx_string("application/openmetrics-text;version=1.0.0"),
+        ngx_null_string },
+      NGX_ASYNC_REPORT_LIMIT, ngx_http_async_status_openmetrics },
 
     { ngx_null_string, { ngx_null_string }, 0, NULL }
 };
@@ -53,6 +62,11 @@ ngx_http_async_status_handler(ngx_http_request_t *r)
         return ngx_http_async_send_error(r, conf, NGX_HTTP_NOT_ALLOWED,
                                          &allow);
     }
+
+    /* who asks again is to come to a worker that accepts, not to that which had
+       answered and may be blocked by now */
+
+    r->keepalive = 0;
 
     /* where this fails the worker has not come up, or leaves */
 
@@ -90,8 +104,8 @@ ngx_http_async_status_run(async_req_t *req)
         return rc;
     }
 
-    if (!format->tasks) {
-        ask.limit = 0;
+    if (format->limit < 0) {
+        return format->send(req, NULL, &ask);
     }
 
     rc = ngx_async_report_wait(&req->task, req->pool, &ask, &report);

@@ -15,11 +15,7 @@
 #include <ngx_http_async_response.h>
 
 
-/* how many tasks are shown, unless the query says it */
-#define NGX_HTTP_ASYNC_STATUS_LIMIT  100
-
-
-/* Sets the response. */
+/* Sets the response; report: NULL if the format needs none. */
 typedef async_rc_t (*ngx_http_async_status_pt)(async_req_t *req,
     ngx_async_report_t *report, const ngx_async_report_ask_t *ask);
 
@@ -31,8 +27,9 @@ typedef struct {
        parameter is asked for by those that have it, too */
     ngx_str_t                     types[4];
 
-    /* what it takes: the tasks of all workers; or else their states alone */
-    ngx_uint_t                    tasks;
+    /* tasks that it tells of, unless the query says it; -1: nobody is asked,
+       it is a page that asks for JSON */
+    ngx_int_t                     limit;
     ngx_http_async_status_pt      send;
 } ngx_http_async_status_format_t;
 
@@ -69,7 +66,7 @@ async_rc_t ngx_http_async_status_query(async_req_t *req,
 const ngx_http_async_status_format_t *ngx_http_async_status_find(
     ngx_str_t *name);
 
-/* "json, prometheus or html" */
+/* "json", "prometheus" and so on, as one list */
 u_char *ngx_http_async_status_names(u_char *p, u_char *last);
 
 
@@ -87,6 +84,14 @@ const char *ngx_http_async_status_state(ngx_async_report_t *report,
  * counted something.
  */
 ngx_uint_t ngx_http_async_status_shown(ngx_uint_t row, const uint64_t *sum);
+
+
+/* ngx_http_async_status_prometheus.c */
+
+async_rc_t ngx_http_async_status_prometheus(async_req_t *req,
+    ngx_async_report_t *report, const ngx_async_report_ask_t *ask);
+async_rc_t ngx_http_async_status_openmetrics(async_req_t *req,
+    ngx_async_report_t *report, const ngx_async_report_ask_t *ask);
 
 
 #endif /* _NGX_HTTP_ASYNC_STATUS_H_INCLUDED_ */

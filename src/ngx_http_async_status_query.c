@@ -15,6 +15,9 @@
 /* of what a client has sent as much as is said again */
 #define NGX_HTTP_ASYNC_STATUS_SHOWN  80
 
+/* of an ask whose limit is not in the query */
+#define NGX_HTTP_ASYNC_STATUS_USUAL  ((uint32_t) -1)
+
 
 typedef ngx_uint_t (*ngx_http_async_status_set_pt)(ngx_async_report_ask_t *ask,
     ngx_str_t *value);
@@ -26,6 +29,7 @@ typedef struct {
 } ngx_http_async_status_filter_t;
 
 
+static ngx_uint_t ngx_http_async_status_asked(async_req_t *req);
 static async_rc_t ngx_http_async_status_set(async_req_t *req,
     ngx_async_report_ask_t *ask, ngx_http_async_query_t *query);
 static async_rc_t ngx_http_async_status_no_format(async_req_t *req,
@@ -85,7 +89,7 @@ ngx_http_async_status_query(async_req_t *req, ngx_async_report_ask_t *ask,
     ngx_http_async_query_t  *query;
 
     ngx_memzero(ask, sizeof(ngx_async_report_ask_t));
-    ask->limit = NGX_HTTP_ASYNC_STATUS_LIMIT;
+    ask->limit = NGX_HTTP_ASYNC_STATUS_USUAL;
 
     *format = req->conf->status->format;
 
@@ -98,7 +102,7 @@ ngx_http_async_status_query(async_req_t *req, ngx_async_report_ask_t *ask,
 
     for (i = 0; i < args->nelts; i++) {
 
-        if (req->conf->status->format == NULL
+        if (ngx_http_async_status_asked(req)
             && query[i].name.len == sizeof("format") - 1
             && ngx_strncmp(query[i].name.data, "format", 6) == 0)
         {
@@ -117,7 +121,31 @@ ngx_http_async_status_query(async_req_t *req, ngx_async_report_ask_t *ask,
         }
     }
 
-    return *format ? ASYNC_OK : ngx_http_async_status_accept(req, format);
+    if (*format == NULL) {
+        rc = ngx_http_async_status_accept(req, format);
+        if (rc != ASYNC_OK) {
+            return rc;
+        }
+    }
+
+    if (ask->limit == NGX_HTTP_ASYNC_STATUS_USUAL) {
+        ask->limit = ngx_max((*format)->limit, 0);
+    }
+
+    return ASYNC_OK;
+}
+
+
+/* Whether the query may say a format: a page has to ask for another one. */
+
+static ngx_uint_t
+ngx_http_async_status_asked(async_req_t *req)
+{
+    const ngx_http_async_status_format_t  *format;
+
+    format = req->conf->status->format;
+
+    return format == NULL || format->limit < 0;
 }
 
 
@@ -156,7 +184,7 @@ ngx_http_async_status_set(async_req_t *req, ngx_async_report_ask_t *ask,
         p = ngx_slprintf(p, last, " \"%V\",", &filter->name);
     }
 
-    if (req->conf->status->format) {
+    if (!ngx_http_async_status_asked(req)) {
         p = ngx_slprintf(p - 1, last, "; the location has one format");
 
     } else {
