@@ -33,6 +33,11 @@ const ngx_http_async_status_format_t  ngx_http_async_status_formats[] = {
         ngx_null_string },
       NGX_ASYNC_REPORT_LIMIT, ngx_http_async_status_openmetrics },
 
+    { ngx_string("html"),
+      { ngx_string("text/html"), ngx_string("application/xhtml+xml"),
+        ngx_null_string },
+      -1, ngx_http_async_status_page },
+
     { ngx_null_string, { ngx_null_string }, 0, NULL }
 };
 

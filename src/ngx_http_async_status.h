@@ -94,4 +94,10 @@ async_rc_t ngx_http_async_status_openmetrics(async_req_t *req,
     ngx_async_report_t *report, const ngx_async_report_ask_t *ask);
 
 
+/* ngx_http_async_status_page.c */
+
+async_rc_t ngx_http_async_status_page(async_req_t *req,
+    ngx_async_report_t *report, const ngx_async_report_ask_t *ask);
+
+
 #endif /* _NGX_HTTP_ASYNC_STATUS_H_INCLUDED_ */

@@ -91,6 +91,7 @@ for (['application/openmetrics-text;version=1.0.0,application/openmetrics-text;v
         . 'text/plain;version=0.0.4;q=0.5,*/*;q=0.1', 'application/openmetrics-text'],
     ['application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.6', 'text/plain'],
     ['text/plain;version=0.0.4;q=1,*/*;q=0.1', 'text/plain'],
+    ['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', 'text/html'],
     ['text/plain', 'application/json'],
     ['*/*', 'application/json'])
 {
@@ -100,7 +101,7 @@ for (['application/openmetrics-text;version=1.0.0,application/openmetrics-text;v
 }
 
 like $n->get('/status?format=prometheus')->header('content-type'), qr{^text/plain; version}, 'by the query';
-like json($n->get('/status?format=xml'))->{detail}, qr/"json", "prometheus" or "openmetrics"/,
+like json($n->get('/status?format=xml'))->{detail}, qr/"json", "prometheus", "openmetrics" or "html"/,
     'there is no other';
 is $n->get('/prometheus?format=json')->status, 400, 'a location with one format has that';
 
