@@ -54,7 +54,7 @@ unlike $n->get('/status', @html)->header('content-security-policy'), qr/$nonce/,
 is $n->get('/page')->header('content-type'), 'text/html; charset=utf-8', 'a location with the page alone';
 is json($n->get('/page?format=json'))->{generation}, 1, '... gives it its figures';
 is $n->head('/page')->header('content-length'), length $page->body, 'HEAD';
-is $n->get('/status')->header('connection'), 'close',
+is $n->connect->request('GET', '/status')->header('connection'), 'close',
     'nobody holds on to a worker, which may be the one that is blocked';
 
 # ---- in a browser
