@@ -11,6 +11,7 @@
  */
 
 #include <ngx_async_task.h>
+#include <ngx_async_stats_zone.h>
 #include <sys/mman.h>
 
 
@@ -23,43 +24,6 @@
 
 /* handlers run with one beat in so many */
 #define NGX_ASYNC_STATS_SECOND    (1000 / NGX_ASYNC_STATS_BEAT)
-
-
-typedef uint64_t  ngx_async_stats_row_t[NGX_ASYNC_STATS_VALUES];
-
-
-/* what a worker says of itself */
-
-typedef struct {
-    volatile uint64_t           beat;
-    volatile uint32_t           pid;
-    volatile uint32_t           life;
-    volatile uint32_t           generation;
-    volatile time_t             started;
-    volatile uint32_t           tasks;
-    ngx_async_stats_running_t   running;
-} ngx_async_stats_slot_t;
-
-
-typedef struct {
-    char                        family[24];
-    char                        name[NGX_ASYNC_STATS_NAME];
-
-    /* a bit for each value that is a gauge: also who does not know the family
-       can clear those of the worker before */
-    uint64_t                    gauges;
-} ngx_async_stats_name_t;
-
-
-typedef struct {
-    volatile uint32_t           nrows;
-    uint32_t                    generation;
-    ngx_async_stats_name_t      names[NGX_ASYNC_STATS_ROWS];
-    ngx_async_stats_slot_t      slots[NGX_ASYNC_PEERS];
-    ngx_async_stats_row_t       values[NGX_ASYNC_PEERS][NGX_ASYNC_STATS_ROWS];
-    max_align_t                 area[NGX_ASYNC_STATS_AREA
-                                     / sizeof(max_align_t)];
-} ngx_async_stats_zone_t;
 
 
 static ngx_int_t ngx_async_stats_init_zone(ngx_shm_zone_t *zone, void *data);
@@ -75,7 +39,6 @@ static void ngx_async_stats_clear(void);
 static void ngx_async_stats_join(ngx_async_stats_t *stats);
 static void ngx_async_stats_beat(ngx_event_t *ev);
 static uint64_t ngx_async_stats_memory(void);
-static ngx_uint_t ngx_async_stats_span(const ngx_async_stats_field_t *field);
 
 
 /* microseconds */
@@ -132,8 +95,7 @@ const ngx_async_stats_family_t  ngx_async_worker_family = {
 };
 
 
-/* of the configuration that is running; NULL: its figures are not shared */
-static ngx_async_stats_zone_t  *ngx_async_stats_shared;
+ngx_async_stats_zone_t  *ngx_async_stats_shared;
 
 static u_char                   ngx_async_stats_has[NGX_ASYNC_STATS_ROWS];
 
@@ -589,14 +551,6 @@ ngx_async_stats_join(ngx_async_stats_t *stats)
 }
 
 
-static ngx_uint_t
-ngx_async_stats_span(const ngx_async_stats_field_t *field)
-{
-    return (field->type == NGX_ASYNC_STATS_HISTOGRAM) ? NGX_ASYNC_STATS_TIMES
-                                                      : 1;
-}
-
-
 void
 ngx_async_stats_exit(void)
 {
@@ -763,26 +717,6 @@ ngx_async_stats_clock(void)
 
 
 ngx_uint_t
-ngx_async_stats_nrows(void)
-{
-    return ngx_async_stats_shared ? ngx_async_stats_shared->nrows : 0;
-}
-
-
-const char *
-ngx_async_stats_row(ngx_uint_t row, const char **family)
-{
-    ngx_async_stats_name_t  *name;
-
-    name = &ngx_async_stats_shared->names[row];
-
-    *family = name->family;
-
-    return name->name;
-}
-
-
-ngx_uint_t
 ngx_async_stats_present(ngx_uint_t row)
 {
     return row < NGX_ASYNC_STATS_ROWS && ngx_async_stats_has[row];
@@ -808,132 +742,4 @@ void *
 ngx_async_stats_area(void)
 {
     return ngx_async_stats_slot ? ngx_async_stats_shared->area : NULL;
-}
-
-
-ngx_int_t
-ngx_async_stats_worker(ngx_uint_t slot, ngx_async_stats_worker_t *worker)
-{
-    ngx_async_stats_slot_t  *s;
-
-    s = &ngx_async_stats_shared->slots[slot];
-
-    if (s->pid == 0) {
-        return NGX_DECLINED;
-    }
-
-    worker->peer.slot = slot;
-    worker->peer.life = s->life;
-    worker->pid = s->pid;
-    worker->generation = s->generation;
-    worker->started = s->started;
-    worker->tasks = s->tasks;
-    worker->beat = s->beat;
-    worker->running = s->running.row;
-    worker->running_since = s->running.since;
-    worker->quitting = (s->running.quitting != 0);
-    worker->lives = ngx_async_peer_lives(worker->peer);
-
-    return NGX_OK;
-}
-
-
-const uint64_t *
-ngx_async_stats_values(ngx_uint_t slot, ngx_uint_t row)
-{
-    if (ngx_async_stats_shared == NULL
-        || row >= ngx_async_stats_shared->nrows)
-    {
-        return NULL;
-    }
-
-    return ngx_async_stats_shared->values[slot][row];
-}
-
-
-void
-ngx_async_stats_sum(const ngx_async_stats_family_t *family, ngx_uint_t row,
-    const u_char *lives, uint64_t sum[NGX_ASYNC_STATS_VALUES])
-{
-    ngx_uint_t                      i, n, slot;
-    const uint64_t                 *values;
-    const ngx_async_stats_field_t  *field;
-
-    ngx_memzero(sum, sizeof(ngx_async_stats_row_t));
-
-    for (slot = 0; slot < NGX_ASYNC_PEERS; slot++) {
-
-        if (ngx_async_stats_shared->slots[slot].pid == 0) {
-            continue;
-        }
-
-        values = ngx_async_stats_shared->values[slot][row];
-
-        for (field = family->fields; field->name; field++) {
-
-            if (!lives[slot] && (field->type == NGX_ASYNC_STATS_GAUGE
-                                 || field->type == NGX_ASYNC_STATS_SAME))
-            {
-                continue;
-            }
-
-            n = ngx_async_stats_span(field);
-
-            for (i = field->index; i < field->index + n; i++) {
-
-                if (field->type == NGX_ASYNC_STATS_HIGH
-                    || field->type == NGX_ASYNC_STATS_SAME)
-                {
-                    sum[i] = ngx_max(sum[i], values[i]);
-
-                } else {
-                    sum[i] += values[i];
-                }
-            }
-        }
-    }
-}
-
-
-uint64_t
-ngx_async_stats_ntimes(const uint64_t *values)
-{
-    uint64_t    n;
-    ngx_uint_t  i;
-
-    n = 0;
-
-    for (i = 0; i <= NGX_ASYNC_STATS_BOUNDS; i++) {
-        n += values[1 + i];
-    }
-
-    return n;
-}
-
-
-/* In between it is as if the times were spread evenly, as Prometheus has it. */
-
-double
-ngx_async_stats_quantile(const uint64_t *values, double part)
-{
-    double      rank, low;
-    ngx_uint_t  i;
-
-    rank = part * ngx_async_stats_ntimes(values);
-    low = 0;
-
-    for (i = 0; i < NGX_ASYNC_STATS_BOUNDS; i++) {
-
-        if (rank <= values[1 + i] && values[1 + i]) {
-            return low + (ngx_async_stats_bounds[i] - low) * rank
-                         / values[1 + i];
-        }
-
-        rank -= values[1 + i];
-        low = ngx_async_stats_bounds[i];
-    }
-
-    /* above the last bound nothing is known */
-
-    return rank > 0 ? low : 0;
 }
