@@ -85,6 +85,9 @@ is($bars->{'nginx-async'}{figure}, "12.0  \xc3\x97 1.09", 'its figure and the ra
 ok(abs($bars->{'node:http'}{width} / $bars->{nginx}{width} - 44 / 11) < 0.05, 'bars are as long as figures say');
 is_deeply([sort keys %{ bars($svg, '100 server-sent events') }], ['nginx', 'nginx-async'],
     'an answer that is not what others do has no bar');
+is_deeply([sort keys %{ bars($svg, 'a fetch, its JSON parsed') }], ['nginx', 'njs *'],
+    'who keeps no connection to the backend has an asterisk');
+like($svg, qr/>\* keeps no connection to the backend</, '... which is explained');
 unlike($svg, qr/(?:href|src|url\()/, 'a chart needs no other file');
 
 my $ours = text("$bench/chart.svg");

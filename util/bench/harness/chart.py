@@ -21,6 +21,9 @@ PANELS = {"w1": ("hello, as JSON", "request", ()),
 
 OURS = "nginx-async"
 
+# what a label says, and an asterisk by the bar
+NO_KEEPALIVE = ("no keep-alive", "* keeps no connection to the backend")
+
 WIDTH, MARGIN, GAP = 860, 24, 36
 COLUMN = (WIDTH - 2 * MARGIN - GAP) // 2
 NAME, FIGURE = 136, 96              # left and right of the bars
@@ -51,7 +54,8 @@ def bars(name, part, without):
         value = table.median(row["samples"], key) if row["samples"] else None
         if value:
             seen.add(row["of"])
-            found.append((row["of"], value, row["limit"]))
+            mark = " *" if NO_KEEPALIVE[0] in row["label"] else ""
+            found.append((row["of"] + mark, value, row["limit"]))
 
     return sorted(found, key=lambda bar: (not bar[2], bar[1]))
 
@@ -145,8 +149,13 @@ def chart(results):
             lines += panel(MARGIN + j * (COLUMN + GAP), y, *part)
         y += max(height(*part) for part in row)
 
-    for said in caption(results):
-        lines.append(text(MARGIN, y + 4, said, "s"))
+    said = list(caption(results))
+
+    if any(" *</text>" in line for line in lines):
+        said.insert(0, NO_KEEPALIVE[1])
+
+    for line in said:
+        lines.append(text(MARGIN, y + 4, line, "s"))
         y += 16
 
     y += 8
