@@ -456,7 +456,8 @@ ngx_async_stats_init(ngx_cycle_t *cycle, ngx_async_stats_set_t *set)
     ngx_async_stats_self = ngx_async_stats_one(set, &ngx_async_worker_family);
     ngx_async_stats_due = 0;
 
-    ngx_add_timer(&ngx_async_stats_event, NGX_ASYNC_STATS_BEAT);
+    /* lateness counts from the first turn of the loop */
+    ngx_add_timer(&ngx_async_stats_event, 1);
 }
 
 

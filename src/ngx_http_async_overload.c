@@ -190,7 +190,8 @@ ngx_http_async_overload_init(ngx_cycle_t *cycle,
     ev->log = cycle->log;
     ev->cancelable = 1;
 
-    ngx_add_timer(ev, NGX_HTTP_ASYNC_OVERLOAD_BEAT);
+    /* lateness counts from the first turn of the loop */
+    ngx_add_timer(ev, 1);
 }
 
 
