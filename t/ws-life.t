@@ -406,7 +406,9 @@ for my $tls (0, 1) {
     }
 }
 
-{
+SKIP: {
+    skip 'ASan takes two images of the module for a mistake', 7 if NginxAsync::Env::asan();
+
     # the module from another file: its old and its new workers share no variables
     my $m = NginxAsync->new(conf => conf(), allow => '[emerg]')->start;
     my $ws = NginxAsync::WebSocket->new($m, '/echo');

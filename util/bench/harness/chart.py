@@ -122,8 +122,11 @@ def wrapped(words, most=124):
 def caption(results):
     m = results["machine"]
 
-    yield "%s · Linux %s · %s" % (m["cpu"], m["kernel"],
-                                  results["when"].partition(" ")[0]) \
+    rounds = results["args"].get("r", 1)
+
+    yield "%s · Linux %s · %s · %d round%s" % (
+        m["cpu"], m["kernel"], results["when"].partition(" ")[0], rounds,
+        "" if rounds == 1 else "s") \
         + (" · a quick look, no figures to keep"
            if results["args"].get("quick") else "")
     yield from wrapped(sorted(set(
