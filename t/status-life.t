@@ -203,6 +203,12 @@ subtest 'reloads' => sub {
     $s = status_when($n, '', sub { @{ $_->{workers} } == 1 });
     is $s->{handler}{'status:nap'}{alive}, 0, 'nor with another worker';
     is $s->{handler}{'status:nap'}{started}, 1, 'but it was';
+
+    # a worker beside it takes the slot that the one with the task had
+
+    is $n->reload(conf => $conf), undef, 'the same once more';
+    $s = status_when($n, '', sub { @{ $_->{workers} } == 1 && $_->{generation} == 4 });
+    is $s->{handler}{'status:nap'}{alive}, 0, 'nor with one in its place';
     $nap->close;
 
     # without it, and with it again
