@@ -301,6 +301,25 @@ subtest 'ten thousand tasks' => sub {
 };
 
 
+subtest 'those that wait longest' => sub {
+    my $n = nginx(workers => 1);
+    my @c = (begin($n, ('/gated?tag=poll') x 6), begin($n, ('/nap') x 3),
+        begin($n, ('/gated?tag=poll') x 6));
+
+    # the first ones and the last ones begin to wait again and again
+
+    my $s = status_when($n, 'limit=3', sub {
+        $_->{tasks}{total} > 15 && !grep { $_->{handler} ne 'status:nap' } tasks($_);
+    });
+
+    is_deeply [map { $_->{handler} } tasks($s)], [('status:nap') x 3],
+        'are those that are shown';
+
+    $_->close for @c;
+    $n->stop;
+};
+
+
 subtest 'as many tasks as there may be' => sub {
     my $n = nginx(workers => 1, http => "async_max_tasks 3;\n", allow => '[error]');
     my @c = begin($n, ('/nap') x 3);
