@@ -6,10 +6,14 @@
 
 
 #include <math.h>
+#include <pthread.h>
 #include <ngx_http_async_json_write.h>
 #include <ngx_http_async_value.h>
 
 
+static ngx_http_async_json_room_t *ngx_http_async_json_make_room(void);
+static void ngx_http_async_json_make_key(void);
+static void ngx_http_async_json_free_room(void *room);
 static ngx_int_t ngx_http_async_json_write_long(ngx_http_async_json_out_t *out,
     const u_char *p, const u_char *last);
 static ngx_int_t ngx_http_async_json_write_rest(ngx_http_async_json_out_t *out,
@@ -25,25 +29,106 @@ static ngx_int_t ngx_http_async_json_no_memory(
     ngx_http_async_json_out_t *out);
 
 
+/* few bytes may be static TLS, which ngx_async_coro.h asks for: a pointer */
+
+static __thread ngx_http_async_json_room_t  *ngx_http_async_json_room;
+static pthread_once_t                        ngx_http_async_json_room_once
+                                                 = PTHREAD_ONCE_INIT;
+static pthread_key_t                         ngx_http_async_json_room_key;
+static ngx_int_t                             ngx_http_async_json_room_keys;
+
+
 /*
- * The text grows on the stack, then outside the pool, where realloc() may
- * move pages instead of bytes.  When its length is known, what is on the stack
- * is copied, and the other becomes the pool's.  The copy is cheaper than a pass
- * for the length, which would walk the value and read its strings twice.
+ * The text grows in the thread's room, then outside the pool, where realloc()
+ * may move pages instead of bytes.  When its length is known, what is in the
+ * room is copied, and the other becomes the pool's.  The copy is cheaper than a
+ * pass for the length, which would walk the value and read its strings twice.
  */
 
 void
 ngx_http_async_json_out(ngx_http_async_json_out_t *out, ngx_pool_t *pool)
 {
-    out->start = out->local;
-    out->pos = out->local;
-    out->end = out->local + NGX_HTTP_ASYNC_JSON_LOCAL;
+    ngx_http_async_json_room_t  *room;
+
+    room = ngx_http_async_json_room;
+
+    if (room == NULL) {
+        room = ngx_http_async_json_make_room();
+    }
+
     out->depth = 0;
     out->deepest = 0;
-    out->nframes = NGX_HTTP_ASYNC_JSON_FRAMES;
-    out->frames = out->few;
     out->error = NULL;
     out->pool = pool;
+
+    if (room == NULL || room->taken) {
+        out->room = NULL;
+        out->start = NULL;
+        out->pos = NULL;
+        out->end = NULL;
+        out->nframes = 0;
+        out->frames = NULL;
+        return;
+    }
+
+    room->taken = 1;
+
+    out->room = room;
+    out->start = room->text;
+    out->pos = room->text;
+    out->end = room->text + NGX_HTTP_ASYNC_JSON_LOCAL;
+    out->nframes = NGX_HTTP_ASYNC_JSON_FRAMES;
+    out->frames = room->frames;
+}
+
+
+/* for as long as the thread lives; without memory the text does without */
+
+static ngx_http_async_json_room_t *
+ngx_http_async_json_make_room(void)
+{
+    ngx_http_async_json_room_t  *room;
+
+    (void) pthread_once(&ngx_http_async_json_room_once,
+                        ngx_http_async_json_make_key);
+
+    if (!ngx_http_async_json_room_keys) {
+        return NULL;
+    }
+
+    room = calloc(1, sizeof(ngx_http_async_json_room_t));
+    if (room == NULL) {
+        return NULL;
+    }
+
+    if (pthread_setspecific(ngx_http_async_json_room_key, room) != 0) {
+        free(room);
+        return NULL;
+    }
+
+    ngx_http_async_json_room = room;
+
+    return room;
+}
+
+
+static void
+ngx_http_async_json_make_key(void)
+{
+    ngx_http_async_json_room_keys =
+        pthread_key_create(&ngx_http_async_json_room_key,
+                           ngx_http_async_json_free_room) == 0;
+}
+
+
+/* another destructor of the thread may write JSON still: it makes its own */
+
+static void
+ngx_http_async_json_free_room(void *room)
+{
+    ngx_http_async_json_room = NULL;
+
+    free(room);
 }
 
 
@@ -51,24 +136,34 @@ ngx_int_t
 ngx_http_async_json_out_done(ngx_http_async_json_out_t *out, ngx_int_t rc,
     ngx_str_t *text)
 {
+    ngx_uint_t  in_room;
+
+    in_room = (out->room && out->start == out->room->text);
+
     if (rc == NGX_OK) {
         text->len = out->pos - out->start;
 
-        text->data = (out->start == out->local)
-                     ? ngx_http_async_json_copy(out, text->len)
-                     : ngx_http_async_json_give(out, text->len);
+        text->data = in_room ? ngx_http_async_json_copy(out, text->len)
+                             : ngx_http_async_json_give(out, text->len);
 
         if (text->data == NULL) {
             rc = ngx_http_async_json_no_memory(out);
+
+        } else {
+            out->start = NULL;
         }
     }
 
-    if (out->start != out->local) {
+    if (!in_room && out->start) {
         ngx_free(out->start);
     }
 
-    if (out->frames != out->few) {
+    if (out->frames && (!out->room || out->frames != out->room->frames)) {
         ngx_free(out->frames);
+    }
+
+    if (out->room) {
+        out->room->taken = 0;
     }
 
     return rc;
@@ -107,8 +202,6 @@ ngx_http_async_json_give(ngx_http_async_json_out_t *out, size_t len)
     if (p == NULL) {
         p = out->start;
     }
-
-    out->start = out->local;
 
     large->alloc = p;
     large->next = out->pool->large;
@@ -152,7 +245,9 @@ ngx_http_async_json_more_frames(ngx_http_async_json_out_t *out)
         return ngx_http_async_json_no_memory(out);
     }
 
-    ngx_memcpy(frames, out->few, sizeof(out->few));
+    if (out->room) {
+        ngx_memcpy(frames, out->room->frames, sizeof(out->room->frames));
+    }
 
     out->frames = frames;
     out->nframes = NGX_HTTP_ASYNC_JSON_ENCODE_DEPTH;
@@ -428,23 +523,30 @@ ngx_http_async_json_write_float(ngx_http_async_json_out_t *out, float value)
 ngx_int_t
 ngx_http_async_json_grow(ngx_http_async_json_out_t *out, size_t len)
 {
-    size_t   size, used;
-    u_char  *p;
+    size_t       size, used;
+    u_char      *p;
+    ngx_uint_t   in_room;
 
     used = out->pos - out->start;
     size = 2 * (out->end - out->start);
+
+    if (size < NGX_HTTP_ASYNC_JSON_LOCAL) {
+        size = NGX_HTTP_ASYNC_JSON_LOCAL;
+    }
 
     if (size < used + len) {
         size = used + len;
     }
 
-    p = realloc((out->start == out->local) ? NULL : out->start, size);
+    in_room = (out->room && out->start == out->room->text);
+
+    p = realloc(in_room ? NULL : out->start, size);
     if (p == NULL) {
         return ngx_http_async_json_no_memory(out);
     }
 
-    if (out->start == out->local) {
-        ngx_memcpy(p, out->local, used);
+    if (in_room) {
+        ngx_memcpy(p, out->start, used);
     }
 
     out->start = p;

@@ -30,7 +30,19 @@ typedef struct {
 } ngx_http_async_json_frame_t;
 
 
-/* not to be copied: it points into itself */
+/*
+ * Room for one text of each thread: on the stacks of tasks it would be a page
+ * more of each.  What is written while another one has it starts without.
+ */
+
+typedef struct {
+    ngx_uint_t                      taken;
+    ngx_http_async_json_frame_t     frames[NGX_HTTP_ASYNC_JSON_FRAMES + 1];
+    u_char                          text[NGX_HTTP_ASYNC_JSON_LOCAL];
+} ngx_http_async_json_room_t;
+
+
+/* between _out() and _out_done() nothing may suspend */
 
 typedef struct {
     u_char                         *start;
@@ -43,8 +55,7 @@ typedef struct {
     ngx_http_async_json_frame_t    *frames;   /* by depth, from 1           */
     const char                     *error;
     ngx_pool_t                     *pool;
-    ngx_http_async_json_frame_t     few[NGX_HTTP_ASYNC_JSON_FRAMES + 1];
-    u_char                          local[NGX_HTTP_ASYNC_JSON_LOCAL];
+    ngx_http_async_json_room_t     *room;     /* or NULL                    */
 } ngx_http_async_json_out_t;
 
 

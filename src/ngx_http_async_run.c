@@ -15,7 +15,6 @@
 typedef struct {
     ngx_async_task_t      task;
     ngx_http_async_fn_t  *fn;
-    const char           *value;
     async_rc_t            rc;
 } ngx_http_async_run_t;
 
@@ -107,12 +106,19 @@ ngx_http_async_run_handler(ngx_event_t *ev)
 static void
 ngx_http_async_run_body(ngx_async_task_t *t)
 {
+    const char            *value;
     ngx_http_async_run_t  *run = (ngx_http_async_run_t *) t;
 
     run->rc = ngx_http_async_lifecycle_wait(t, run->fn);
 
     if (run->rc == ASYNC_OK) {
-        run->rc = ngx_async_call(t, run->fn->exported->task, &run->value);
+        value = NULL;
+        run->rc = ngx_async_call(t, run->fn->exported->task, &value);
+
+        if (value && !(ngx_async_left && run->rc == ASYNC_CANCELLED)) {
+            /* it may lie in a response, which ends with the task */
+            printf("%s\n", value);
+        }
     }
 }
 
@@ -129,10 +135,6 @@ ngx_http_async_run_done(ngx_async_task_t *t)
     }
 
     ngx_http_async_run_code = (run->rc == ASYNC_OK) ? 0 : 1;
-
-    if (run->value) {
-        printf("%s\n", run->value);
-    }
 
     if (run->rc != ASYNC_OK) {
         cause = async_error(t);

@@ -15,9 +15,10 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(sleep);
 
-# the module is not what is tested here, nor is it sanitized
+# the module is not what is tested here, nor is it, or nginx, sanitized
 BEGIN {
     $ENV{TEST_NGINX_LOAD_MODULES} = '';
+    delete $ENV{TEST_NGINX_BINARY} if $ENV{TEST_NGINX_ASAN};
     delete @ENV{qw(TEST_NGINX_ASAN TEST_NGINX_LD_PRELOAD)};
     $SIG{INT} = 'DEFAULT';
 }

@@ -11,6 +11,7 @@
 #include <math.h>
 #include "ngx_stub.h"
 #include <ngx_http_async_json.h>
+#include <ngx_http_async_json_write.h>
 
 
 typedef struct {
@@ -81,7 +82,96 @@ static void test_depth(void);
 static void test_encode(void);
 static void test_no_memory(void);
 static void test_powers(void);
+static void test_room(void);
 static int filter(void);
+
+
+/* n brackets around a number and so many spaces */
+
+static void
+nest(ngx_http_async_json_out_t *out, ngx_uint_t n, ngx_uint_t spaces)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    rc = NGX_OK;
+
+    for (i = 0; i < n; i++) {
+        rc |= ngx_http_async_json_open(out, '[');
+    }
+
+    rc |= ngx_http_async_json_write_int(out, n);
+
+    for (i = 0; i < spaces; i++) {
+        rc |= ngx_http_async_json_write_word(out, " ", 1);
+    }
+
+    for (i = 0; i < n; i++) {
+        out->depth--;
+        rc |= ngx_http_async_json_write_word(out, "]", 1);
+    }
+
+    ngx_stub_ok(rc == NGX_OK, "%d brackets, %d spaces: written", (int) n,
+                (int) spaces);
+}
+
+
+static void
+is_nest(ngx_http_async_json_out_t *out, ngx_uint_t n, ngx_uint_t spaces)
+{
+    char        expected[4096], *p;
+    ngx_int_t   rc;
+    ngx_str_t   text;
+
+    memset(expected, '[', n);
+    p = expected + n;
+    p += sprintf(p, "%d", (int) n);
+    memset(p, ' ', spaces);
+    p += spaces;
+    memset(p, ']', n);
+    p += n;
+
+    rc = ngx_http_async_json_out_done(out, NGX_OK, &text);
+
+    ngx_stub_ok(rc == NGX_OK && text.len == (size_t) (p - expected)
+                && memcmp(text.data, expected, text.len) == 0,
+                "%d brackets, %d spaces: as written", (int) n, (int) spaces);
+}
+
+
+/* texts that are written while another one has the thread's room */
+
+static void
+test_room(void)
+{
+    ngx_uint_t                 i;
+    ngx_http_async_json_out_t  outer, inner;
+
+    static const ngx_uint_t    n[] = { 2, 1, 32, 33, 40 };
+    static const ngx_uint_t    spaces[] = { 0, 1, 1000, 1024, 3000 };
+
+    for (i = 0; i < 25; i++) {
+        ngx_http_async_json_out(&outer, pool);
+        nest(&outer, n[i / 5], spaces[i % 5]);
+
+        ngx_http_async_json_out(&inner, pool);
+        nest(&inner, n[i % 5], spaces[i / 5]);
+
+        if (i % 2) {
+            is_nest(&outer, n[i / 5], spaces[i % 5]);
+            is_nest(&inner, n[i % 5], spaces[i / 5]);
+
+        } else {
+            is_nest(&inner, n[i % 5], spaces[i / 5]);
+            is_nest(&outer, n[i / 5], spaces[i % 5]);
+        }
+    }
+
+    ngx_http_async_json_out(&outer, pool);
+    ngx_stub_ok(outer.room != NULL, "the room is given back");
+    nest(&outer, 1, 0);
+    is_nest(&outer, 1, 0);
+}
 
 
 int
@@ -120,6 +210,7 @@ main(int argc, char **argv)
     test_encode();
     test_no_memory();
     test_powers();
+    test_room();
 
     ngx_destroy_pool(pool);
 

@@ -112,9 +112,12 @@ sub stop_timeout { return $ENV{TEST_NGINX_STOP_TIMEOUT} || (valgrind() ? 120 : 2
 sub preload {
     my $library = $ENV{TEST_NGINX_LD_PRELOAD} or return;
 
-    if ($library =~ /^(?:1|asan)$/) {
-        chomp($library = qx{gcc -print-file-name=libasan.so});
-    }
+    return $library =~ /^(?:1|asan)$/ ? asan_library() : $library;
+}
+
+
+sub asan_library {
+    chomp(my $library = qx{gcc -print-file-name=libasan.so});
 
     return $library;
 }

@@ -145,6 +145,11 @@ sub set_environment {
 
     @ENV{ keys %env } = values %env;
 
+    if (!$library && $ENV{LD_PRELOAD} && NginxAsync::Env::asan()) {
+        # a nginx that is sanitized itself wants its library before any other
+        $library = NginxAsync::Env::asan_library();
+    }
+
     if ($library) {
         $ENV{LD_PRELOAD} = join ' ', $library, $ENV{LD_PRELOAD} // ();
     }

@@ -55,7 +55,10 @@ sub sanitizer_env {
     return (
         # nginx has no frame pointers: only the slow unwinder sees the callers
         ASAN_OPTIONS => options('ASAN', $path, 'detect_leaks=1',
-            'fast_unwind_on_malloc=0'),
+            'fast_unwind_on_malloc=0',
+            # libasan guesses where thread-local memory of loaded objects lies;
+            # once in some hundred processes wrongly, and LeakSanitizer reads there
+            'intercept_tls_get_addr=0'),
         # the report counts, and not all that it says: see own_leak()
         LSAN_OPTIONS  => options('LSAN', $path, 'exitcode=0'),
         TSAN_OPTIONS  => options('TSAN', $path),
