@@ -266,7 +266,7 @@ my $all = [sort keys %middle];
         upstream tls  { server 127.0.0.1:${\ $o->port(1)}; keepalive 5; keepalive_timeout 300ms; }
 EOF_CONF
     my $late = 'late?before=5&pieces=3&between=3';
-    my $ask = { within => $slow ? 120 : 25, tasks => 60, seed => $seed, urls => ["$plain/$late", "$plain/late?before=6",
+    my $ask = { within => $slow ? 400 : 25, tasks => 60, seed => $seed, urls => ["$plain/$late", "$plain/late?before=6",
         "$tls/$late", "$tls/late?before=4&pieces=4", "$plain/to", "$plain/big", "$tls/big", "http://up/$late",
         "http://up/late", "https://tls/$late", "http://late.example/", 'http://' . crowded() . '/'],
         proxy => $plain };
