@@ -4,7 +4,7 @@ from .workload import WORKLOADS
 
 # folders that stand for the same peer
 COLUMNS = (("limit", ("nginx", "pgbench", "wslimit")),
-           ("nginx-async", ("async", "async_pg")),
+           ("nginx-async", ("async", "async_even", "async_pg")),
            ("lua", ("lua",)),
            ("njs", ("njs",)),
            ("FastAPI", ("fastapi", "uvicorn")),
