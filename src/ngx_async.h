@@ -1172,7 +1172,9 @@ ASYNC_LOOP async_str_t async_ws_close_reason(async_req_t *req);
  * the next await_channel() of this subscription, in whatever task, until the
  * task that has it calls async_unsubscribe(), or until the subscription is no
  * more.  ASYNC_CLOSED: the subscription has ended so, by async_unsubscribe() in
- * another task, or because the worker shuts down, when all has been received.
+ * another task, or because the worker shuts down, when all has been received;
+ * async_cause() is ASYNC_CAUSE_SHUTDOWN then, and a handler that returns it
+ * before it has responded answers with 503, for the client to come again.
  * ASYNC_BUSY: another task waits for this one.
  *
  * A subscription is the task's, that of a child its parent's, until that ends,
@@ -1646,7 +1648,8 @@ typedef enum {
     ASYNC_CAUSE_TOO_LARGE = 10,    /* ASYNC_ERROR: head or body */
     ASYNC_CAUSE_REDIRECT = 11,     /* ASYNC_ERROR: too many, or to nowhere */
     ASYNC_CAUSE_STATUS = 12,       /* ASYNC_ERROR: async_raise_for_status() */
-    ASYNC_CAUSE_JSON = 13          /* ASYNC_ERROR: async_response_json() */
+    ASYNC_CAUSE_JSON = 13,         /* ASYNC_ERROR: async_response_json() */
+    ASYNC_CAUSE_SHUTDOWN = 14      /* ASYNC_CLOSED: of await_channel() */
 } async_cause_t;
 
 ASYNC_LOOP async_cause_t async_cause(async_t *co);

@@ -486,7 +486,9 @@ ngx_http_async_subscription_ended(ngx_async_task_t *t,
                                    "ended as more came than was read");
 
     case NGX_HTTP_ASYNC_SUBSCRIPTION_QUIT:
-        return ngx_async_set_error(t, ASYNC_CLOSED, "the worker shuts down");
+        return ngx_async_because(t, ASYNC_CAUSE_SHUTDOWN,
+                                 ngx_async_set_error(t, ASYNC_CLOSED,
+                                                     "the worker shuts down"));
 
     default:
         return ngx_async_set_error(t, ASYNC_CLOSED, "the subscription is "

@@ -33,6 +33,11 @@ ngx_http_async_query_split(ngx_pool_t *pool, ngx_str_t *args)
         return NULL;
     }
 
+    if (args->len == 0) {
+        /* nginx may have left the pointer of nothing as it was */
+        return query;
+    }
+
     end = args->data + args->len;
 
     for (p = args->data; p < end; p = next + 1) {

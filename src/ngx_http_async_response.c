@@ -124,6 +124,14 @@ ngx_http_async_outcome(async_req_t *req)
         ngx_http_async_own(req->r, out, NGX_HTTP_GATEWAY_TIME_OUT);
         return NGX_OK;
 
+    case ASYNC_CLOSED:
+        if (req->task.cause != ASYNC_CAUSE_SHUTDOWN) {
+            return ngx_http_async_failed(req);
+        }
+
+        ngx_http_async_own(req->r, out, NGX_HTTP_SERVICE_UNAVAILABLE);
+        return ngx_http_async_retry_after(req->r, out);
+
     case ASYNC_CANCELLED:
         if (req->task.cancel == NGX_ASYNC_CLIENT
             || req->task.cancel == NGX_ASYNC_PARENT)

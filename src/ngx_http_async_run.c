@@ -15,6 +15,7 @@
 typedef struct {
     ngx_async_task_t      task;
     ngx_http_async_fn_t  *fn;
+    char                 *value;       /* a copy: the task may have it */
     async_rc_t            rc;
 } ngx_http_async_run_t;
 
@@ -115,9 +116,12 @@ ngx_http_async_run_body(ngx_async_task_t *t)
         value = NULL;
         run->rc = ngx_async_call(t, run->fn->exported->task, &value);
 
-        if (value && !(ngx_async_left && run->rc == ASYNC_CANCELLED)) {
-            /* it may lie in a response, which ends with the task */
-            printf("%s\n", value);
+        if (value) {
+            run->value = strdup(value);
+
+            if (run->value == NULL) {
+                run->rc = ngx_async_set_error(t, ASYNC_ERROR, "no memory");
+            }
         }
     }
 }
@@ -131,10 +135,16 @@ ngx_http_async_run_done(ngx_async_task_t *t)
 
     if (ngx_async_left && run->rc == ASYNC_CANCELLED) {
         /* Ctrl-C */
+        free(run->value);
         return;
     }
 
     ngx_http_async_run_code = (run->rc == ASYNC_OK) ? 0 : 1;
+
+    if (run->value) {
+        printf("%s\n", run->value);
+        free(run->value);
+    }
 
     if (run->rc != ASYNC_OK) {
         cause = async_error(t);

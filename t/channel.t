@@ -16,7 +16,7 @@ use NginxAsync;
 use NginxAsync::WebSocket;
 
 my $routes = join '', map { "async_route GET /$_ $_;\n" }
-    qw(publish report flood listen size events own wrong others lent);
+    qw(publish report flood listen size once events own wrong others lent);
 
 sub nginx {
     my ($channels, %o) = @_;
@@ -306,6 +306,20 @@ ok $n->stop, 'it stops';
 
     is $l->line, '0 before', 'at a shutdown what was published is there';
     like $l->line, qr/the worker shuts down/, '... and then the end';
+}
+
+{
+    my $m = nginx('async_channels;')->start;
+    my $mark = $m->mark;
+    my $c = $m->connect->send_request('GET', '/once?c=none');
+
+    ok $m->wait_for_log(qr/<subscribed>/, 10, $mark), 'a request that waits for a message';
+    $m->signal('QUIT');
+
+    my $r = $c->response;
+    is $r->status, 503, '... is to come again';
+    is $r->header('Retry-After'), 1, '... soon';
+    is $m->log($mark) =~ /\[error\]/, '', '... which is no error';
 }
 
 {

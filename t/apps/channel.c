@@ -260,6 +260,25 @@ ASYNC_HANDLER(size)
 }
 
 
+/* /once?c=: a message is the response */
+
+ASYNC_HANDLER(once)
+{
+    async_str_t               c;
+    async_subscription_t     *s;
+    async_channel_message_t   m;
+
+    ASYNC_TRY(async_query_str(req, "c", &c));
+    ASYNC_TRY(async_subscribe(co, c.data, NULL, &s));
+
+    async_log(req, ASYNC_LOG_NOTICE, "<subscribed>");
+
+    ASYNC_TRY(await_channel(co, s, &m));
+
+    return async_bytes(req, 200, "text/plain", m.data, m.len);
+}
+
+
 /* /events?c=: the same for EventSource */
 
 ASYNC_HANDLER(events)

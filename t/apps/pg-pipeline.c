@@ -245,7 +245,8 @@ ASYNC_HANDLER(late)
     ASYNC_TRY(async_query_int_or(req, "ms", &h.ms, 200));
 
     if (async_query(req, "large").data) {
-        large = ASYNC_BYTES(async_task_alloc(co, LARGE), LARGE);
+        large = ASYNC_BYTES(memset(async_task_alloc(co, LARGE), 'x', LARGE),
+                            LARGE);
         s[2] = (async_pg_statement_t) { .sql = "SELECT length($1::bytea)",
                                         .values = &large, .n = 1 };
         s[3] = (async_pg_statement_t) ASYNC_PG("SELECT 3");

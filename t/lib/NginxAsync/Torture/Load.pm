@@ -164,13 +164,19 @@ sub post { my $self = shift; return $self->{n}->post(@_) }
 sub get {
     my ($self, $uri, %o) = @_;
 
-    for my $fresh (0, 1) {
+    for my $fresh (0 .. 2) {
         my $c = delete $self->{kept};
         my $reused = $c && !$fresh;
 
         $c = $self->{n}->connect(%o) if !$reused;
 
         my $r = eval { $c->request('GET', $uri, %o) };
+
+        # a worker that shuts down hands on no messages: ask the next one
+        if ($r && $uri eq '/channel' && $fresh < 2 && $r->status == 503 && $r->header('Retry-After')) {
+            $self->{again}++;
+            next;
+        }
 
         if ($r) {
             $self->{kept} = $c
