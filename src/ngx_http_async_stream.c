@@ -508,6 +508,7 @@ ngx_int_t
 ngx_http_async_stream_finish(async_req_t *req)
 {
     const char               *cause;
+    ngx_uint_t                level;
     ngx_http_request_t       *r;
     ngx_http_async_stream_t  *s;
 
@@ -532,7 +533,12 @@ ngx_http_async_stream_finish(async_req_t *req)
             cause = "less than its length has been sent";
         }
 
-        ngx_log_error(NGX_LOG_ERR, req->task.log, 0,
+        /* each stream of a channel, at each reload */
+        level = (req->rc == ASYNC_CLOSED
+                 && req->task.cause == ASYNC_CAUSE_SHUTDOWN)
+                ? NGX_LOG_INFO : NGX_LOG_ERR;
+
+        ngx_log_error(level, req->task.log, 0,
                       "async handler \"%s\" has broken its response off: "
                       "%s%s%s, after %s at %s", req->task.profile->name,
                       ngx_async_rc_name(req->rc), *cause ? ": " : "", cause,

@@ -311,6 +311,8 @@ ok $n->stop, 'it stops';
 {
     my $m = nginx('async_channels;')->start;
     my $mark = $m->mark;
+    my $events = $m->connect->send_request('GET', '/events?c=none');
+    $events->read_until(qr/: here/);
     my $c = $m->connect->send_request('GET', '/once?c=none');
 
     ok $m->wait_for_log(qr/<subscribed>/, 10, $mark), 'a request that waits for a message';
@@ -319,7 +321,9 @@ ok $n->stop, 'it stops';
     my $r = $c->response;
     is $r->status, 503, '... is to come again';
     is $r->header('Retry-After'), 1, '... soon';
-    is $m->log($mark) =~ /\[error\]/, '', '... which is no error';
+    unlike $events->read_all, qr{^0\r}m, '... a stream ends, and not as if it were complete';
+    ok $m->finish('QUIT'), '... and its worker';
+    unlike $m->log($mark), qr/\[error\]/, '... which is no error';
 }
 
 {
