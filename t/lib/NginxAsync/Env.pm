@@ -106,7 +106,7 @@ sub worker_user {
 # A worker ends the threads of a pool one after another, each of which has to
 # get its turn on a machine under load; less than async_shutdown_timeout has by
 # default, which a task that is never ended would wait for.
-sub stop_timeout { return $ENV{TEST_NGINX_STOP_TIMEOUT} || (valgrind() ? 120 : 20) }
+sub stop_timeout { return $ENV{TEST_NGINX_STOP_TIMEOUT} || (valgrind() ? 120 : asan() ? 28 : 20) }
 
 
 sub preload {
