@@ -24,7 +24,7 @@ NginxAsync::Pg::or_skip_all();
 my $pg = NginxAsync::Pg->new(databases => ['notes']);
 my $n  = NginxAsync->new(workers => 2, conf => example_conf('chat', example_app('chat'),
     '"dbname=notes"' => '"' . $pg->conninfo . '"',
-    'root  page;'    => "root  $NginxAsync::Env::Root/examples/chat/page;",
+    'root  page;'    => 'root  ' . example_folder('chat/page') . ';',
     '10s  tell_people' => '100ms  tell_people', '10s  sweep' => '100ms  sweep'))->start;
 
 my $base = 'http://127.0.0.1:' . $n->port(0);

@@ -19,7 +19,7 @@ use NginxAsync::Example;
 use NginxAsync::WebSocket;
 
 my $n = NginxAsync->new(workers => 2, conf => example_conf('dashboard', example_app('dashboard'),
-    'root   page;' => "root $NginxAsync::Env::Root/examples/dashboard/page;",
+    'root   page;' => 'root ' . example_folder('dashboard/page') . ';',
     '1s  measure' => '100ms  measure', '1s  count_viewers' => '100ms  count_viewers'))->start;
 
 my $base = 'http://127.0.0.1:' . $n->port(0);

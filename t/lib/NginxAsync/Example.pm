@@ -23,17 +23,30 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use File::Basename qw(basename);
 use POSIX ();
 use Test::More;
 
 use NginxAsync;
 
-our @EXPORT = qw(example_app example_conf example_runs example_text readme_holds);
+our @EXPORT = qw(example_app example_conf example_folder example_runs example_text readme_holds);
 
 my $examples = "$NginxAsync::Env::Root/examples";
 my $BOUND    = 100;
 
 sub example_text { return NginxAsync::Env::slurp("$examples/$_[0]") }
+
+# A copy of one of its folders: workers need not be able to read the checkout.
+sub example_folder {
+    my ($path) = @_;
+
+    my $dir = NginxAsync::Guard::temp_dir('folder');
+
+    system('cp', '-R', "$examples/$path", $dir) == 0 or die "cp of $path failed\n";
+
+    return "$dir/" . basename($path);
+}
+
 
 # The path of its .so, compiled with further options.
 sub example_app {
