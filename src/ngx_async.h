@@ -1631,8 +1631,8 @@ typedef struct {
 #endif
 
 /*
- * What kind of failure the last one was, of these awaits and of those of
- * sockets; async_error() has it in words.
+ * What kind of failure the last one was, of these awaits, of those of sockets
+ * and of await_channel(), in this task; async_error() has it in words.
  */
 typedef enum {
     ASYNC_CAUSE_NONE = 0,          /* of another call */
