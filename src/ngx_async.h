@@ -1000,6 +1000,11 @@ typedef struct {
  * At a reload the peer is sent 1012 (come back at once), at a shutdown 1001, by
  * itself, and the same follows when it has answered, or after
  * async_websocket_close_timeout at last.
+ *
+ * With async_websocket_release nginx's request ends with the handshake; what is
+ * asked of it here stays the same, and lives as long as the session.  But
+ * async_var() finds nothing then, async_set_var() and await_subrequest() answer
+ * ASYNC_CLOSED.
  */
 typedef enum {
     ASYNC_WS_TEXT = 1,         /* UTF-8; opcodes of RFC 6455, 11.8 */

@@ -457,7 +457,7 @@ ngx_async_note_overflow(ngx_async_coro_t *coro)
     u_char            *p, buf[512];
     ngx_async_task_t  *t;
 
-    t = ngx_async_coro_data(coro);
+    t = ngx_async_task_of(coro);
 
     p = ngx_slprintf(buf, buf + sizeof(buf) - 1,
                      "%V [alert] %P#" NGX_TID_T_FMT ": async handler "

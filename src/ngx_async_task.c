@@ -37,6 +37,8 @@
 /* how often pages of idle stacks are given back while there are many */
 #define NGX_ASYNC_TRIM         1000
 
+#define NGX_ASYNC_TASK_ALIGN   16
+
 
 typedef struct {
     ngx_async_stack_pool_t    *stacks;
@@ -48,7 +50,8 @@ typedef struct {
     uint64_t                   ticket;
     ngx_msec_t                 slow;
     size_t                     stack_size;
-    size_t                     task_size;
+    size_t                     task_size;     /* a multiple of 16 */
+    ngx_uint_t                 nkept;         /* tasks that have ended */
     ngx_event_t                drain;
     ngx_event_t                trim;
 } ngx_async_worker_t;
@@ -56,11 +59,15 @@ typedef struct {
 
 static void ngx_async_too_many(ngx_async_profile_t *profile, ngx_log_t *log)
     __attribute__((cold));
+static ngx_inline void *ngx_async_task_make(ngx_async_body_pt body,
+    ngx_async_done_pt done, ngx_async_profile_t *profile, ngx_log_t *log,
+    size_t beside);
 static void ngx_async_task_main(void *data);
 static ngx_inline ngx_int_t ngx_async_resume(ngx_async_task_t *t);
 static ngx_inline ngx_msec_t ngx_async_clock(void);
 static void ngx_async_task_call(ngx_async_task_t *t);
 static void ngx_async_task_end(ngx_async_task_t *t);
+static ngx_inline void ngx_async_task_destroy(ngx_async_task_t *t);
 static void ngx_async_illegal(ngx_async_task_t *t, ngx_async_state_e state)
     __attribute__((noreturn, cold));
 static void ngx_async_misplaced(const char *await, const char *site)
@@ -155,7 +162,7 @@ ngx_async_init(ngx_cycle_t *cycle, ngx_async_conf_t *conf)
     ngx_async_cleanup_timeout = conf->cleanup_timeout;
     ngx_async.slow = conf->slow ? conf->slow : (ngx_msec_t) -1;
     ngx_async.stack_size = conf->stack_size;
-    ngx_async.task_size = conf->task_size;
+    ngx_async.task_size = ngx_align(conf->task_size, NGX_ASYNC_TASK_ALIGN);
 
     ngx_async.stacks = ngx_async_stack_pool_create(conf->stack_size,
                                                    conf->max_tasks
@@ -238,7 +245,7 @@ ngx_async_task_create(ngx_async_body_pt body, ngx_async_done_pt done,
         return NULL;
     }
 
-    return ngx_async_task_create_over(body, done, profile, log);
+    return ngx_async_task_make(body, done, profile, log, 0);
 }
 
 
@@ -246,18 +253,40 @@ void *
 ngx_async_task_create_over(ngx_async_body_pt body, ngx_async_done_pt done,
     ngx_async_profile_t *profile, ngx_log_t *log)
 {
+    return ngx_async_task_make(body, done, profile, log, 0);
+}
+
+
+void *
+ngx_async_task_create_beside(ngx_async_body_pt body, ngx_async_done_pt done,
+    ngx_async_profile_t *profile, ngx_log_t *log, size_t size)
+{
+    if (ngx_async_unlikely(ngx_async_ntasks >= ngx_async.max_tasks)) {
+        ngx_async_too_many(profile, log);
+        return NULL;
+    }
+
+    return ngx_async_task_make(body, done, profile, log,
+                               ngx_align(size, NGX_ASYNC_TASK_ALIGN));
+}
+
+
+static ngx_inline void *
+ngx_async_task_make(ngx_async_body_pt body, ngx_async_done_pt done,
+    ngx_async_profile_t *profile, ngx_log_t *log, size_t beside)
+{
     ngx_async_coro_t  *coro;
     ngx_async_task_t  *t;
 
     coro = ngx_async_coro_create(ngx_async.stacks, ngx_async_task_main,
-                                 ngx_async.task_size);
+                                 ngx_async.task_size + beside);
 
     if (coro == NULL) {
         ngx_async_too_many(profile, log);
         return NULL;
     }
 
-    t = ngx_async_coro_data(coro);
+    t = ngx_async_task_of(coro);
 
     t->coro = coro;
     t->body = body;
@@ -297,6 +326,22 @@ ngx_async_task_create_over(ngx_async_body_pt body, ngx_async_done_pt done,
 }
 
 
+/* at the top of the stack, whatever lies below it */
+
+ngx_async_task_t *
+ngx_async_task_of(ngx_async_coro_t *coro)
+{
+    return (ngx_async_task_t *) ((u_char *) coro - ngx_async.task_size);
+}
+
+
+void *
+ngx_async_task_beside(ngx_async_task_t *t)
+{
+    return ngx_async_coro_data(t->coro);
+}
+
+
 static void
 ngx_async_too_many(ngx_async_profile_t *profile, ngx_log_t *log)
 {
@@ -316,7 +361,9 @@ ngx_async_too_many(ngx_async_profile_t *profile, ngx_log_t *log)
 static void
 ngx_async_task_main(void *data)
 {
-    ngx_async_task_t  *t = data;
+    ngx_async_task_t  *t;
+
+    t = ngx_async.current;
 
     t->body(t);
 
@@ -442,8 +489,7 @@ ngx_async_task_call(ngx_async_task_t *t)
 static void
 ngx_async_task_end(ngx_async_task_t *t)
 {
-    ngx_async_end_t   *end;
-    ngx_async_coro_t  *coro;
+    ngx_async_end_t  *end;
 
     ngx_async_set_state(t, NGX_ASYNC_DONE);
 
@@ -475,11 +521,40 @@ ngx_async_task_end(ngx_async_task_t *t)
         end->handler(end);
     }
 
+    t->ending = 1;
     t->done(t);
+    t->ending = 0;
 
     if (t->own_pool) {
         ngx_destroy_pool(t->pool);
     }
+
+    if (ngx_async_unlikely(t->kept)) {
+        ngx_async.nkept++;
+        return;
+    }
+
+    ngx_async_task_destroy(t);
+}
+
+
+void
+ngx_async_task_forget(ngx_async_task_t *t)
+{
+    if (t->ending) {
+        t->kept = 0;
+        return;
+    }
+
+    ngx_async.nkept--;
+    ngx_async_task_destroy(t);
+}
+
+
+static ngx_inline void
+ngx_async_task_destroy(ngx_async_task_t *t)
+{
+    ngx_async_coro_t  *coro;
 
     coro = t->coro;
     ngx_async_coro_destroy(coro);
@@ -858,7 +933,7 @@ ngx_async_exit(void)
 {
     ngx_async_quit_exit();
 
-    if (ngx_async.stacks && ngx_async_ntasks == 0) {
+    if (ngx_async.stacks && ngx_async_ntasks == 0 && ngx_async.nkept == 0) {
         ngx_async_stack_pool_destroy(ngx_async.stacks);
         ngx_async.stacks = NULL;
     }

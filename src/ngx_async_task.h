@@ -269,6 +269,8 @@ struct async_s {
     unsigned                   unbound:1;     /* by ngx_async_unbind() */
     unsigned                   lasting:1;     /* threads may read its memory
                                                  when it has ended */
+    unsigned                   kept:1;        /* see _create_beside() */
+    unsigned                   ending:1;      /* in its "done" */
 };
 
 
@@ -322,6 +324,20 @@ void *ngx_async_task_create(ngx_async_body_pt body,
  */
 void *ngx_async_task_create_over(ngx_async_body_pt body,
     ngx_async_done_pt done, ngx_async_profile_t *profile, ngx_log_t *log);
+
+/*
+ * The same as the first, with memory of that size beside it, zero, which
+ * _beside() finds.  If "kept" is set when "done" returns, both stay, though
+ * the task has ended, until _forget(), which "done" may call, too.
+ */
+void *ngx_async_task_create_beside(ngx_async_body_pt body,
+    ngx_async_done_pt done, ngx_async_profile_t *profile, ngx_log_t *log,
+    size_t size);
+void *ngx_async_task_beside(ngx_async_task_t *t);
+void ngx_async_task_forget(ngx_async_task_t *t);
+
+/* Whose stack it is. */
+ngx_async_task_t *ngx_async_task_of(ngx_async_coro_t *coro);
 
 /*
  * Runs a task until it suspends or ends.  Only for starting it: a suspended

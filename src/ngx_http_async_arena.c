@@ -29,7 +29,7 @@ ngx_http_async_arena_create(async_req_t *req)
     }
 
     arena = ngx_pcalloc(pool, sizeof(ngx_http_async_arena_t));
-    cln = arena ? ngx_pool_cleanup_add(req->r->pool, 0) : NULL;
+    cln = arena ? ngx_pool_cleanup_add(req->home, 0) : NULL;
 
     if (cln == NULL) {
         ngx_destroy_pool(pool);

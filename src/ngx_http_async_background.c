@@ -179,8 +179,8 @@ ngx_http_async_background_hold(async_req_t *req)
 
     /* it takes the place of the request's task, which is about to end */
 
-    cln = ngx_pool_cleanup_add(req->r->main->pool, 0);
-    trace = ngx_http_async_trace_keep(req->r, b->pool, &b->log);
+    cln = ngx_pool_cleanup_add(req->r ? req->r->main->pool : req->home, 0);
+    trace = ngx_http_async_trace_keep(&req->task, b->pool, &b->log);
     bt = cln ? ngx_async_task_create_over(ngx_http_async_background_body,
                                           ngx_http_async_background_done,
                                           req->task.profile,

@@ -23,7 +23,8 @@ struct ngx_http_async_balancer_s {
 static void ngx_http_async_balancer_init(void *data);
 static ngx_int_t ngx_http_async_balancer_copy(ngx_http_async_balancer_t *b,
     async_req_t *req);
-static ngx_int_t ngx_http_async_balancer_request(ngx_http_async_balancer_t *b);
+static ngx_int_t ngx_http_async_balancer_request(ngx_http_async_balancer_t *b,
+    async_req_t *req);
 static void ngx_http_async_balancer_get(void *data);
 static void ngx_http_async_balancer_put(void *data);
 
@@ -105,8 +106,8 @@ ngx_http_async_balancer_init(void *data)
 
     req = ngx_http_async_req_of(b->task);
 
-    rc = req ? ngx_http_async_balancer_copy(b, req)
-             : ngx_http_async_balancer_request(b);
+    rc = (req && req->own == NULL) ? ngx_http_async_balancer_copy(b, req)
+                                   : ngx_http_async_balancer_request(b, req);
 
     if (rc != NGX_OK) {
         return;
@@ -165,10 +166,14 @@ ngx_http_async_balancer_copy(ngx_http_async_balancer_t *b, async_req_t *req)
 }
 
 
-/* For "hash" and the like: without a client, as one of this machine. */
+/*
+ * For "hash" and the like: without a client, as one of this machine; or that of
+ * a session, whose request may have been released.
+ */
 
 static ngx_int_t
-ngx_http_async_balancer_request(ngx_http_async_balancer_t *b)
+ngx_http_async_balancer_request(ngx_http_async_balancer_t *b,
+    async_req_t *req)
 {
     ngx_http_conf_ctx_t        *ctx;
     ngx_http_core_main_conf_t  *cmcf;
@@ -209,6 +214,16 @@ ngx_http_async_balancer_request(ngx_http_async_balancer_t *b)
     ngx_str_set(&b->r.unparsed_uri, "/");
 
     b->r.main = &b->r;
+
+    if (req) {
+        b->c = *req->in->connection;
+        b->r.loc_conf = req->in->loc_conf;
+        b->r.headers_in.headers.part = *ngx_http_async_headers_part(req);
+        b->r.method_name = req->in->method;
+        b->r.uri = req->in->uri;
+        b->r.args = req->in->args;
+        b->r.unparsed_uri = req->in->unparsed;
+    }
 
     cmcf = ngx_http_get_module_main_conf(&b->r, ngx_http_core_module);
 

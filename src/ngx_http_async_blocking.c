@@ -20,6 +20,7 @@
 #include <ngx_http_async_param.h>
 #include <ngx_http_async_response.h>
 #include <ngx_http_async_teardown.h>
+#include <ngx_http_async_ws.h>
 
 
 /* nginx makes larger pools in pieces of this size, too */
@@ -52,7 +53,7 @@ static async_rc_t ngx_http_async_blocking_go(ngx_async_task_t *t,
     async_req_t *req, ngx_http_async_blocking_t *b, const char *site);
 static ngx_int_t ngx_http_async_blocking_copy(async_req_t *req,
     ngx_http_async_blocking_t *b);
-static ngx_int_t ngx_http_async_blocking_headers(ngx_http_request_t *r,
+static ngx_int_t ngx_http_async_blocking_headers(async_req_t *req,
     ngx_http_async_blocking_t *b);
 static ngx_int_t ngx_http_async_blocking_str(ngx_pool_t *pool, ngx_str_t *to,
     ngx_str_t *from);
@@ -217,8 +218,9 @@ ngx_http_async_blocking_has_body(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
 {
-    async_req_t         *own, *origin;
-    ngx_http_request_t  *r;
+    async_req_t          *own, *origin;
+    ngx_http_request_t   *r;
+    ngx_http_async_in_t  *in;
 
     r = req->r;
     own = &b->req;
@@ -268,14 +270,20 @@ ngx_http_async_blocking_copy(async_req_t *req, ngx_http_async_blocking_t *b)
         own->form_state = origin->form_state;
     }
 
-    if (ngx_http_async_blocking_str(b->pool, &b->in.method, &r->method_name)
+    in = req->in;
+
+    if (ngx_http_async_blocking_str(b->pool, &b->in.method,
+                                    in ? &in->method : &r->method_name)
         != NGX_OK
-        || ngx_http_async_blocking_str(b->pool, &b->in.uri, &r->uri) != NGX_OK
-        || ngx_http_async_blocking_str(b->pool, &b->in.args, &r->args)
-           != NGX_OK
+        || ngx_http_async_blocking_str(b->pool, &b->in.uri,
+                                       in ? &in->uri : &r->uri) != NGX_OK
+        || ngx_http_async_blocking_str(b->pool, &b->in.args,
+                                       in ? &in->args : &r->args) != NGX_OK
         || ngx_http_async_blocking_str(b->pool, &b->in.client,
-                                       &r->connection->addr_text) != NGX_OK
-        || ngx_http_async_blocking_headers(r, b) != NGX_OK)
+                                       in ? &in->client
+                                          : &r->connection->addr_text)
+           != NGX_OK
+        || ngx_http_async_blocking_headers(req, b) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -320,16 +328,26 @@ ngx_http_async_blocking_params(ngx_pool_t *pool,
 
 
 static ngx_int_t
-ngx_http_async_blocking_headers(ngx_http_request_t *r,
+ngx_http_async_blocking_headers(async_req_t *req,
     ngx_http_async_blocking_t *b)
 {
+    u_char           *type;
     ngx_uint_t        i, n;
-    ngx_list_part_t  *part;
+    ngx_list_part_t  *first, *part;
     ngx_table_elt_t  *h, *copy;
 
+    if (req->own && ngx_http_async_ws_headers(req) == NULL) {
+        return NGX_ERROR;
+    }
+
+    type = req->in ? req->in->content_type.data
+           : req->r->headers_in.content_type
+             ? req->r->headers_in.content_type->value.data : NULL;
+
+    first = ngx_http_async_headers_part(req);
     n = 0;
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
+    for (part = first; part; part = part->next) {
         n += part->nelts;
     }
 
@@ -340,7 +358,7 @@ ngx_http_async_blocking_headers(ngx_http_request_t *r,
 
     b->in.headers.elts = copy;
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
+    for (part = first; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++, copy++) {
@@ -354,7 +372,7 @@ ngx_http_async_blocking_headers(ngx_http_request_t *r,
                 return NGX_ERROR;
             }
 
-            if (&h[i] == r->headers_in.content_type) {
+            if (type && h[i].value.data == type) {
                 b->in.content_type = copy->value;
             }
         }

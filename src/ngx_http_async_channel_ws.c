@@ -164,13 +164,13 @@ ngx_http_async_channel_client(async_req_t *req)
         return req->channels;
     }
 
-    client = ngx_pcalloc(req->r->pool,
+    client = ngx_pcalloc(req->home,
                          sizeof(ngx_http_async_channel_client_t));
     if (client == NULL) {
         return NULL;
     }
 
-    conf = ngx_http_get_module_loc_conf(req->r, ngx_http_async_ws_module);
+    conf = ngx_http_async_ws_conf(req->ws);
 
     client->ws = req->ws;
     client->deflated = ngx_http_async_ws_takes_deflated(req->ws);

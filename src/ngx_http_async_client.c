@@ -499,7 +499,8 @@ ngx_http_async_client(ngx_async_task_t *t, ngx_resolver_t **resolver,
 
     req = ngx_http_async_req_of(t);
 
-    loc_conf = req ? req->r->loc_conf : ngx_http_async_client_ctx->loc_conf;
+    loc_conf = (req == NULL) ? ngx_http_async_client_ctx->loc_conf
+               : req->r ? req->r->loc_conf : req->in->loc_conf;
 
     clcf = loc_conf[ngx_http_core_module.ctx_index];
 

@@ -112,7 +112,7 @@ ngx_http_async_depends_start(async_req_t *req)
 
     plan = req->plan;
 
-    given = ngx_pcalloc(req->r->pool, sizeof(ngx_http_async_given_t));
+    given = ngx_pcalloc(req->home, sizeof(ngx_http_async_given_t));
 
     if (given == NULL) {
         return ngx_async_set_error(&req->task, ASYNC_ERROR, "no memory");

@@ -9,6 +9,7 @@
 #include <ngx_http_async_cookie.h>
 #include <ngx_http_async_request.h>
 #include <ngx_http_async_field.h>
+#include <ngx_http_async_ws.h>
 
 
 
@@ -24,7 +25,6 @@ typedef struct {
 
 
 static async_str_t ngx_http_async_str(async_req_t *req, ngx_str_t *value);
-static ngx_list_part_t *ngx_http_async_headers_part(async_req_t *req);
 static async_rc_t ngx_http_async_variable(async_req_t *req,
     ngx_http_async_variable_t *v, ngx_async_call_pt access);
 static async_rc_t ngx_http_async_variable_called(async_t *co, void *arg);
@@ -157,9 +157,18 @@ async_header_at(async_req_t *req, size_t i, async_str_t *name,
 }
 
 
-static ngx_list_part_t *
+ngx_list_part_t *
 ngx_http_async_headers_part(async_req_t *req)
 {
+    ngx_list_part_t  *part;
+
+    static ngx_list_part_t  none;
+
+    if (req->own) {
+        part = ngx_http_async_ws_headers(req);
+        return part ? part : &none;
+    }
+
     return req->in ? &req->in->headers : &req->r->headers_in.headers.part;
 }
 
@@ -270,6 +279,10 @@ ngx_http_async_variable(async_req_t *req, ngx_http_async_variable_t *v,
         /* a cleanup of a call */
         return ngx_async_set_error(&req->task, ASYNC_CLOSED,
                                    "the request has ended");
+    }
+
+    if (req->r == NULL) {
+        return ngx_http_async_parted(&req->task);
     }
 
     ngx_async_on_loop(access, v);

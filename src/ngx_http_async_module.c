@@ -179,9 +179,13 @@ ngx_http_async_take(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
         r->keepalive = 0;
 
     } else if (ref->fn->exported) {
-        req = ngx_http_async_create(r, conf, ref->fn,
-                                    ngx_http_async_call_handler,
-                                    ngx_http_async_finish);
+        req = (ref->kind == NGX_HTTP_ASYNC_KIND_WS)
+              ? ngx_http_async_ws_create(r, conf, ref->fn,
+                                         ngx_http_async_call_handler,
+                                         ngx_http_async_finish)
+              : ngx_http_async_create(r, conf, ref->fn,
+                                      ngx_http_async_call_handler,
+                                      ngx_http_async_finish);
     }
 
     if (req == NULL) {
@@ -192,6 +196,14 @@ ngx_http_async_take(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     req->plan = ref->plan;
     req->params = params;
     req->nparams = match->nparams;
+
+    if (req->own
+        && ngx_http_async_blocking_params(req->home, &req->params, req)
+           != NGX_OK)
+    {
+        /* they are memory of nginx's request, which stays then */
+        req->holds = 1;
+    }
 
     if (req->task.meter && ref->pattern.len) {
         ngx_http_async_record_of(req)->route = &ref->pattern;
@@ -235,7 +247,7 @@ ngx_http_async_call_handler(async_req_t *req)
              ? ngx_http_async_blocking(req)
              : ngx_async_call(&req->task, ngx_http_async_call_exported, req);
 
-    if (rc == ASYNC_OK && req->out.path.len) {
+    if (rc == ASYNC_OK && req->out.path.len && req->ws == NULL) {
         rc = ngx_http_async_file_open(req);
     }
 

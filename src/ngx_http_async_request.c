@@ -57,6 +57,16 @@ ngx_http_async_create(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     ngx_http_async_fn_t *fn, ngx_http_async_run_pt run,
     ngx_http_async_finish_pt finish)
 {
+    return ngx_http_async_create_beside(r, conf, fn, run, finish, r->pool, 0);
+}
+
+
+async_req_t *
+ngx_http_async_create_beside(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t *fn,
+    ngx_http_async_run_pt run, ngx_http_async_finish_pt finish,
+    ngx_pool_t *home, size_t size)
+{
     async_req_t            *req;
     ngx_http_async_main_t  *main;
 
@@ -70,9 +80,10 @@ ngx_http_async_create(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
         ngx_http_async_cancel(main, r, NGX_ASYNC_ANSWERED);
     }
 
-    req = fn->app ? ngx_async_task_create(ngx_http_async_body,
-                                          ngx_http_async_done, &fn->profile,
-                                          r->connection->log)
+    req = fn->app ? ngx_async_task_create_beside(ngx_http_async_body,
+                                                 ngx_http_async_done,
+                                                 &fn->profile,
+                                                 r->connection->log, size)
                   : ngx_async_task_create_over(ngx_http_async_body,
                                                ngx_http_async_done,
                                                &fn->profile,
@@ -90,8 +101,9 @@ ngx_http_async_create(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
     req->out.fd = NGX_INVALID_FILE;
 
     req->task.deadline = ngx_current_msec + conf->timeout;
-    req->task.pool = r->pool;
-    req->pool = r->pool;
+    req->task.pool = home;
+    req->pool = home;
+    req->home = home;
 
     ngx_http_set_ctx(r, req, ngx_http_async_module);
 
@@ -261,6 +273,16 @@ ngx_http_async_done(ngx_async_task_t *t)
         ngx_async_meter_end(t);
     }
 
+    if (r == NULL) {
+        rc = req->finish(req);
+
+        if (req->route) {
+            ngx_http_async_count(req, rc);
+        }
+
+        return;
+    }
+
     if (ngx_http_get_module_ctx(r, ngx_http_async_module) == req) {
         ngx_http_set_ctx(r, NULL, ngx_http_async_module);
     }
@@ -309,6 +331,48 @@ ngx_http_async_done(ngx_async_task_t *t)
 }
 
 
+ngx_int_t
+ngx_http_async_part(async_req_t *req)
+{
+    ngx_http_request_t     *r;
+    ngx_http_async_main_t  *main;
+
+    r = req->r;
+    main = req->main;
+
+    if (req->holds || req->result || main->terminated || main->subrequests
+        || ngx_queue_head(&main->suspended) != &req->queue
+        || ngx_queue_last(&main->suspended) != &req->queue
+        || main->phases.handed || r != r->main || r->count != 1
+        || r->blocked != 1 || r->out || r->postponed || r->posted_requests
+        || r->reading_body || r->discard_body || r->connection->buffered
+        || r->connection->data != r)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_queue_remove(&req->queue);
+    ngx_http_async_nsuspended--;
+    r->main->blocked--;
+
+    ngx_http_set_ctx(r, NULL, ngx_http_async_module);
+
+    req->r = NULL;
+    req->main = NULL;
+
+    return NGX_OK;
+}
+
+
+async_rc_t
+ngx_http_async_parted(ngx_async_task_t *t)
+{
+    return ngx_async_set_error(t, ASYNC_CLOSED, "nginx's request has ended "
+                               "with the handshake, see "
+                               "\"async_websocket_release\"");
+}
+
+
 /* The handler has ended. */
 
 static void
@@ -316,7 +380,10 @@ ngx_http_async_count(async_req_t *req, ngx_int_t rc)
 {
     ngx_async_stats_less(req->route, NGX_HTTP_ASYNC_ROUTE_ALIVE);
 
-    if (req->gone) {
+    if (req->r == NULL) {
+        ngx_async_stats_count(req->route, NGX_HTTP_ASYNC_ROUTE_1XX);
+
+    } else if (req->gone) {
         ngx_async_stats_count(req->route, NGX_HTTP_ASYNC_ROUTE_NONE);
 
     } else {

@@ -138,8 +138,9 @@ typedef enum {
 
 
 /*
- * What a thread may read of its request: a copy, since the request may end
- * while the thread runs.  ngx_http_async_blocking.c.
+ * What may be read of a request when nginx's own has ended: a copy.  For
+ * threads, ngx_http_async_blocking.c; for sessions, _ws_release.c, of which the
+ * last four are.
  */
 
 typedef struct {
@@ -149,6 +150,12 @@ typedef struct {
     ngx_str_t                   client;
     ngx_str_t                   content_type;
     ngx_list_part_t             headers;
+
+    ngx_str_t                   packed;       /* fields, of which "headers" is
+                                                 made when somebody asks */
+    ngx_str_t                   unparsed;     /* the URI, with its arguments */
+    void                      **loc_conf;
+    ngx_connection_t           *connection;
 } ngx_http_async_in_t;
 
 
@@ -189,7 +196,8 @@ typedef struct {
  * The request of a handler.  That of a blocking one exists twice: as the task
  * that awaits the thread, and as what the thread has, with task.job set, whose
  * "r" may be used on the loop only.  Memory that
- * belongs to the request comes from "pool".
+ * belongs to the request comes from "pool".  A session may outlast "r", which
+ * is NULL then: see ngx_http_async_ws_release.c.
  */
 
 struct async_req_s {
@@ -197,6 +205,8 @@ struct async_req_s {
 
     ngx_http_request_t         *r;
     ngx_pool_t                 *pool;
+    ngx_pool_t                 *home;         /* what lasts as long: that of
+                                                 "r", or of the session */
     ngx_http_async_in_t        *in;           /* NULL: read it from "r" */
     ngx_http_async_loc_conf_t  *conf;
     ngx_http_async_fn_t        *fn;
@@ -212,6 +222,8 @@ struct async_req_s {
     ngx_uint_t                  gone;         /* nobody is to be answered */
     ngx_uint_t                  early;        /* before the content phase */
     ngx_uint_t                  timing;       /* by async_server_timing */
+    ngx_uint_t                  holds;        /* something of nginx's request,
+                                                 which is not released then */
 
     /* ngx_http_async_route.c */
     ngx_http_async_route_param_t  *params;    /* zero-terminated */
@@ -251,6 +263,9 @@ struct async_req_s {
     /* ngx_http_async_ws_life.c; NULL: it is no WebSocket, or not yet */
     struct ngx_http_async_ws_s  *ws;
 
+    /* ngx_http_async_ws_release.c; NULL: it keeps nginx's request */
+    struct ngx_http_async_ws_own_s  *own;
+
     /* ngx_http_async_channel_ws.c; NULL: it has subscribed to nothing */
     struct ngx_http_async_channel_client_s  *channels;
 
@@ -283,6 +298,24 @@ async_req_t *ngx_http_async_create(ngx_http_request_t *r,
     ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
 ngx_int_t ngx_http_async_start(async_req_t *req);
 
+/*
+ * The same, with memory of that size beside the task, and what lasts as long as
+ * the request in "home".
+ */
+async_req_t *ngx_http_async_create_beside(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t *fn,
+    ngx_http_async_run_pt run, ngx_http_async_finish_pt finish,
+    ngx_pool_t *home, size_t size);
+
+/*
+ * For a session, whose handler is suspended: nginx's request goes on without
+ * it.  NGX_DECLINED: something else has to do with that one.
+ */
+ngx_int_t ngx_http_async_part(async_req_t *req);
+
+/* Says so to a task that needs it all the same: ASYNC_CLOSED. */
+async_rc_t ngx_http_async_parted(ngx_async_task_t *t);
+
 /* How a request has been answered, with that result of the content handler. */
 void ngx_http_async_count_answer(ngx_http_request_t *r,
     ngx_async_stats_t *stats, ngx_int_t rc);
@@ -313,6 +346,9 @@ void ngx_http_async_watch_client(async_req_t *req);
  */
 ngx_int_t ngx_http_async_header_list(async_req_t *req, const char *name,
     const async_str_t **values);
+
+/* All of them, as nginx or a copy has them. */
+ngx_list_part_t *ngx_http_async_headers_part(async_req_t *req);
 
 /* Aborts with the name of the public call in a wrong thread. */
 

@@ -141,6 +141,13 @@ ngx_http_async_status_about(ngx_async_task_t *t,
         return;
     }
 
+    if (req->r == NULL) {
+        about->method = req->in->method;
+        about->uri = req->in->unparsed;
+        about->client = req->in->client;
+        return;
+    }
+
     r = req->r->main;
 
     about->method = r->method_name;

@@ -68,6 +68,10 @@ await_subrequest_at(async_t *co, const char *site, async_req_t *req,
 
     rc = ngx_http_async_fetch_options(co, fetch, size, &sub.fetch, &sub.type);
 
+    if (rc == ASYNC_OK && sub.req && sub.req->r == NULL) {
+        rc = ngx_http_async_parted(co);
+    }
+
     if (rc == ASYNC_OK && (sub.req == NULL || sub.req->r != req->r)) {
         rc = ngx_async_set_error(co, ASYNC_ERROR, "subrequests are for the "
                                  "tasks of their request");
@@ -82,6 +86,9 @@ await_subrequest_at(async_t *co, const char *site, async_req_t *req,
     }
 
     if (rc == ASYNC_OK) {
+        /* the answer lies in its memory */
+        sub.req->holds = 1;
+
         sub.res = ngx_http_async_fetched(co);
 
         rc = sub.res ? ngx_http_async_subrequest_uri(co, &sub, uri)

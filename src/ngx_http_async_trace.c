@@ -158,7 +158,7 @@ ngx_http_async_trace_of(ngx_async_task_t *t, ngx_pool_t *pool,
 
     req = ngx_http_async_req_of(t);
 
-    if (req) {
+    if (req && req->r) {
         return ngx_http_async_trace(req->r, pool, trace);
     }
 
@@ -449,16 +449,38 @@ ngx_http_async_trace_log(ngx_http_request_t *r, ngx_http_request_t *sr,
 
 
 ngx_http_async_trace_t *
-ngx_http_async_trace_keep(ngx_http_request_t *r, ngx_pool_t *pool,
+ngx_http_async_trace_keep(ngx_async_task_t *t, ngx_pool_t *pool,
     ngx_log_t *log)
 {
     ngx_http_async_trace_t  *trace;
 
-    trace = ngx_palloc(pool, sizeof(ngx_http_async_trace_t));
+    trace = ngx_http_async_trace_copy(t, pool);
 
-    if (trace == NULL || ngx_http_async_trace(r, pool, trace) != NGX_OK) {
+    if (trace) {
+        *log = *ngx_cycle->log;
+        log->handler = ngx_http_async_trace_log_left;
+        log->data = trace;
+    }
+
+    return trace;
+}
+
+
+ngx_http_async_trace_t *
+ngx_http_async_trace_copy(ngx_async_task_t *t, ngx_pool_t *pool)
+{
+    ngx_http_async_trace_t  found, *trace;
+
+    if (ngx_http_async_trace_of(t, pool, &found) != NGX_OK) {
         return NULL;
     }
+
+    trace = ngx_palloc(pool, sizeof(ngx_http_async_trace_t));
+    if (trace == NULL) {
+        return NULL;
+    }
+
+    *trace = found;
 
     ngx_str_null(&trace->parent);
     ngx_str_null(&trace->span);
@@ -474,10 +496,6 @@ ngx_http_async_trace_keep(ngx_http_request_t *r, ngx_pool_t *pool,
     {
         return NULL;
     }
-
-    *log = *ngx_cycle->log;
-    log->handler = ngx_http_async_trace_log_left;
-    log->data = trace;
 
     return trace;
 }

@@ -52,10 +52,12 @@ ngx_int_t ngx_http_async_trace_of(ngx_async_task_t *t, ngx_pool_t *pool,
     ngx_http_async_trace_t *trace);
 
 /*
- * For what a request leaves behind: a copy of its trace in the pool, and a log
- * whose lines tell it.  NULL: it has none.
+ * For what outlasts a request: a copy of the trace of its task in the pool; and
+ * a log whose lines tell it.  NULL: it has none.
  */
-ngx_http_async_trace_t *ngx_http_async_trace_keep(ngx_http_request_t *r,
+ngx_http_async_trace_t *ngx_http_async_trace_copy(ngx_async_task_t *t,
+    ngx_pool_t *pool);
+ngx_http_async_trace_t *ngx_http_async_trace_keep(ngx_async_task_t *t,
     ngx_pool_t *pool, ngx_log_t *log);
 
 

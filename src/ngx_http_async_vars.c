@@ -139,7 +139,7 @@ ngx_http_async_record_begin(async_req_t *req)
     if (record == NULL) {
 
         records = ngx_http_async_records(r);
-        record = records ? ngx_pcalloc(r->pool,
+        record = records ? ngx_pcalloc(req->home,
                                        sizeof(ngx_http_async_record_t))
                          : NULL;
         if (record == NULL) {
@@ -149,6 +149,10 @@ ngx_http_async_record_begin(async_req_t *req)
         record->r = r;
         record->next = *records;
         *records = record;
+
+    } else {
+        /* of an earlier phase, in its memory */
+        req->holds = 1;
     }
 
     record->name = req->task.profile->name;

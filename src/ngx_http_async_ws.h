@@ -19,6 +19,7 @@
  *   _ws_pack.c       what is compressed for that
  *   _ws_close.c      closing, from either side
  *   _ws_life.c       opening, pings, shutdown, the end, and who is told
+ *   _ws_release.c    sessions that go on without nginx's request
  *   _ws.c            the public calls
  */
 
@@ -35,7 +36,8 @@
 #define NGX_HTTP_ASYNC_WS  0x40000000
 
 
-typedef struct ngx_http_async_ws_s  ngx_http_async_ws_t;
+typedef struct ngx_http_async_ws_s      ngx_http_async_ws_t;
+typedef struct ngx_http_async_ws_own_s  ngx_http_async_ws_own_t;
 
 
 /* slices of a text */
@@ -53,6 +55,7 @@ typedef struct {
     ngx_msec_t                   ping;        /* 0: none */
     ngx_msec_t                   pong;        /* what an answer may take */
     ngx_msec_t                   close_timeout;
+    ngx_flag_t                   release;     /* nginx's request */
     ngx_array_t                 *origins;     /* of ngx_str_t: "same" or "any"
                                                  among them */
     ngx_http_async_ws_deflate_conf_t  deflate;
@@ -171,8 +174,25 @@ void ngx_http_async_ws_on_end(ngx_http_async_ws_t *ws,
 void ngx_http_async_ws_on_drain(ngx_http_async_ws_t *ws,
     void (*handler)(void *data));
 
+/* The settings of its location. */
+ngx_http_async_ws_conf_t *ngx_http_async_ws_conf(ngx_http_async_ws_t *ws);
+
 /* Whether something may still be sent. */
 ngx_uint_t ngx_http_async_ws_is_open(ngx_http_async_ws_t *ws);
+
+
+/* ngx_http_async_ws_release.c */
+
+/*
+ * As ngx_http_async_create(), for a handler whose session may go on without
+ * nginx's request.
+ */
+async_req_t *ngx_http_async_ws_create(ngx_http_request_t *r,
+    ngx_http_async_loc_conf_t *conf, ngx_http_async_fn_t *fn,
+    ngx_http_async_run_pt run, ngx_http_async_finish_pt finish);
+
+/* The header fields of such a request, if req->own; NULL: no memory. */
+ngx_list_part_t *ngx_http_async_ws_headers(async_req_t *req);
 
 
 /* ngx_http_async_ws_close.c */

@@ -246,7 +246,7 @@ ngx_http_async_ws_answer(async_t *co, async_req_t *req, const char *protocol,
 
     /* the session, which has it, outlasts the handler */
 
-    if (ngx_http_async_ws_deflate_new(req->r->pool, &conf->deflate, &offer,
+    if (ngx_http_async_ws_deflate_new(req->home, &conf->deflate, &offer,
                                       deflate, &value)
         == NGX_OK
         && ngx_http_async_ws_set(req, "Sec-WebSocket-Extensions", &value)

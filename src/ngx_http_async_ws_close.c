@@ -162,7 +162,7 @@ ngx_http_async_ws_peer_closes(ngx_http_async_ws_t *ws, const u_char *data,
     ws->closed_by_peer = 1;
 
     if (len > 2) {
-        ws->reason.data = ngx_pnalloc(ws->r->pool, len - 1);
+        ws->reason.data = ngx_pnalloc(ws->home, len - 1);
 
         if (ws->reason.data) {
             ws->reason.len = len - 2;

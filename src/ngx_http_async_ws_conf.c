@@ -122,6 +122,13 @@ static ngx_command_t  ngx_http_async_ws_commands[] = {
       offsetof(ngx_http_async_ws_conf_t, close_timeout),
       &ngx_http_async_time_bound },
 
+    { ngx_string("async_websocket_release"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_async_ws_conf_t, release),
+      NULL },
+
     { ngx_string("async_websocket_origin"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_async_ws_origins,
@@ -194,6 +201,7 @@ ngx_http_async_ws_create_loc_conf(ngx_conf_t *cf)
     conf->ping = NGX_CONF_UNSET_MSEC;
     conf->pong = NGX_CONF_UNSET_MSEC;
     conf->close_timeout = NGX_CONF_UNSET_MSEC;
+    conf->release = NGX_CONF_UNSET;
     conf->deflate.on = NGX_CONF_UNSET;
 
     return conf;
@@ -218,6 +226,8 @@ ngx_http_async_ws_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_ASYNC_WS_PING);
     ngx_conf_merge_msec_value(conf->close_timeout, prev->close_timeout,
                               NGX_HTTP_ASYNC_WS_CLOSE);
+
+    ngx_conf_merge_value(conf->release, prev->release, 0);
 
     if (conf->deflate.on == NGX_CONF_UNSET) {
         conf->deflate = prev->deflate;

@@ -26,7 +26,7 @@ static void ngx_http_async_ws_cancel(ngx_http_async_ws_t *ws);
 static void ngx_http_async_ws_hang_up(ngx_http_async_ws_t *ws);
 static ngx_uint_t ngx_http_async_ws_finish_code(async_req_t *req);
 static ngx_int_t ngx_http_async_ws_result(ngx_http_async_ws_t *ws);
-static void ngx_http_async_ws_cleanup(void *data);
+static ngx_uint_t ngx_http_async_ws_lingers(ngx_http_async_ws_t *ws);
 static ngx_uint_t ngx_http_async_ws_quit_code(void);
 static void ngx_http_async_ws_quit(void);
 
@@ -101,14 +101,18 @@ ngx_http_async_ws_open(async_req_t *req, ngx_http_async_ws_conf_t *conf,
     ngx_pool_cleanup_t        *cln;
     ngx_http_request_t        *r;
     ngx_http_async_ws_t       *ws;
-    ngx_http_core_loc_conf_t  *clcf;
 
     r = req->r;
     c = r->connection;
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_async_ws_t));
+    cln = ngx_pool_cleanup_add(r->pool,
+                               req->own ? 0 : sizeof(ngx_http_async_ws_t));
     if (cln == NULL) {
         return NULL;
+    }
+
+    if (req->own) {
+        cln->data = ngx_http_async_ws_of_own(req->own);
     }
 
     ws = cln->data;
@@ -118,6 +122,10 @@ ngx_http_async_ws_open(async_req_t *req, ngx_http_async_ws_conf_t *conf,
 
     ws->r = r;
     ws->c = c;
+    ws->clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    ws->home = req->home;
+    ws->own = req->own;
+    ws->cleanup = cln;
     ws->req = req;
     ws->conf = conf;
     ws->deflate = deflate;
@@ -148,9 +156,7 @@ ngx_http_async_ws_open(async_req_t *req, ngx_http_async_ws_conf_t *conf,
     r->read_event_handler = ngx_http_async_ws_reader;
     r->write_event_handler = ngx_http_async_ws_writer;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (clcf->tcp_nodelay) {
+    if (ws->clcf->tcp_nodelay) {
         /* a failure is logged, and costs time alone */
         (void) ngx_tcp_nodelay(c);
     }
@@ -171,6 +177,11 @@ ngx_http_async_ws_open(async_req_t *req, ngx_http_async_ws_conf_t *conf,
 
     if (ngx_async_quitting) {
         ngx_http_async_ws_close(ws, ngx_http_async_ws_quit_code(), NULL);
+    }
+
+    if (ws->own) {
+        /* when the handler waits */
+        ngx_http_async_ws_changed(ws);
     }
 
     return ws;
@@ -194,15 +205,20 @@ ngx_http_async_ws_reader(ngx_http_request_t *r)
 static void
 ngx_http_async_ws_writer(ngx_http_request_t *r)
 {
-    ngx_event_t          *wev;
-    ngx_http_async_ws_t  *ws;
+    ngx_http_async_ws_writable(ngx_http_async_ws_of(r));
+}
 
-    ws = ngx_http_async_ws_of(r);
-    wev = r->connection->write;
+
+void
+ngx_http_async_ws_writable(ngx_http_async_ws_t *ws)
+{
+    ngx_event_t  *wev;
+
+    wev = ws->c->write;
 
     if (wev->timedout) {
         wev->timedout = 0;
-        r->connection->timedout = 1;
+        ws->c->timedout = 1;
 
         ngx_http_async_ws_count(TIMED_OUT);
         ngx_http_async_ws_lost(ws, "client timed out: it does not read");
@@ -347,6 +363,13 @@ ngx_http_async_ws_on_drain(ngx_http_async_ws_t *ws,
 }
 
 
+ngx_http_async_ws_conf_t *
+ngx_http_async_ws_conf(ngx_http_async_ws_t *ws)
+{
+    return ws->conf;
+}
+
+
 ngx_uint_t
 ngx_http_async_ws_is_open(ngx_http_async_ws_t *ws)
 {
@@ -359,6 +382,7 @@ ngx_http_async_ws_is_open(ngx_http_async_ws_t *ws)
 static void
 ngx_http_async_ws_event_handler(ngx_event_t *ev)
 {
+    ngx_int_t             rc;
     ngx_uint_t            told;
     ngx_connection_t     *c;
     ngx_http_async_ws_t  *ws;
@@ -373,6 +397,10 @@ ngx_http_async_ws_event_handler(ngx_event_t *ev)
         {
             /* all is received, and nobody answers now */
             ngx_http_async_ws_answer_close(ws);
+        }
+
+        if (ws->own && ws->r && ws->state == NGX_HTTP_ASYNC_WS_OPEN) {
+            ngx_http_async_ws_release(ws);
         }
 
         return;
@@ -416,8 +444,14 @@ ngx_http_async_ws_event_handler(ngx_event_t *ev)
     }
 
     c = ws->c;
+    rc = ngx_http_async_ws_result(ws);
 
-    ngx_http_finalize_request(ws->r, ngx_http_async_ws_result(ws));
+    if (ws->r == NULL) {
+        ngx_http_async_ws_end_released(ws, rc, ngx_http_async_ws_lingers(ws));
+        return;
+    }
+
+    ngx_http_finalize_request(ws->r, rc);
     ngx_http_run_posted_requests(c);
 }
 
@@ -598,6 +632,10 @@ ngx_http_async_ws_finish(async_req_t *req)
     ws->receiver = NGX_HTTP_ASYNC_WS_NOBODY;
     ws->discards = 1;
 
+    if (ws->own) {
+        ngx_http_async_ws_keep(ws->own);
+    }
+
     if (req->gone) {
         ngx_http_async_ws_lost(ws, NULL);
         return NGX_ERROR;
@@ -613,9 +651,18 @@ ngx_http_async_ws_finish(async_req_t *req)
     {
         /* the session holds the request from here on */
 
-        req->r->main->count++;
+        if (req->r) {
+            req->r->main->count++;
+        }
+
         ngx_http_async_ws_resume(ws);
 
+        return NGX_DONE;
+    }
+
+    if (req->r == NULL) {
+        /* when its task has ended */
+        ngx_http_async_ws_changed(ws);
         return NGX_DONE;
     }
 
@@ -709,13 +756,7 @@ ngx_http_async_ws_result(ngx_http_async_ws_t *ws)
         return NGX_ERROR;
     }
 
-    /*
-     * The server ends at once what both have closed (RFC 6455, 7.1.1), unless
-     * the peer goes on to send all the same: that would be answered by a reset,
-     * which may overtake our Close frame.
-     */
-
-    if (!ws->closed_by_peer || ws->overruns) {
+    if (ws->r && ngx_http_async_ws_lingers(ws)) {
         ws->r->lingering_close = 1;
     }
 
@@ -723,7 +764,20 @@ ngx_http_async_ws_result(ngx_http_async_ws_t *ws)
 }
 
 
-static void
+/*
+ * The server ends at once what both have closed (RFC 6455, 7.1.1), unless the
+ * peer goes on to send all the same: that would be answered by a reset, which
+ * may overtake our Close frame.
+ */
+
+static ngx_uint_t
+ngx_http_async_ws_lingers(ngx_http_async_ws_t *ws)
+{
+    return !ws->closed_by_peer || ws->overruns;
+}
+
+
+void
 ngx_http_async_ws_cleanup(void *data)
 {
     ngx_http_async_ws_t  *ws = data;
@@ -760,6 +814,11 @@ ngx_http_async_ws_cleanup(void *data)
 
     ngx_async_stats_less(ngx_http_async_ws_stats,
                          NGX_HTTP_ASYNC_WS_STATS_ALIVE);
+
+    if (ws->own) {
+        /* where it lies */
+        ngx_http_async_ws_forget_task(ws->own);
+    }
 }
 
 

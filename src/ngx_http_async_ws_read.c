@@ -176,7 +176,8 @@ ngx_http_async_ws_step(ngx_http_async_ws_t *ws)
     if (in->frame.data_length == 0) {
 
         if (in->given == 0 && !ws->c->read->ready
-            && ws->r->header_in->pos == ws->r->header_in->last)
+            && (ws->r == NULL
+                || ws->r->header_in->pos == ws->r->header_in->last))
         {
             return NGX_AGAIN;
         }
@@ -614,9 +615,9 @@ ngx_http_async_ws_recv(uint8_t *buf, size_t len, int flags, void *user_data)
     ngx_http_async_ws_t  *ws;
 
     ws = in->ws;
-    b = ws->r->header_in;
+    b = ws->r ? ws->r->header_in : NULL;
 
-    if (b->pos < b->last) {
+    if (b && b->pos < b->last) {
         n = ngx_min(len, (size_t) (b->last - b->pos));
 
         ngx_memcpy(buf, b->pos, n);

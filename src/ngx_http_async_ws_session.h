@@ -4,9 +4,10 @@
  *
  * A WebSocket session inside: what the files that read, write and end it share.
  *
- * It belongs to the memory of its nginx request, which it outlasts its handler
- * with: when that has returned, what waits is still sent, and the peer's Close
- * frame is awaited.  Frames and messages are of malloc(), freed where they end.
+ * It belongs to the memory of its nginx request, or is beside its task where
+ * that request is released, and outlasts its handler: when that has returned,
+ * what waits is still sent, and the peer's Close frame is awaited.  Frames and
+ * messages are of malloc(), freed where they end.
  *
  * Nothing here resumes a task or ends a request from within: what has changed
  * is told by a posted event, so that whoever sends or reads finds the session
@@ -166,8 +167,12 @@ typedef struct {
 
 
 struct ngx_http_async_ws_s {
-    ngx_http_request_t           *r;
+    ngx_http_request_t           *r;          /* NULL: it is released */
     ngx_connection_t             *c;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_pool_t                   *home;       /* of what lasts as long */
+    ngx_http_async_ws_own_t      *own;        /* NULL: it needs "r" */
+    ngx_pool_cleanup_t           *cleanup;    /* of "r" */
     async_req_t                  *req;        /* NULL: its handler has ended */
     ngx_http_async_ws_conf_t     *conf;
     ngx_http_async_ws_deflate_t  *deflate;    /* NULL: none */
@@ -391,6 +396,32 @@ void ngx_http_async_ws_changed(ngx_http_async_ws_t *ws);
 
 /* The task is told of the end by ASYNC_CLOSED. */
 void ngx_http_async_ws_tell(ngx_http_async_ws_t *ws, ngx_async_task_t *t);
+
+/* The connection takes more, or has not for "send_timeout". */
+void ngx_http_async_ws_writable(ngx_http_async_ws_t *ws);
+
+/* Its end, whatever state it is in. */
+void ngx_http_async_ws_cleanup(void *data);
+
+
+/* ngx_http_async_ws_release.c */
+
+/* Where the session lies that needs no request of nginx. */
+ngx_http_async_ws_t *ngx_http_async_ws_of_own(ngx_http_async_ws_own_t *own);
+
+/* Keeps that memory when the handler has ended; and gives it back. */
+void ngx_http_async_ws_keep(ngx_http_async_ws_own_t *own);
+void ngx_http_async_ws_forget_task(ngx_http_async_ws_own_t *own);
+
+/* Frees nginx's request, if nothing else has to do with it. */
+void ngx_http_async_ws_release(ngx_http_async_ws_t *ws);
+
+/*
+ * The end of a session that is released, and of its connection: at once, or,
+ * with NGX_OK and "lingers", when the client has closed it.
+ */
+void ngx_http_async_ws_end_released(ngx_http_async_ws_t *ws, ngx_int_t rc,
+    ngx_uint_t lingers);
 
 
 #endif /* _NGX_HTTP_ASYNC_WS_SESSION_H_INCLUDED_ */

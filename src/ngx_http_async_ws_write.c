@@ -716,8 +716,7 @@ ngx_http_async_ws_whole(ngx_http_async_ws_t *ws)
 static void
 ngx_http_async_ws_arm(ngx_http_async_ws_t *ws)
 {
-    ngx_event_t               *wev;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_event_t  *wev;
 
     wev = ws->c->write;
 
@@ -730,15 +729,13 @@ ngx_http_async_ws_arm(ngx_http_async_ws_t *ws)
         return;
     }
 
-    clcf = ngx_http_get_module_loc_conf(ws->r, ngx_http_core_module);
-
     if (!wev->timer_set) {
-        ngx_add_timer(wev, clcf->send_timeout);
+        ngx_add_timer(wev, ws->clcf->send_timeout);
     }
 
     /* also when that is set: it may have been before anything was tried */
 
-    if (ngx_handle_write_event(wev, clcf->send_lowat) != NGX_OK) {
+    if (ngx_handle_write_event(wev, ws->clcf->send_lowat) != NGX_OK) {
         ngx_http_async_ws_lost(ws, "epoll_ctl() failed");
     }
 }

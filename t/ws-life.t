@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # The life of WebSockets: who closes, who is told, who is cancelled, what ends
-# when the connection, the handler or the worker does.
+# when the connection, the handler or the worker does.  Once more, with
+# async_websocket_release, by t/ws-release-life.t.
 
 use strict;
 use warnings;
@@ -16,6 +17,9 @@ use NginxAsync;
 use NginxAsync::Say qw(said says gone);
 use NginxAsync::WebSocket;
 
+# that file's
+our $Release;
+
 my @handlers = qw(half_child leaves echo sleeps late with_reader both ends at_once closes sends);
 my $routes   = join "\n", map { "async_route WS /$_ ws:$_;" } @handlers;
 
@@ -23,7 +27,8 @@ sub in { my ($at, $more) = @_; return "location $at { $more " . $routes =~ s{WS 
 
 sub conf {
     my (%o) = @_;
-    return { http => <<'EOF_CONF', server => join "\n",
+    my $release = 'async_websocket_release ' . ($Release ? 'on' : 'off') . ";\n";
+    return { http => $release . <<'EOF_CONF', server => join "\n",
     async_app $TEST_NGINX_APPS/ws.so;
     async_websocket_ping 0;
     server {
@@ -351,12 +356,14 @@ for my $tls (0, 1) {
     $ws->text('12345')->message;
     $ws->close(1000);
     my $lines = $n->wait_until(sub { $n->access_log =~ m{("GET /echo\?logged HTTP/1.1" \d+ \d+)} && $1 });
-    is $lines, '"GET /echo?logged HTTP/1.1" 101 11', 'the access log: the status, the bytes of the frames';
+    is $lines, '"GET /echo?logged HTTP/1.1" 101 ' . ($Release ? 0 : 11), 'the access log: the status, the bytes of the frames';
+    my $since = $n->mark;
     $ws = ws('/echo?broken');
     $ws->text('12345')->message;
     $ws->reset;
+    ok says($n, qr/echo CLOSED, code 1006.*/, $since), 'a lost connection';
     $lines = $n->wait_until(sub { $n->access_log =~ m{("GET /echo\?broken HTTP/1.1" \d+ \d+)} && $1 });
-    is $lines, '"GET /echo?broken HTTP/1.1" 101 7', '... also of a lost connection';
+    is $lines, '"GET /echo?broken HTTP/1.1" 101 ' . ($Release ? 0 : 7), '... also of that';
 }
 
 # ---- reload, shutdown
