@@ -597,7 +597,7 @@ ngx_http_async_body_json(async_req_t *req)
 
     load.req = req;
 
-    /* the parser recurses */
+    /* jansson recurs when it frees what came of a text at fault */
 
     ngx_async_on_loop(ngx_http_async_json_parse, &load);
 

@@ -337,7 +337,7 @@ async_response_json(async_t *co, async_response_t *res, json_t **value)
 }
 
 
-/* jansson recurs */
+/* jansson recurs when it frees what came of a text at fault */
 
 static void
 ngx_http_async_fetched_load(void *data)

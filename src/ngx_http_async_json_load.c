@@ -1,18 +1,14 @@
 
 /*
- * jansson parses; this file bounds what it is given, and says what was wrong
- * in Python's words.  Called for bodies; must not know whose they are.
+ * ngx_http_async_json_tree.c reads; this file bounds what it is given, and says
+ * what was wrong in Python's words.  Called for bodies; must not know whose
+ * they are.
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
 #include <ngx_http_async_value.h>
-#include <ngx_http_async_json.h>
+#include <ngx_http_async_json_tree.h>
 
-
-/* an integer of less bytes is within int64_t */
-#define NGX_HTTP_ASYNC_JSON_MANY  19
 
 #define ngx_http_async_json_is_digit(c)  ((c) >= '0' && (c) <= '9')
 
@@ -43,10 +39,10 @@ typedef struct {
 
 static u_char *ngx_http_async_json_depth(u_char *p, u_char *last,
     ngx_uint_t max);
-static ngx_int_t ngx_http_async_json_parse(u_char *data, u_char *last,
-    json_t **value, ngx_http_async_json_error_t *error);
 static ngx_int_t ngx_http_async_json_diagnose(u_char *data, u_char *last,
-    json_error_t *jerror, ngx_http_async_json_error_t *error);
+    ngx_uint_t max_depth, ngx_http_async_json_error_t *error);
+static ngx_int_t ngx_http_async_json_place(u_char *data, u_char *last,
+    ngx_uint_t max_depth, ngx_http_async_json_tree_t *tree);
 static ngx_int_t ngx_http_async_json_fault(ngx_http_async_json_error_t *error,
     ngx_http_async_json_problem_e kind, const char *text, u_char *data,
     u_char *place);
@@ -57,11 +53,6 @@ static void ngx_http_async_json_scan_open(ngx_http_async_json_scan_t *s,
     u_char c);
 static void ngx_http_async_json_scan_close(ngx_http_async_json_scan_t *s);
 static ngx_int_t ngx_http_async_json_scan_next(ngx_http_async_json_scan_t *s);
-static u_char *ngx_http_async_json_as_reals(u_char *d, u_char *p,
-    u_char *last);
-static u_char *ngx_http_async_json_past_string(u_char *p, u_char *last);
-static u_char *ngx_http_async_json_past_number(u_char *p, u_char *last,
-    ngx_uint_t *beyond);
 static ngx_int_t ngx_http_async_json_scan_key(ngx_http_async_json_scan_t *s);
 static ngx_int_t ngx_http_async_json_scan_scalar(
     ngx_http_async_json_scan_t *s);
@@ -81,155 +72,158 @@ ngx_int_t
 ngx_http_async_json_load(u_char *data, size_t len, ngx_uint_t max_depth,
     json_t **value, ngx_http_async_json_error_t *error)
 {
-    u_char     *p, *last;
-    ngx_int_t   rc;
+    u_char                      *start, *last;
+    ngx_int_t                    rc;
+    ngx_str_t                    text;
+    ngx_http_async_json_tree_t   tree;
 
-    *value = NULL;
+    if (max_depth == 0) {
+        max_depth = NGX_HTTP_ASYNC_JSON_DEPTH;
+    }
+
+    tree.max_depth = ngx_min(max_depth, NGX_HTTP_ASYNC_JSON_MAX_DEPTH);
+    tree.wide = 0;
+    tree.exact = 0;
+
+    text.data = data;
+    text.len = len;
+
+    rc = ngx_http_async_json_tree(&tree, &text, value);
+
+    if (rc != NGX_HTTP_ASYNC_JSON_REFUSE) {
+        return rc;
+    }
 
     if (len == 0) {
         return ngx_http_async_json_fault(error, NGX_HTTP_ASYNC_JSON_EMPTY,
                                          "Expecting value", data, data);
     }
 
+    start = data;
     last = data + len;
 
     if (len >= 3 && ngx_memcmp(data, "\xef\xbb\xbf", 3) == 0) {
-        data += 3;
+        start += 3;
     }
 
-    if (max_depth == 0) {
-        max_depth = NGX_HTTP_ASYNC_JSON_DEPTH;
-    }
-
-    max_depth = ngx_min(max_depth, NGX_HTTP_ASYNC_JSON_MAX_DEPTH);
-
-    /* jansson's bound is fixed, and its recursion goes on the caller's stack */
-
-    p = ngx_http_async_json_depth(data, last, max_depth);
-
-    if (p) {
-        rc = ngx_http_async_json_fault(error, NGX_HTTP_ASYNC_JSON_TOO_DEEP,
-                                       "Nested too deeply", data, p);
-
-    } else {
-        rc = ngx_http_async_json_parse(data, last, value, error);
-    }
+    rc = ngx_http_async_json_diagnose(start, last, tree.max_depth, error);
 
     if (rc == NGX_DECLINED) {
 
         /* offsets count from the caller's first byte, a mark included */
 
-        error->offset += len - (last - data);
+        error->offset += start - data;
     }
 
     return rc;
 }
 
 
-/* as reals, such integers have an exponent */
-
 ngx_int_t
-ngx_http_async_json_wide(ngx_pool_t *pool, u_char *data, size_t len,
-    json_t **value)
+ngx_http_async_json_wide(u_char *data, size_t len, json_t **value)
 {
-    u_char                       *copy, *end;
-    ngx_int_t                     rc;
-    ngx_http_async_json_error_t   error;
+    ngx_int_t                   rc;
+    ngx_str_t                   text;
+    ngx_http_async_json_tree_t  tree;
 
-    rc = ngx_http_async_json_load(data, len, 0, value, &error);
+    tree.max_depth = NGX_HTTP_ASYNC_JSON_DEPTH;
+    tree.wide = 1;
+    tree.exact = 0;
 
-    if (rc != NGX_DECLINED || error.kind != NGX_HTTP_ASYNC_JSON_REFUSED) {
-        return rc;
+    text.data = data;
+    text.len = len;
+
+    rc = ngx_http_async_json_tree(&tree, &text, value);
+
+    return (rc == NGX_HTTP_ASYNC_JSON_REFUSE) ? NGX_DECLINED : rc;
+}
+
+
+/*
+ * Everything from here on is off the usual way, so the text is read again from
+ * the start: for levels too many, whatever is wrong besides; as UTF-8, for
+ * Python decodes before it parses; then as JSON.
+ */
+
+static ngx_int_t
+ngx_http_async_json_diagnose(u_char *data, u_char *last, ngx_uint_t max_depth,
+    ngx_http_async_json_error_t *error)
+{
+    u_char                      *p;
+    size_t                       n;
+    ngx_http_async_json_scan_t   s;
+    ngx_http_async_json_tree_t   tree;
+
+    p = ngx_http_async_json_depth(data, last, max_depth);
+
+    if (p) {
+        return ngx_http_async_json_fault(error, NGX_HTTP_ASYNC_JSON_TOO_DEEP,
+                                         "Nested too deeply", data, p);
     }
 
-    copy = ngx_pnalloc(pool, len + 2 * (len / NGX_HTTP_ASYNC_JSON_MANY + 1));
-    if (copy == NULL) {
+    for (p = data; p < last; p += n) {
+        n = ngx_http_async_value_utf8(p, last);
+
+        if (n == 0) {
+            return ngx_http_async_json_fault(error, NGX_HTTP_ASYNC_JSON_UTF8,
+                                             "Invalid UTF-8", data, p);
+        }
+    }
+
+    if (ngx_http_async_json_place(data, last, max_depth, &tree) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    end = ngx_http_async_json_as_reals(copy, data, data + len);
+    ngx_memzero(&s, sizeof(ngx_http_async_json_scan_t));
 
-    rc = ngx_http_async_json_load(copy, end - copy, 0, value, &error);
+    s.p = data;
+    s.last = last;
+    s.token = data;
+    s.stop = tree.refused ? tree.end : NULL;
 
-    (void) ngx_pfree(pool, copy);
+    if (ngx_http_async_json_scan(&s) != NGX_OK) {
+        return ngx_http_async_json_fault(error, s.kind, s.text, data, s.place);
+    }
 
-    return rc;
+    return ngx_http_async_json_fault(error, NGX_HTTP_ASYNC_JSON_REFUSED,
+                                     tree.refused ? tree.refused
+                                                  : "Malformed JSON",
+                                     data, s.token);
 }
 
 
-static u_char *
-ngx_http_async_json_as_reals(u_char *d, u_char *p, u_char *last)
+/* of a key that is there twice, or of a number out of range, if it is first */
+
+static ngx_int_t
+ngx_http_async_json_place(u_char *data, u_char *last, ngx_uint_t max_depth,
+    ngx_http_async_json_tree_t *tree)
 {
-    u_char      *start;
-    ngx_uint_t   beyond;
+    json_t     *value;
+    ngx_int_t   rc;
+    ngx_str_t   text;
 
-    while (p < last) {
-        start = p;
+    tree->max_depth = max_depth;
+    tree->wide = 0;
+    tree->exact = 1;
 
-        if (*p == '"') {
-            p = ngx_http_async_json_past_string(p, last);
-            d = ngx_cpymem(d, start, p - start);
+    text.data = data;
+    text.len = last - data;
 
-        } else if (*p == '-' || ngx_http_async_json_is_digit(*p)) {
-            p = ngx_http_async_json_past_number(p, last, &beyond);
-            d = ngx_cpymem(d, start, p - start);
+    rc = ngx_http_async_json_tree(tree, &text, &value);
 
-            if (beyond) {
-                *d++ = 'e';
-                *d++ = '0';
-            }
-
-        } else {
-            *d++ = *p++;
-        }
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
     }
 
-    return d;
-}
+    /* a text with a zero byte is told to be no JSON, whatever comes before */
 
-
-static u_char *
-ngx_http_async_json_past_string(u_char *p, u_char *last)
-{
-    for (p++; p < last && *p != '"'; p++) {
-        if (*p == '\\') {
-            p++;
-        }
+    if (memchr(data, '\0', last - data)) {
+        tree->refused = NULL;
     }
 
-    return (p < last) ? p + 1 : last;
-}
+    json_decref(value);
 
-
-static u_char *
-ngx_http_async_json_past_number(u_char *p, u_char *last, ngx_uint_t *beyond)
-{
-    int64_t                        value;
-    ngx_str_t                      text;
-    ngx_uint_t                     real;
-    ngx_http_async_value_error_t   error;
-
-    text.data = p;
-    real = 0;
-
-    for ( /* void */ ; p < last; p++) {
-
-        if (*p == '.' || *p == 'e' || *p == 'E') {
-            real = 1;
-
-        } else if (*p != '-' && *p != '+'
-                   && !ngx_http_async_json_is_digit(*p))
-        {
-            break;
-        }
-    }
-
-    text.len = p - text.data;
-
-    *beyond = !real && text.len >= NGX_HTTP_ASYNC_JSON_MANY
-              && ngx_http_async_value_int(&text, &value, &error) != NGX_OK;
-
-    return p;
+    return NGX_OK;
 }
 
 
@@ -281,105 +275,6 @@ ngx_http_async_json_depth(u_char *p, u_char *last, ngx_uint_t max)
     }
 
     return NULL;
-}
-
-
-static ngx_int_t
-ngx_http_async_json_parse(u_char *data, u_char *last, json_t **value,
-    ngx_http_async_json_error_t *error)
-{
-    json_error_t  jerror;
-
-    ngx_memzero(&jerror, sizeof(json_error_t));
-
-    /*
-     * No JSON text has a zero byte, and jansson must not see one: behind a
-     * number or a word it drops it (2.14: "[1\0]" loads as [1]).
-     */
-
-    if (memchr(data, '\0', last - data)) {
-        jerror.text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_invalid_syntax;
-
-    } else {
-        *value = json_loadb((char *) data, last - data,
-                            JSON_REJECT_DUPLICATES|JSON_DECODE_ANY, &jerror);
-        if (*value) {
-            return NGX_OK;
-        }
-    }
-
-    return ngx_http_async_json_diagnose(data, last, &jerror, error);
-}
-
-
-/*
- * Everything here is off the usual way, so the text is read again from the
- * start: first as UTF-8, as Python decodes before it parses, then as JSON.
- */
-
-static ngx_int_t
-ngx_http_async_json_diagnose(u_char *data, u_char *last, json_error_t *jerror,
-    ngx_http_async_json_error_t *error)
-{
-    u_char                      *p, *stop;
-    size_t                       n;
-    const char                  *text;
-    ngx_http_async_json_scan_t   s;
-
-    for (p = data; p < last; p += n) {
-        n = ngx_http_async_value_utf8(p, last);
-
-        if (n == 0) {
-            return ngx_http_async_json_fault(error, NGX_HTTP_ASYNC_JSON_UTF8,
-                                             "Invalid UTF-8", data, p);
-        }
-    }
-
-    stop = NULL;
-    text = "Malformed JSON";
-
-    switch (json_error_code(jerror)) {
-
-    case json_error_out_of_memory:
-        return NGX_ERROR;
-
-    case json_error_unknown:
-
-        /* jansson leaves it at that when an allocation of its own fails */
-
-        if (jerror->text[0] == '\0') {
-            return NGX_ERROR;
-        }
-
-        break;
-
-    case json_error_duplicate_key:
-        stop = data + jerror->position;
-        text = "Duplicate key";
-        break;
-
-    case json_error_numeric_overflow:
-        stop = data + jerror->position;
-        text = "Number out of range";
-        break;
-
-    default:
-        break;
-    }
-
-    ngx_memzero(&s, sizeof(ngx_http_async_json_scan_t));
-
-    s.p = data;
-    s.last = last;
-    s.token = data;
-    s.stop = stop;
-
-    if (ngx_http_async_json_scan(&s) != NGX_OK) {
-        return ngx_http_async_json_fault(error, s.kind, s.text, data, s.place);
-    }
-
-    return ngx_http_async_json_fault(error, NGX_HTTP_ASYNC_JSON_REFUSED, text,
-                                     data, s.token);
 }
 
 

@@ -76,7 +76,7 @@ ngx_http_async_pg_json(async_t *co, const char *call,
 }
 
 
-/* jansson recurs where a value is JSON itself */
+/* jansson recurs when it frees: a value may be JSON itself */
 
 static void
 ngx_http_async_pg_json_tree(void *data)

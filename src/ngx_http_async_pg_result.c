@@ -225,7 +225,7 @@ async_pg_value_json(async_t *co, async_pg_result_t *result, size_t row,
 }
 
 
-/* jansson recurs; a value is parsed once */
+/* jansson recurs when it frees; a value is parsed once */
 
 static void
 ngx_http_async_pg_load(void *data)

@@ -129,8 +129,7 @@ ngx_http_async_schema_json_tree(ngx_http_async_schema_json_t *r,
 {
     json_t  *value;
 
-    (void) ngx_http_async_json_wide(r->reading->pool, start, r->in.p - start,
-                                    &value);
+    (void) ngx_http_async_json_wide(start, r->in.p - start, &value);
 
     return value;
 }

@@ -34,7 +34,7 @@ plan skip_all => 'no clang with libFuzzer'
     if system("@clang -o $dir/probe $dir/probe.c 2>/dev/null") != 0;
 
 my @files = (map({ "value$_" } '', qw(_uuid _time _base64)),
-    map({ "json_$_" } qw(load read write double encode)), 'model', 'schema',
+    map({ "json_$_" } qw(load read tree write double encode)), 'model', 'schema',
     map { "schema_$_" } qw(check place text json json_value json_wrong));
 
 is system(@clang, qw(-Wall -Wextra -Werror), map({ "-I$_" } "$top/t/unit", "$top/src", "$nginx/core",

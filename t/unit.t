@@ -33,11 +33,11 @@ my $libpq = `pkg-config --cflags --libs libpq 2>/dev/null` || '-lpq';
 
 # a program, the files it stands on, the libraries
 
-my @json = ('value', map { "json_$_" } qw/ load write double encode /);
+my @json = ('value', map { "json_$_" } qw/ load read tree write double encode /);
 my @pg = map { "pg_$_" } qw/ type value write tree /;
 
 my @schema = (map({ "value$_" } '', qw/ _uuid _time _base64 /),
-    map({ "json_$_" } qw/ load read write double encode /), 'model', 'schema',
+    map({ "json_$_" } qw/ load read tree write double encode /), 'model', 'schema',
     map { "schema_$_" } qw/ check place text json json_value json_wrong /);
 
 my @programs = (
@@ -54,8 +54,8 @@ my @programs = (
     [channel_log => ['channel_log'], '-lpthread'],
     [ws_utf8 => ['ws_utf8']],
     [ws_deflate => ['field', 'ws_offer', 'ws_deflate'], '-lz'],
-    [json => ['value', map({ "json_$_" } qw/ load write double encode pack /)],
-        '-ljansson'],
+    [json => ['value', map({ "json_$_" } qw/ load read tree write double encode pack /)],
+        '-ljansson', '-Wl,--wrap=malloc,--wrap=realloc'],
     [schema_json => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
     [schema => [@schema], '-ljansson', '-lpcre2-8', '-lm'],
     [pg_params => [qw/ near pg_statement pg_literal pg_params value /,

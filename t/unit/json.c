@@ -23,6 +23,8 @@ typedef struct {
 
 #define TEXT(s)  s, sizeof(s) - 1
 
+#define FIFTY  "abcdefghijABCDEFGHIJabcdefghijABCDEFGHIJabcdefghij"
+
 
 static json_case_t  cases[] = {
     { TEXT(""), "empty 0 Expecting value" },
@@ -37,6 +39,26 @@ static json_case_t  cases[] = {
       "{\"b\":1,\"a\":[true,false,null,{}],\"c\":[]}" },
     { TEXT("{\"a\":1,\"a\":2}"), "refused 7 Duplicate key" },
     { TEXT("{\"\xc3\xa9\":1,\"\xc3\xa9\":2}"), "refused 7 Duplicate key" },
+    { TEXT("{\"a\":[],\"\\u0061\":2}"), "refused 8 Duplicate key" },
+    { TEXT("{\"a\":1,\"b\":2,\"a\":{\"c\":3}}"),
+      "refused 13 Duplicate key" },
+    { TEXT("[{\"a\":1,\"a\":[]}, x]"), "refused 8 Duplicate key" },
+    { TEXT("{\"a\":1,\"a\" 2}"), "refused 7 Duplicate key" },
+    { TEXT("{\"a\":{\"a\":{\"a\":1}},\"b\":1,\"a\":1}"),
+      "refused 25 Duplicate key" },
+    { TEXT("{\"a\":{\"a\":1,\"b\":1},\"b\":{\"a\":1}}"),
+      "{\"a\":{\"a\":1,\"b\":1},\"b\":{\"a\":1}}" },
+    { TEXT("{\"a\":1,\"a\":2}\0"), "syntax 13 Extra data" },
+    { TEXT("{\"\":1,\"\\n\":2,\"\\u00e9\":\"\\t\"}"),
+      "{\"\":1,\"\\n\":2,\"\xc3\xa9\":\"\\t\"}" },
+    { TEXT("{\"\":1,\"\":2}"), "refused 6 Duplicate key" },
+    { TEXT("{\"a\\u0000\":1}"), "refused 3 \\u0000 is not allowed" },
+    { TEXT("[1e400,1,{\"a\":1,\"a\":2}]"),
+      "refused 1 Number out of range" },
+    { TEXT("[1e400.5"), "refused 1 Number out of range" },
+    { TEXT("[99999999999999999999.]"), "syntax 21 Expecting ',' delimiter" },
+    { TEXT("[-0, 0, -0.0, 1e-400]"), "[0,0,-0.0,0.0]" },
+    { TEXT("[-9223372036854775809]"), "refused 1 Number out of range" },
     { TEXT("[9223372036854775807,-9223372036854775808]"),
       "[9223372036854775807,-9223372036854775808]" },
     { TEXT("[1, 9223372036854775808]"), "refused 4 Number out of range" },
@@ -71,6 +93,12 @@ static json_case_t  cases[] = {
 };
 
 
+void *__wrap_malloc(size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__real_malloc(size_t size);
+void *__real_realloc(void *p, size_t size);
+
+
 static ngx_pool_t  *pool;
 static const char  *locale = "de_DE.UTF-8";
 
@@ -81,6 +109,11 @@ static json_t *nested(ngx_uint_t depth);
 static void test_depth(void);
 static void test_encode(void);
 static void test_no_memory(void);
+static void test_load_no_memory(void);
+static ngx_uint_t load_no_memory(ngx_str_t *text, ngx_uint_t max_depth);
+static void test_order(void);
+static void test_escaped(void);
+static void test_wide(void);
 static void test_powers(void);
 static void test_room(void);
 static int filter(void);
@@ -209,6 +242,10 @@ main(int argc, char **argv)
     test_depth();
     test_encode();
     test_no_memory();
+    test_load_no_memory();
+    test_order();
+    test_escaped();
+    test_wide();
     test_powers();
     test_room();
 
@@ -412,6 +449,271 @@ test_no_memory(void)
 
     ngx_stub_allocations = -1;
     json_decref(value);
+}
+
+
+/*
+ * What jansson allocates, and what the files take from malloc() and realloc(),
+ * which the linker leads here (see t/unit.t): so many more succeed, or all.
+ */
+
+static ngx_int_t  allocations = -1;
+static ngx_int_t  allocated;    /* by jansson, and not freed */
+
+
+static ngx_uint_t
+may_allocate(void)
+{
+    if (allocations == 0) {
+        return 0;
+    }
+
+    allocations -= (allocations > 0);
+
+    return 1;
+}
+
+
+void *
+__wrap_malloc(size_t size)
+{
+    return may_allocate() ? __real_malloc(size) : NULL;
+}
+
+
+void *
+__wrap_realloc(void *p, size_t size)
+{
+    return may_allocate() ? __real_realloc(p, size) : NULL;
+}
+
+
+static void *
+allocate(size_t size)
+{
+    void  *p;
+
+    p = malloc(size);
+    allocated += (p != NULL);
+
+    return p;
+}
+
+
+static void
+release(void *p)
+{
+    allocated -= (p != NULL);
+    free(p);
+}
+
+
+static void
+test_load_no_memory(void)
+{
+    char                       deep[302];
+    size_t                     i;
+    ngx_str_t                  s;
+    ngx_uint_t                 n;
+    json_free_t                old_free;
+    json_malloc_t              old_malloc;
+
+    static const char  *const  texts[] = {
+        "{\"a\":[1,2.5,\"x\",true,null,[],{}],\"\\u0062\":\"\\n\","
+        "\"c\":{\"d\":[[1],[2]],\"e\":1,\"f\":2,\"g\":3,\"h\":4,\"i\":5,"
+        "\"j\":6,\"k\":7,\"l\":8,\"m\":[1,2,3,4,5,6,7,8,9,10]}}",
+        "{\"a\":{\"b\":[1,\"x\"]},\"c\":[{}],\"\\u0061\":{\"d\":1}}",
+        "[{\"a\":[]},\"b\",1e400]",
+        "[{\"a\":[]},\"b\",x]",
+        "{\"\\u0061\":\"\\n\",\"\\n" FIFTY FIFTY FIFTY
+        "\":[\"\\n" FIFTY FIFTY FIFTY FIFTY
+        "\",{\"\\t" FIFTY FIFTY FIFTY FIFTY FIFTY "\":1}]}"
+    };
+
+    json_get_alloc_funcs(&old_malloc, &old_free);
+    json_set_alloc_funcs(allocate, release);
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        s.data = (u_char *) texts[i];
+        s.len = strlen(texts[i]);
+
+        n = load_no_memory(&s, 0);
+
+        ngx_stub_ok(n > 5, "text %d without its nth allocation: %d", (int) i,
+                    (int) n);
+    }
+
+    memset(deep, '[', 150);
+    memset(deep + 150, ']', 150);
+
+    s.data = (u_char *) deep;
+    s.len = 300;
+
+    n = load_no_memory(&s, 150);
+    ngx_stub_ok(n > 150, "150 levels without their nth allocation: %d",
+                (int) n);
+
+    json_set_alloc_funcs(old_malloc, old_free);
+}
+
+
+/* how many allocations there are; 0: one failed, and that was not right */
+
+static ngx_uint_t
+load_no_memory(ngx_str_t *text, ngx_uint_t max_depth)
+{
+    json_t                       *value;
+    ngx_int_t                     rc, all;
+    ngx_uint_t                    n;
+    ngx_http_async_json_error_t   error;
+
+    all = ngx_http_async_json_load(text->data, text->len, max_depth, &value,
+                                   &error);
+    json_decref(value);
+
+    if (all == NGX_ERROR || allocated) {
+        return 0;
+    }
+
+    for (n = 0; /* void */ ; n++) {
+        allocations = n;
+
+        rc = ngx_http_async_json_load(text->data, text->len, max_depth,
+                                      &value, &error);
+        allocations = -1;
+
+        if (rc != NGX_ERROR) {
+            break;
+        }
+
+        if (value || allocated) {
+            return 0;
+        }
+    }
+
+    json_decref(value);
+
+    return (rc == all && allocated == 0) ? n : 0;
+}
+
+
+/* many keys, and some of them once more */
+
+static void
+test_order(void)
+{
+    int                           i, len;
+    char                          text[20000];
+    void                         *iter;
+    json_t                       *value;
+    ngx_int_t                     rc;
+    ngx_http_async_json_error_t   error;
+
+    len = 0;
+
+    for (i = 0; i < 1000; i++) {
+        len += sprintf(text + len, "%c\"k%d\":%d", i ? ',' : '{',
+                       i * 7 % 1000, i);
+    }
+
+    text[len] = '}';
+
+    rc = ngx_http_async_json_load((u_char *) text, len + 1, 0, &value, &error);
+
+    i = 0;
+
+    for (iter = json_object_iter(value); iter;
+         iter = json_object_iter_next(value, iter))
+    {
+        i += json_integer_value(json_object_iter_value(iter)) == i
+             && atoi(json_object_iter_key(iter) + 1) == i * 7 % 1000;
+    }
+
+    ngx_stub_ok(rc == NGX_OK && i == 1000, "1000 keys keep their order");
+    json_decref(value);
+
+    sprintf(text + len, ",\"k7\":1}");
+
+    rc = ngx_http_async_json_load((u_char *) text, strlen(text), 0, &value,
+                                  &error);
+    ngx_stub_ok(rc == NGX_DECLINED && error.kind == NGX_HTTP_ASYNC_JSON_REFUSED
+                && error.offset == (size_t) len + 1,
+                "the 1001st, which was there, is refused");
+}
+
+
+/* of all lengths, so that each is the first one that has no room */
+
+static void
+test_escaped(void)
+{
+    int                           i, bad;
+    char                          text[2048], key[1024];
+    json_t                       *value, *member;
+    size_t                        n;
+    ngx_int_t                     rc;
+    ngx_http_async_json_error_t   error;
+
+    bad = 0;
+
+    for (i = 0; i < 1000; i++) {
+        memset(key, 'k', i);
+        strcpy(key + i, "\n");
+
+        n = sprintf(text, "{\"%.*s\\n\":\"", i, key);
+        memset(text + n, 'v', 1000 - i);
+        n += 1000 - i;
+        n += sprintf(text + n, "\\t\"}");
+
+        rc = ngx_http_async_json_load((u_char *) text, n, 0, &value, &error);
+        member = json_object_get(value, key);
+
+        bad += rc != NGX_OK || json_string_length(member) != 1001 - (size_t) i
+               || json_string_value(member)[1000 - i] != '\t';
+
+        json_decref(value);
+    }
+
+    ngx_stub_ok(bad == 0, "escaped keys and strings of all lengths");
+}
+
+
+/* integers beyond int64_t are real numbers there */
+
+static void
+test_wide(void)
+{
+    size_t                     i;
+    json_t                    *value;
+    ngx_int_t                  rc;
+
+    static const struct {
+        const char            *text;
+        const char            *expected;    /* NULL: it is refused */
+    } wide[] = {
+        { "[9223372036854775807,9223372036854775808,-9223372036854775809]",
+          "[9223372036854775807,9.223372036854776e+18,-9.223372036854776e+18]"
+        },
+        { "{\"a\":12345678901234567890123,\"b\":1}",
+          "{\"a\":1.2345678901234568e+22,\"b\":1}" },
+        { "\"12345678901234567890123\"", "\"12345678901234567890123\"" },
+        { "1e400", NULL },
+        { "{\"a\":1,\"a\":2}", NULL },
+        { "[1", NULL },
+        { "", NULL }
+    };
+
+    for (i = 0; i < sizeof(wide) / sizeof(wide[0]); i++) {
+        rc = ngx_http_async_json_wide((u_char *) wide[i].text,
+                                      strlen(wide[i].text), &value);
+
+        ngx_stub_ok(wide[i].expected
+                    ? rc == NGX_OK && strcmp(encode(value), wide[i].expected)
+                                      == 0
+                    : rc == NGX_DECLINED && value == NULL,
+                    "wide: %s", wide[i].text);
+        json_decref(value);
+    }
 }
 
 

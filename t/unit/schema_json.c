@@ -495,16 +495,12 @@ syntax(void)
 static ngx_int_t
 loaded(ngx_str_t *text)
 {
-    json_t      *value;
-    ngx_int_t    rc;
-    ngx_pool_t  *pool;
+    json_t     *value;
+    ngx_int_t   rc;
 
-    pool = ngx_create_pool(0, NULL);
-
-    rc = ngx_http_async_json_wide(pool, text->data, text->len, &value);
+    rc = ngx_http_async_json_wide(text->data, text->len, &value);
 
     json_decref(value);
-    ngx_destroy_pool(pool);
 
     return rc;
 }

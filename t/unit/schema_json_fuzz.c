@@ -366,7 +366,7 @@ try_text(const async_model_t *model, ngx_pool_t *pool, ngx_str_t *text)
     rc = ngx_http_async_schema_json_body(&reading, &loc,
                                          ngx_http_async_schema(model), text,
                                          object);
-    loaded = ngx_http_async_json_wide(pool, text->data, text->len, &tree);
+    loaded = ngx_http_async_json_wide(text->data, text->len, &tree);
 
     CHECK(rc == NGX_OK || rc == NGX_DECLINED || rc == NGX_ABORT);
     CHECK((rc == NGX_ABORT) == (loaded == NGX_DECLINED));
