@@ -112,9 +112,14 @@ ngx_http_async_json_plain_end(u_char *p, u_char *last)
 
     while (last - p >= 8) {
         ngx_memcpy(&v, p, 8);
+        v = ngx_http_async_json_special(v, 1);
 
-        if (ngx_http_async_json_special(v, 1)) {
+        if (v) {
+#if (NGX_HAVE_LITTLE_ENDIAN)
+            return p + __builtin_ctzll(v) / 8;
+#else
             break;
+#endif
         }
 
         p += 8;

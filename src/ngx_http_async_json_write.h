@@ -148,9 +148,12 @@ ngx_http_async_json_open(ngx_http_async_json_out_t *out, u_char c)
 }
 
 
-/* whether one of eight bytes needs an escape, or, if "ascii", is none */
+/*
+ * The top bits of those of eight bytes that need an escape, or, if "ascii", are
+ * none.  Above the lowest one they may be set for others, too.
+ */
 
-static ngx_inline ngx_uint_t
+static ngx_inline uint64_t
 ngx_http_async_json_special(uint64_t v, ngx_uint_t ascii)
 {
     uint64_t  borrow;
@@ -165,8 +168,8 @@ ngx_http_async_json_special(uint64_t v, ngx_uint_t ascii)
 
     /* unless that was set before, and is now: no ASCII */
 
-    return ((ascii ? borrow | v : borrow & ~v)
-            & ngx_http_async_json_bytes(0x80)) != 0;
+    return (ascii ? borrow | v : borrow & ~v)
+           & ngx_http_async_json_bytes(0x80);
 }
 
 
