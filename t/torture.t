@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # A little of util/torture: requests whose allocations fail one by one, workers
-# that die, and reloads, under load.  All of it takes longer: see there.
+# that die, reloads, under load, and both in a storm of messages.  All of it takes
+# longer: see there.
 
 use strict;
 use warnings;
@@ -20,6 +21,7 @@ use NginxAsync::Torture;
 use NginxAsync::Torture::Allocations;
 use NginxAsync::Torture::Kills;
 use NginxAsync::Torture::Reloads;
+use NginxAsync::Torture::Storms;
 
 my $pg = !NginxAsync::Pg::missing();
 
@@ -64,6 +66,7 @@ SKIP: {
 
     none('workers that die under load', NginxAsync::Torture::Kills::run($t, 6, sub { note "@_" }));
     none('reloads under load', NginxAsync::Torture::Reloads::run($t, 6, sub { note "@_" }));
+    none('both, while channels are full', NginxAsync::Torture::Storms::run($t, 12, sub { note "@_" }));
 }
 
 is system("$FindBin::Bin/../util/torture --list > /dev/null"), 0, 'util/torture';

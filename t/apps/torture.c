@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 
 typedef struct {
@@ -477,6 +478,101 @@ ASYNC_HANDLER(channel)
     ASYNC_TRY(await_channel(co, s, &m));
 
     return strstr(m.data, "tea") ? right(req) : wrong(req, "another message");
+}
+
+
+/*
+ * /publish?c=&p=&from=&n=&size=: messages "p from", "p from+1", ..., of so many
+ * bytes; the answer ends with whose it is
+ */
+
+ASYNC_HANDLER(publish)
+{
+    char        *text;
+    size_t       len;
+    int64_t      i, from, n, size;
+    async_str_t  c, p;
+
+    ASYNC_TRY(async_query_str(req, "c", &c));
+    ASYNC_TRY(async_query_str(req, "p", &p));
+    ASYNC_TRY(async_query_int_or(req, "from", &from, 0));
+    ASYNC_TRY(async_query_int_or(req, "n", &n, 1));
+    ASYNC_TRY(async_query_int_or(req, "size", &size, 0));
+
+    len = p.len + 32;
+    len = ((size_t) size > len) ? (size_t) size : len;
+
+    text = async_alloc(req, len + 1);
+    if (text == NULL) {
+        return ASYNC_ERROR;
+    }
+
+    for (i = from; i < from + n; i++) {
+        memset(text, ' ', len);
+        text[snprintf(text, len, "%s %lld", p.data, (long long) i)] = ' ';
+
+        ASYNC_TRY(async_publish(co, c.data, text, len));
+    }
+
+    snprintf(text, len, "right %d", (int) getpid());
+
+    return async_text(req, 200, text);
+}
+
+
+/* /subscribe?c=: lines "pid", "missed message", and how it has ended */
+
+ASYNC_HANDLER(subscribe)
+{
+    int                       len;
+    char                      line[512];
+    async_rc_t                rc;
+    async_str_t               c;
+    async_subscribe_t         options = { .queue = 128 };
+    async_subscription_t     *s;
+    async_channel_message_t   m;
+
+    ASYNC_TRY(async_query_str(req, "c", &c));
+    ASYNC_TRY(async_subscribe(co, c.data, &options, &s));
+
+    len = snprintf(line, sizeof(line), "pid %d\n", (int) getpid());
+    ASYNC_TRY(await_send(co, req, line, len));
+
+    while ((rc = await_channel(co, s, &m)) == ASYNC_OK) {
+        len = snprintf(line, sizeof(line), "%llu %.400s\n",
+                       (unsigned long long) m.missed, m.data);
+        ASYNC_TRY(await_send(co, req, line, len));
+    }
+
+    if (rc != ASYNC_CLOSED) {
+        return rc;
+    }
+
+    len = snprintf(line, sizeof(line), "end %s\n", async_error(co));
+
+    return await_send(co, req, line, len);
+}
+
+
+/* WS /subscribed?c=: "pid", messages; who misses one is closed */
+
+ASYNC_HANDLER(subscribed)
+{
+    char                text[32];
+    async_str_t         c;
+    async_subscribe_t   all = { .queue = 65536, .flags = ASYNC_CHANNEL_CLOSE };
+    async_ws_message_t  m;
+
+    ASYNC_TRY(async_query_str(req, "c", &c));
+    ASYNC_TRY(await_ws_accept(co, req, NULL));
+    ASYNC_TRY(async_ws_subscribe(co, req, c.data, ASYNC_WS_TEXT, &all));
+
+    snprintf(text, sizeof(text), "pid %d", (int) getpid());
+    ASYNC_TRY(await_ws_send_text(co, req, text));
+
+    for ( ;; ) {
+        ASYNC_TRY(await_ws_recv(co, req, &m));
+    }
 }
 
 
