@@ -9,6 +9,10 @@
  * looked at under a mutex of all of them: otherwise one who looks, and so holds
  * the slot of a dead worker for a moment, would be taken for that.
  *
+ * A worker has the eventfds that there were when it was forked: so a reload
+ * adds none, or those that it leaves to finish could not wake who has one of
+ * these.  Their number is that of the configuration with which they are made.
+ *
  * A single process has no zone: a reload would take it from the process that
  * runs on, with the mutex that it holds.
  */
@@ -35,7 +39,8 @@ typedef struct {
 } ngx_async_peers_t;
 
 
-static ngx_int_t ngx_async_peers_open(ngx_log_t *log);
+static ngx_uint_t ngx_async_peers_count(ngx_cycle_t *cycle);
+static ngx_int_t ngx_async_peers_open(ngx_uint_t n, ngx_log_t *log);
 static void ngx_async_peers_close(void *data);
 static ngx_int_t ngx_async_peers_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_shm_zone_t *ngx_async_peers_zone(ngx_cycle_t *cycle);
@@ -47,6 +52,7 @@ static ngx_int_t ngx_async_robust_taken(pthread_mutex_t *mutex, int err);
 
 
 ngx_async_peer_t          ngx_async_peer_self = { NGX_ASYNC_PEERS, 0 };
+ngx_uint_t                ngx_async_npeers;
 
 /* the master's, which workers inherit; open while a cycle needs them */
 static int                ngx_async_peers_fds[NGX_ASYNC_PEERS];
@@ -87,27 +93,40 @@ ngx_async_peers_conf(ngx_conf_t *cf)
     }
 
     cln = ngx_pool_cleanup_add(cf->cycle->pool, 0);
-    if (cln == NULL || ngx_async_peers_open(cf->log) != NGX_OK) {
+    if (cln == NULL) {
         return NGX_ERROR;
     }
 
     cln->handler = ngx_async_peers_close;
+    ngx_async_peers_refs++;
+
     zone->init = ngx_async_peers_init_zone;
+    zone->data = cf->cycle;
 
     return NGX_OK;
 }
 
 
+static ngx_uint_t
+ngx_async_peers_count(ngx_cycle_t *cycle)
+{
+    ngx_uint_t        n;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    n = ngx_min(ccf->worker_processes, NGX_ASYNC_PEERS / 4);
+
+    return ngx_max(4 * n, NGX_ASYNC_PEERS_LEAST);
+}
+
+
 static ngx_int_t
-ngx_async_peers_open(ngx_log_t *log)
+ngx_async_peers_open(ngx_uint_t n, ngx_log_t *log)
 {
     ngx_uint_t  i;
 
-    if (ngx_async_peers_refs++) {
-        return NGX_OK;
-    }
-
-    for (i = 0; i < NGX_ASYNC_PEERS; i++) {
+    for (i = 0; i < n; i++) {
         ngx_async_peers_fds[i] = eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
 
         if (ngx_async_peers_fds[i] == -1) {
@@ -116,6 +135,8 @@ ngx_async_peers_open(ngx_log_t *log)
         }
     }
 
+    ngx_async_npeers = n;
+
     return NGX_OK;
 
 failed:
@@ -123,8 +144,6 @@ failed:
     while (i--) {
         (void) close(ngx_async_peers_fds[i]);
     }
-
-    ngx_async_peers_refs--;
 
     return NGX_ERROR;
 }
@@ -139,10 +158,12 @@ ngx_async_peers_close(void *data)
         return;
     }
 
-    for (i = 0; i < NGX_ASYNC_PEERS; i++) {
+    for (i = 0; i < ngx_async_npeers; i++) {
         (void) close(ngx_async_peers_fds[i]);
         ngx_async_peers_fds[i] = -1;
     }
+
+    ngx_async_npeers = 0;
 }
 
 
@@ -151,6 +172,16 @@ ngx_async_peers_init_zone(ngx_shm_zone_t *zone, void *data)
 {
     ngx_uint_t          i;
     ngx_async_peers_t  *peers;
+
+    /* worker_processes may stand behind the directive that needs them */
+
+    if (ngx_async_npeers == 0
+        && ngx_async_peers_open(ngx_async_peers_count(zone->data),
+                                zone->shm.log)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (data) {
         zone->data = data;
@@ -293,7 +324,7 @@ ngx_async_peers_claim(ngx_log_t *log)
 
     (void) ngx_async_robust_lock(&ngx_async_peers->mutex);
 
-    for (i = 0; i < NGX_ASYNC_PEERS; i++) {
+    for (i = 0; i < ngx_async_npeers; i++) {
         slot = &ngx_async_peers->slots[i];
 
         if (ngx_async_robust_trylock(&slot->alive) == NGX_AGAIN) {
@@ -307,10 +338,10 @@ ngx_async_peers_claim(ngx_log_t *log)
 
     ngx_async_robust_unlock(&ngx_async_peers->mutex);
 
-    if (i == NGX_ASYNC_PEERS) {
+    if (i == ngx_async_npeers) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "async: more than %d worker processes at a time, this "
-                      "one is not woken by the others", NGX_ASYNC_PEERS);
+                      "async: more than %ui worker processes at a time, this "
+                      "one is not woken by the others", ngx_async_npeers);
     }
 }
 
@@ -415,7 +446,7 @@ ngx_async_peer_wake(ngx_uint_t slot)
         return;
     }
 
-    if (slot >= NGX_ASYNC_PEERS || ngx_async_peers == NULL) {
+    if (slot >= ngx_async_npeers || ngx_async_peers == NULL) {
         return;
     }
 

@@ -21,8 +21,13 @@
 #include <pthread.h>
 
 
-/* slots: workers at a time, with those of reloads that still finish */
-#define NGX_ASYNC_PEERS  64
+/*
+ * The most slots: workers at a time, with those of reloads that still finish.
+ * In use are ngx_async_npeers of them: four for each of worker_processes, at
+ * least NGX_ASYNC_PEERS_LEAST.
+ */
+#define NGX_ASYNC_PEERS        256
+#define NGX_ASYNC_PEERS_LEAST  64
 
 
 /* A worker, also when its slot is another one's by now. */
@@ -53,6 +58,9 @@ ngx_int_t ngx_async_peers_init(ngx_cycle_t *cycle);
 void ngx_async_peers_exit(void);
 
 extern ngx_async_peer_t  ngx_async_peer_self;
+
+/* The same for all workers that know each other. */
+extern ngx_uint_t        ngx_async_npeers;
 
 /*
  * Has its loop call the handlers below; also of this worker itself, in the same

@@ -71,8 +71,8 @@ ngx_async_report_wait(ngx_async_task_t *t, ngx_pool_t *pool,
 
     if (zone == NULL) {
         return ngx_async_set_error(t, ASYNC_BUSY, "this worker is not among "
-                                   "the %d that know each other",
-                                   NGX_ASYNC_PEERS);
+                                   "the %ui that know each other",
+                                   ngx_async_npeers);
     }
 
     rc = ngx_async_report_lease(t, zone, &lease);

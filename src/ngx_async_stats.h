@@ -35,7 +35,7 @@
 #define NGX_ASYNC_STATS_BEAT    100
 
 /* memory beside the rows, bytes: see ngx_async_stats_area() */
-#define NGX_ASYNC_STATS_AREA    (18 * 1024 * 1024)
+#define NGX_ASYNC_STATS_AREA    (72 * 1024 * 1024)
 
 
 typedef enum {

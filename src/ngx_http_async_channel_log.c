@@ -25,6 +25,8 @@ static void ngx_http_async_channel_free(ngx_http_async_channel_log_t *log,
     uint64_t end);
 static void ngx_http_async_channel_tell(ngx_http_async_channel_log_t *log,
     ngx_http_async_channel_entry_t *e, uint64_t place);
+static void ngx_http_async_channel_tell_one(ngx_http_async_channel_log_t *log,
+    ngx_uint_t i, ngx_uint_t hash, uint64_t place);
 static ngx_uint_t ngx_http_async_channel_wants(
     ngx_http_async_channel_slot_t *slot, ngx_uint_t hash);
 static ngx_uint_t ngx_http_async_channel_copied(
@@ -112,7 +114,7 @@ ngx_http_async_channel_repair(ngx_http_async_channel_log_t *log)
     }
 
     for (i = 0; i < NGX_ASYNC_PEERS; i++) {
-        if (log->members & (1ULL << i)) {
+        if (log->members[i / 64] & (1ULL << (i % 64))) {
             ngx_async_peer_wake(i);
         }
     }
@@ -221,31 +223,39 @@ static void
 ngx_http_async_channel_tell(ngx_http_async_channel_log_t *log,
     ngx_http_async_channel_entry_t *e, uint64_t place)
 {
-    uint64_t                        members, seen;
-    ngx_uint_t                      i;
+    uint64_t    members;
+    ngx_uint_t  i, word;
+
+    for (word = 0; word < NGX_ASYNC_PEERS / 64; word++) {
+
+        for (members = log->members[word]; members; members &= members - 1) {
+            i = 64 * word + __builtin_ctzll(members);
+
+            if (i != ngx_async_peer_self.slot) {
+                ngx_http_async_channel_tell_one(log, i, e->hash, place);
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_async_channel_tell_one(ngx_http_async_channel_log_t *log,
+    ngx_uint_t i, ngx_uint_t hash, uint64_t place)
+{
+    uint64_t                        seen;
     ngx_http_async_channel_slot_t  *slot;
 
-    members = log->members;
+    slot = &log->slots[i];
+    seen = ngx_http_async_channel_load(&slot->seen);
 
-    if (ngx_async_peer_self.slot < NGX_ASYNC_PEERS) {
-        members &= ~(1ULL << ngx_async_peer_self.slot);
-    }
-
-    while (members) {
-        i = __builtin_ctzll(members);
-        members &= members - 1;
-
-        slot = &log->slots[i];
-        seen = ngx_http_async_channel_load(&slot->seen);
-
-        if (seen != NGX_HTTP_ASYNC_CHANNEL_RESTS
-            && slot->woken <= seen
-            && (ngx_http_async_channel_wants(slot, e->hash)
-                || place - seen > log->size / 2))
-        {
-            ngx_async_peer_wake(i);
-            slot->woken = place + 1;
-        }
+    if (seen != NGX_HTTP_ASYNC_CHANNEL_RESTS
+        && slot->woken <= seen
+        && (ngx_http_async_channel_wants(slot, hash)
+            || place - seen > log->size / 2))
+    {
+        ngx_async_peer_wake(i);
+        slot->woken = place + 1;
     }
 }
 
@@ -283,7 +293,7 @@ ngx_http_async_channel_join(ngx_http_async_channel_reader_t *reader,
         /* of who has had it before, who may have died */
         ngx_memzero(reader->slot, sizeof(ngx_http_async_channel_slot_t));
         ngx_http_async_channel_rest(reader);
-        log->members |= 1ULL << i;
+        log->members[i / 64] |= 1ULL << (i % 64);
     }
 
     ngx_async_robust_unlock(&log->mutex);
@@ -293,13 +303,17 @@ ngx_http_async_channel_join(ngx_http_async_channel_reader_t *reader,
 void
 ngx_http_async_channel_leave(ngx_http_async_channel_reader_t *reader)
 {
+    ngx_uint_t  i;
+
     if (reader->slot == NULL) {
         return;
     }
 
+    i = ngx_async_peer_self.slot;
+
     ngx_http_async_channel_lock(reader->log);
 
-    reader->log->members &= ~(1ULL << ngx_async_peer_self.slot);
+    reader->log->members[i / 64] &= ~(1ULL << (i % 64));
 
     ngx_async_robust_unlock(&reader->log->mutex);
 

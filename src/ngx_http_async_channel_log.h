@@ -71,7 +71,9 @@ typedef struct {
     uint64_t                  head;           /* of the next one to come */
     uint64_t                  tail;           /* of the oldest one */
     uint64_t                  machine;        /* random: whose log this is */
-    uint64_t                  members;        /* a bit each slot */
+
+    /* a bit each slot */
+    uint64_t                  members[NGX_ASYNC_PEERS / 64];
 
     /* ngx_http_async_channel_pg.c: held by who listens; somebody has */
     pthread_mutex_t           listens;

@@ -160,10 +160,15 @@ ngx_http_async_shared_store(ngx_http_async_shared_t *shared,
 void
 ngx_http_async_shared_wake(uint64_t waiters)
 {
-    ngx_uint_t  slot;
+    ngx_uint_t  bit, slot;
 
-    for (slot = 0; waiters; slot++, waiters >>= 1) {
-        if (waiters & 1) {
+    for (bit = 0; waiters; bit++, waiters >>= 1) {
+
+        if (!(waiters & 1)) {
+            continue;
+        }
+
+        for (slot = bit; slot < ngx_async_npeers; slot += 64) {
             ngx_async_peer_wake(slot);
         }
     }

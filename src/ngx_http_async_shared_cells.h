@@ -58,7 +58,7 @@ typedef struct {
 
     union {
         uint64_t  expires;         /* ms; 0: never */
-        uint64_t  waiters;         /* FLIGHT: a bit a worker */
+        uint64_t  waiters;         /* FLIGHT: bits of slots % 64 */
     };
 
     union {

@@ -259,7 +259,7 @@ ngx_http_async_shared_decide(ngx_http_async_ask_t *ask,
 
     if (ngx_async_peer_self.slot < NGX_ASYNC_PEERS) {
         __atomic_store_n(&flight->waiters, flight->waiters
-                         | (uint64_t) 1 << ngx_async_peer_self.slot,
+                         | (uint64_t) 1 << (ngx_async_peer_self.slot % 64),
                          __ATOMIC_RELAXED);
     }
 

@@ -10,6 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use IO::Select;
+use JSON::PP ();
 use Test::More;
 
 use NginxAsync;
@@ -114,6 +115,11 @@ sub publish { my ($n, $c, $d) = @_; return $n->get("/publish?c=$c&d=$d")->body =
     $n->{conf}{http} =~ s/async_channels;//;
     $n->reload;
     is $count->(), $before - 64, '... and none without the directive';
+
+    $n->{conf}{http} .= 'async_channels;';
+    $n->{workers} = 20;
+    $n->reload;
+    is $count->(), $before + 16, '... and for 20 workers more, once it comes again';
     $n->stop;
 }
 
@@ -301,14 +307,67 @@ sub publish { my ($n, $c, $d) = @_; return $n->get("/publish?c=$c&d=$d")->body =
     ok $n->stop, 'it stops';
 }
 
+# ---- many workers, and a reload while none of the old ones has begun to leave
+
+SKIP: {
+    skip 'ASan looks for leaks at the end of each of 80 workers', 10 if NginxAsync::Env::asan();
+
+    my $n = NginxAsync->new(workers => 40, connections => 128, conf => {
+        http => "async_app \$TEST_NGINX_APPS/channel.so;\nasync_channels;\n",
+        server => "location / {\n $routes }\n location = /status { async_status json; }" });
+
+    # the kernel gives connections to any worker
+    $n->{listen} = '127.0.0.1:' . $n->port(0) . ' reuseport';
+    $n->start;
+
+    my %old = map { $_ => 1 } $n->workers(40);
+
+    kill STOP => keys %old;
+    $n->signal('HUP');
+
+    my @new;
+    $n->wait_until(sub { 40 == (@new = grep { !$old{$_} } $n->workers) });
+    is scalar @new, 40, '40 new workers beside 40 old ones';
+
+    my $s;
+    $n->wait_until(sub {
+        $s = JSON::PP::decode_json($n->get('/status')->body)->{workers};
+        return @$s == 80;
+    });
+
+    my %slot = map { $_->{pid} => $_->{slot} } @$s;
+    is_deeply [sort { $a <=> $b } values %slot], [0 .. 79], '... have slots';
+    is scalar(grep { defined $slot{$_} } @new), 40, '... and are in the status';
+
+    my @l = everywhere($n, 'c=many', 40);
+    is publish($n, 'many', 'all'), 0, '... something is published';
+    is_deeply [map { line($_->{c}) } @l], [('0 all') x 40], '... for all of them';
+
+    unlike $n->log, qr/worker processes at a time/, '... which are all woken';
+    $_->{c}->close for @l;
+
+    kill CONT => keys %old;
+    ok $n->wait_until(sub { $n->workers == 40 && !$n->leaving_workers }), '... the old ones leave';
+
+    @l = everywhere($n, 'c=many', 40);
+    publish($n, 'many', 'again');
+    is_deeply [map { line($_->{c}) } @l], [('0 again') x 40], '... and the new ones go on';
+
+    $_->{c}->close for @l;
+    ok $n->stop, '... and stop';
+}
+
 # ---- more workers than slots
 
 SKIP: {
-    skip 'ASan looks for leaks at the end of each of 66 workers', 3 if NginxAsync::Env::asan();
+    skip 'ASan looks for leaks at the end of each of 66 workers', 4 if NginxAsync::Env::asan();
 
-    my $n = nginx('async_channels;', workers => 66, connections => 128);
+    # a reload adds none
+    my $n = nginx('async_channels;', connections => 128);
+    $n->{workers} = 66;
+    is $n->reload, undef, 'a reload with more workers';
 
-    is $n->wait_for_log(qr/more than 64 worker processes at a time/) ? 1 : 0, 1, 'more workers than slots';
+    is $n->wait_for_log(qr/more than 64 worker processes at a time/) ? 1 : 0, 1, '... than there are slots';
     is $n->get('/own')->body =~ /line/ ? 0 : 1, 1, '... serve';
     ok $n->stop, '... and stop';
 }

@@ -160,17 +160,69 @@ sub go { my ($n, $key) = @_; return ask($n, "/set?d=control&key=$key") }
     ok $n->stop, 'it ends';
 }
 
+# ---- a worker beyond the 64th slot: bits of who waits are of several slots
+
+SKIP: {
+    skip 'ASan looks for leaks at the end of each of 80 workers', 4 if NginxAsync::Env::asan();
+
+    my $conf = conf('256k');
+    $conf->{server} .= " location = /status { async_status json; }";
+
+    my $n = NginxAsync->new(conf => $conf, workers => 40, connections => 128);
+    $n->{listen} = '127.0.0.1:' . $n->port(0) . ' reuseport';
+    $n->start;
+
+    # which keep their slots
+    my @old = $n->workers(40);
+    kill STOP => @old;
+    $n->signal('HUP');
+    $n->workers(80);
+
+    my %slot;
+    $n->wait_until(sub {
+        %slot = $n->get('/status')->body =~ /"pid": ?(\d+), ?"slot": ?(\d+)/g;
+        return keys %slot == 80;
+    });
+
+    my ($low, $high, $fence);
+    $n->wait_until(sub {
+        my $new = $n->connect(timeout => 30);
+        my $of = $slot{ $new->request('GET', '/pid')->body };
+        $of < 64 ? $low = $new : $high ? $fence = $new : ($high = $new);
+        return $low && $fence;
+    });
+
+    my $since = $n->mark;
+    $low->send_request('GET', '/load?key=k&mode=gate&value=theirs');
+    $n->wait_until(sub { @{ loads($n, 'k', $since) } });
+    $high->send_request('GET', '/load?key=k&value=mine');
+    $fence->request('GET', '/pid');
+    go($n, 'k');
+
+    is $_->response->body, 'ok theirs', 'a worker with a high slot waits for a loader of another one' for $low, $high;
+    is @{ loads($n, 'k', $since) }, 1, '... which loads once';
+
+    kill CONT => @old;
+    $n->wait_until(sub { !$n->leaving_workers && $n->workers == 40 });
+    ok $n->stop, '... and they end';
+}
+
 # ---- a worker without a slot
 
 SKIP: {
     skip 'ASan looks for leaks at the end of each of 65 workers', 12 if NginxAsync::Env::asan();
 
-    my $n = NginxAsync->new(conf => conf('256k'), workers => 65, connections => 128);
+    # a reload adds no slots to those for one worker
+    my $n = NginxAsync->new(conf => conf('256k'), connections => 128);
     $n->{listen} = '127.0.0.1:' . $n->port(0) . ' reuseport';
     $n->start;
 
-    my ($pid) = $n->wait_for_log(qr/\[warn\] \d+#\d+: async: more than 64 worker/)
-        && $n->log =~ /\[warn\] (\d+)#\d+: async: more than 64 worker/;
+    $n->{workers} = 65;
+    $n->reload;
+    $n->wait_until(sub { $n->workers == 65 && !$n->leaving_workers });
+
+    # one, or two, if that of before was still there
+    my ($pid, @more) = $n->log =~ /\[warn\] (\d+)#\d+: async: more than 64 worker/g;
 
     # the kernel gives connections to any worker
     my ($c, $fence, $other, $other_pid);
@@ -178,6 +230,7 @@ SKIP: {
     $n->wait_until(sub {
         my $new = $n->connect(timeout => 30);
         my $from = $new->request('GET', '/pid')->body;
+        return 0 if grep { $_ == $from } @more;
         ($from ne $pid) ? ($other, $other_pid) = ($new, $from) : $c ? $fence = $new : ($c = $new);
         return $fence && $other;
     });
