@@ -322,13 +322,15 @@ sub socket_of {
         timeout => $NginxAsync::Torture::BOUND);
 
     return sub {
-        comes($ws->connection, @_) or return;
+        while (comes($ws->connection, @_)) {
+            my $f = eval { $ws->frame_in } // return;
 
-        my $text = eval { $ws->message };
-        return $text =~ /^pid/ ? $text : "0 $text" if defined $text;
+            return $f->{data} =~ /^pid/ ? $f->{data} : "0 $f->{data}" if $f->{opcode} == 1;
+            return 'end ' . unpack 'n', $f->{data} if $f->{opcode} == 8;
+            $ws->pong($f->{data}) if $f->{opcode} == 9;
+        }
 
-        my $code = eval { $ws->close_code } // 1006;
-        return $code == 1006 ? undef : "end $code";
+        return;
     };
 }
 
