@@ -1637,7 +1637,8 @@ typedef struct {
 
 /*
  * What kind of failure the last one was, of these awaits, of those of sockets
- * and of await_channel(), in this task; async_error() has it in words.
+ * and of await_channel(), in this task or of a child that it has joined;
+ * async_error() has it in words.
  */
 typedef enum {
     ASYNC_CAUSE_NONE = 0,          /* of another call */

@@ -139,6 +139,7 @@ async_spawn_at(async_t *co, const char *site, async_fn_pt fn, void *arg)
     child->bounded = (co->bound != NULL);
     child->rc = ASYNC_OK;
     child->error[0] = '\0';
+    child->cause = ASYNC_CAUSE_NONE;
 
     ct->child = child;
     ct->task.parent = co;
@@ -196,6 +197,7 @@ ngx_async_child_done(ngx_async_task_t *t)
 
     if (child->rc != ASYNC_OK) {
         ngx_memcpy(child->error, t->error, NGX_ASYNC_ERROR_LEN);
+        child->cause = t->cause;
     }
 
     if (child->gather) {
@@ -234,6 +236,7 @@ await_join_at(async_t *co, const char *site, async_child_t *child)
 
         if (rc != ASYNC_OK) {
             ngx_memcpy(co->error, child->error, NGX_ASYNC_ERROR_LEN);
+            co->cause = child->cause;
         }
     }
 

@@ -50,6 +50,7 @@ struct async_child_s {
 
     async_rc_t                rc;
     u_char                    error[NGX_ASYNC_ERROR_LEN];
+    int                       cause;
 };
 
 

@@ -70,6 +70,7 @@ async_rc_t
 ngx_async_gather_wait(ngx_async_task_t *t, ngx_async_gather_t *g,
     async_rc_t rc)
 {
+    int                 cause;
     u_char              error[NGX_ASYNC_ERROR_LEN];
     ngx_async_shield_t  shield;
 
@@ -84,6 +85,7 @@ ngx_async_gather_wait(ngx_async_task_t *t, ngx_async_gather_t *g,
     }
 
     ngx_memcpy(error, t->error, NGX_ASYNC_ERROR_LEN);
+    cause = t->cause;
 
     ngx_async_gather_cancel(t, g);
 
@@ -97,6 +99,7 @@ ngx_async_gather_wait(ngx_async_task_t *t, ngx_async_gather_t *g,
     ngx_async_unshield(t);
 
     ngx_memcpy(t->error, error, NGX_ASYNC_ERROR_LEN);
+    t->cause = cause;
 
     return rc;
 }
@@ -190,6 +193,7 @@ ngx_async_gather(ngx_async_task_t *t, const char *await, const char *site,
     if (rc == ASYNC_OK && tells) {
         rc = tells->rc;
         ngx_memcpy(t->error, tells->error, NGX_ASYNC_ERROR_LEN);
+        t->cause = tells->cause;
     }
 
     if (g->mode == NGX_ASYNC_ANY && g->first) {

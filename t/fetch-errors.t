@@ -21,6 +21,7 @@ my $silent = server(sub { my ($c) = @_; 1 while sysread $c, my $buf, 65536 });
 my $refuses = refusing();
 
 my $n = fetcher(server => <<'EOF_CONF');
+        location = /causes   { async_handler fetch:causes; }
         location = /short    { async_handler fetch:fetch; async_timeout 300ms; }
         location = /times    { async_handler fetch:fetch; async_fetch_connect_timeout 200ms;
             async_fetch_read_timeout 201ms; async_fetch_send_timeout 202ms; }
@@ -93,6 +94,9 @@ is_deeply fails($n, { url => "http://u:secret\@$refuses/" }), [-1, $CAUSE{CONNEC
     "connect to $refuses: Connection refused"], 'refused';
 is_deeply fails($n, { url => "http://$to/", proxy => "http://$refuses" }), [-1, $CAUSE{CONNECT},
     "connect to $to: Connection refused"], '... a proxy';
+is_deeply [map { [@$_{qw(rc cause)}] } @{ decode_json($n->get("/causes?url=http://$refuses/")->body) }],
+    [[-1, $CAUSE{CONNECT}], [-4, 0], [-1, $CAUSE{CONNECT}]], '... by a child: what is told of it is its own';
+
 is ask($n, { url => 'http://224.0.0.1/' })->{cause}, $CAUSE{CONNECT}, 'unreachable';
 is_deeply fails($n, { url => 'http://unix:/no/such:/' }), [-1, $CAUSE{CONNECT},
     'connect to localhost: No such file or directory'], 'a unix socket that is not there';

@@ -377,3 +377,43 @@ ASYNC_HANDLER(within)
 
     return async_json(req, 200, answer);
 }
+
+
+/* What is told of children that have failed. */
+
+static async_rc_t
+fetches(async_t *co, void *arg)
+{
+    async_response_t  *res;
+
+    return await_fetch(co, arg, NULL, &res);
+}
+
+
+static async_rc_t
+awaits_nothing(async_t *co, void *arg)
+{
+    return ASYNC_CLOSED;
+}
+
+
+ASYNC_HANDLER(causes)
+{
+    json_t         *all = json_array();
+    const char     *url = async_query(req, "url").data;
+    async_child_t  *child;
+    async_work_t    work[2] = {
+        { .fn = fetches, .arg = (void *) url },
+        { .fn = fetches, .arg = (void *) url }
+    };
+
+    child = async_spawn(co, fetches, (void *) url);
+    json_array_append_new(all, failure(co, await_join(co, child)));
+
+    child = async_spawn(co, awaits_nothing, NULL);
+    json_array_append_new(all, failure(co, await_join(co, child)));
+
+    json_array_append_new(all, failure(co, await_all(co, work, 2)));
+
+    return async_json(req, 200, all);
+}
