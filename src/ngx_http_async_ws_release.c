@@ -426,15 +426,29 @@ ngx_http_async_ws_log(ngx_log_t *log, u_char *buf, size_t len)
 static void
 ngx_http_async_ws_event(ngx_event_t *ev)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t     *c;
+    ngx_http_async_ws_t  *ws;
 
     c = ev->data;
+    ws = c->data;
+
+    if (c->close) {
+        /* worker_shutdown_timeout, which ends whatever is awaited */
+
+        ngx_http_async_ws_lost(ws, NULL);
+
+        if (ws->req) {
+            ngx_async_task_cancel(&ws->req->task, NGX_ASYNC_CLIENT);
+        }
+
+        return;
+    }
 
     if (ev->write) {
-        ngx_http_async_ws_writable(c->data);
+        ngx_http_async_ws_writable(ws);
 
     } else {
-        ngx_http_async_ws_read(c->data);
+        ngx_http_async_ws_read(ws);
     }
 }
 

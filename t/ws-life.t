@@ -453,7 +453,9 @@ SKIP: {
 
 {
     # nginx takes the connections away itself
-    my $m = NginxAsync->new(conf => { %{ conf() }, main => 'worker_shutdown_timeout 300ms;' })->start;
+    my $conf = conf();
+    $conf->{http} .= "async_websocket_close_timeout 100s;\n";
+    my $m = NginxAsync->new(conf => { %$conf, main => 'worker_shutdown_timeout 300ms;' })->start;
     my @ws = map { NginxAsync::WebSocket->new($m, $_) } qw(/echo /sleeps /stays/sleeps);
     $_->message for @ws[1, 2];
     $m->get('/open');
