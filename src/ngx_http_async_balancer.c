@@ -6,6 +6,7 @@
  */
 
 #include <ngx_http_async_balancer.h>
+#include <ngx_http_async_field.h>
 
 
 struct ngx_http_async_balancer_s {
@@ -25,6 +26,8 @@ static ngx_int_t ngx_http_async_balancer_copy(ngx_http_async_balancer_t *b,
     async_req_t *req);
 static ngx_int_t ngx_http_async_balancer_request(ngx_http_async_balancer_t *b,
     async_req_t *req);
+static ngx_int_t ngx_http_async_balancer_known(ngx_http_request_t *r,
+    ngx_pool_t *pool);
 static void ngx_http_async_balancer_get(void *data);
 static void ngx_http_async_balancer_put(void *data);
 
@@ -225,6 +228,10 @@ ngx_http_async_balancer_request(ngx_http_async_balancer_t *b,
         b->r.unparsed_uri = req->in->unparsed;
     }
 
+    if (req && ngx_http_async_balancer_known(&b->r, b->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     cmcf = ngx_http_get_module_main_conf(&b->r, ngx_http_core_module);
 
     b->r.variables = ngx_pcalloc(b->pool, cmcf->variables.nelts
@@ -232,6 +239,82 @@ ngx_http_async_balancer_request(ngx_http_async_balancer_t *b,
     b->r.ctx = ngx_pcalloc(b->pool, sizeof(void *) * ngx_http_max_module);
 
     return (b->r.variables && b->r.ctx) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* $cookie_..., $http_host and the like look at what nginx has found. */
+
+static ngx_int_t
+ngx_http_async_balancer_known(ngx_http_request_t *r, ngx_pool_t *pool)
+{
+    void               *place;
+    ngx_uint_t          i;
+    ngx_list_part_t    *part;
+    ngx_table_elt_t    *h, **link;
+    ngx_http_header_t  *known;
+#if (nginx_version < 1023000)
+    ngx_array_t        *array;
+#endif
+
+    part = &r->headers_in.headers.part;
+    i = 0;
+
+    while ((h = ngx_http_async_field_next(&part, &i)) != NULL) {
+
+        for (known = ngx_http_headers_in; known->name.len; known++) {
+
+            if (known->name.len != h->key.len
+                || ngx_strncasecmp(known->name.data, h->key.data, h->key.len)
+                   != 0)
+            {
+                continue;
+            }
+
+            place = (u_char *) &r->headers_in + known->offset;
+
+#if (nginx_version < 1023000)
+
+            if (place == &r->headers_in.cookies
+#if (NGX_HTTP_X_FORWARDED_FOR)
+                || place == &r->headers_in.x_forwarded_for
+#endif
+               )
+            {
+                array = place;
+
+                if (array->elts == NULL
+                    && ngx_array_init(array, pool, 1,
+                                      sizeof(ngx_table_elt_t *))
+                       != NGX_OK)
+                {
+                    return NGX_ERROR;
+                }
+
+                link = ngx_array_push(array);
+                if (link == NULL) {
+                    return NGX_ERROR;
+                }
+
+                *link = h;
+                break;
+            }
+
+            *(ngx_table_elt_t **) place = h;
+
+#else
+
+            for (link = place; *link; link = &(*link)->next) { /* void */ }
+
+            *link = h;
+            h->next = NULL;
+
+#endif
+
+            break;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -166,7 +166,12 @@ ngx_http_async_blocking_go(ngx_async_task_t *t, async_req_t *req,
         return rc;
     }
 
+    /* the thread's copy of it has nginx's request */
+    req->holds++;
+
     rc = ngx_async_thread_await(t, req->conf->thread_pool, b);
+
+    req->holds--;
 
     return (rc == ASYNC_OK) ? ngx_http_async_blocking_take(req, b) : rc;
 }

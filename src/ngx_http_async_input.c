@@ -269,6 +269,10 @@ ngx_http_async_variable(async_req_t *req, ngx_http_async_variable_t *v,
     v->access = access;
     v->rc = NGX_ERROR;
 
+    if (req->r == NULL) {
+        return ngx_http_async_parted(&req->task);
+    }
+
     if (req->task.job && ngx_async_thread_self()) {
         return ngx_async_thread_call(req->task.job,
                                      ngx_http_async_variable_called, v,
@@ -279,10 +283,6 @@ ngx_http_async_variable(async_req_t *req, ngx_http_async_variable_t *v,
         /* a cleanup of a call */
         return ngx_async_set_error(&req->task, ASYNC_CLOSED,
                                    "the request has ended");
-    }
-
-    if (req->r == NULL) {
-        return ngx_http_async_parted(&req->task);
     }
 
     ngx_async_on_loop(access, v);

@@ -202,7 +202,7 @@ ngx_http_async_take(ngx_http_request_t *r, ngx_http_async_loc_conf_t *conf,
            != NGX_OK)
     {
         /* they are memory of nginx's request, which stays then */
-        req->holds = 1;
+        req->holds++;
     }
 
     if (req->task.meter && ref->pattern.len) {

@@ -222,8 +222,9 @@ struct async_req_s {
     ngx_uint_t                  gone;         /* nobody is to be answered */
     ngx_uint_t                  early;        /* before the content phase */
     ngx_uint_t                  timing;       /* by async_server_timing */
-    ngx_uint_t                  holds;        /* something of nginx's request,
-                                                 which is not released then */
+    ngx_uint_t                  holds;        /* so many have something of
+                                                 nginx's request, which is not
+                                                 released then */
 
     /* ngx_http_async_route.c */
     ngx_http_async_route_param_t  *params;    /* zero-terminated */

@@ -87,7 +87,7 @@ await_subrequest_at(async_t *co, const char *site, async_req_t *req,
 
     if (rc == ASYNC_OK) {
         /* the answer lies in its memory */
-        sub.req->holds = 1;
+        sub.req->holds++;
 
         sub.res = ngx_http_async_fetched(co);
 

@@ -152,7 +152,7 @@ ngx_http_async_record_begin(async_req_t *req)
 
     } else {
         /* of an earlier phase, in its memory */
-        req->holds = 1;
+        req->holds++;
     }
 
     record->name = req->task.profile->name;

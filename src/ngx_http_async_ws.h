@@ -136,7 +136,7 @@ ngx_uint_t ngx_http_async_ws_asked(ngx_http_request_t *r);
 
 /* Begins; then the next item, which is not empty, or 0: there is none. */
 void ngx_http_async_ws_list(ngx_http_async_ws_list_t *list,
-    ngx_http_request_t *r, const char *name);
+    ngx_list_part_t *part, const char *name);
 ngx_uint_t ngx_http_async_ws_list_next(ngx_http_async_ws_list_t *list,
     ngx_str_t *item);
 

@@ -20,7 +20,7 @@
 static async_rc_t ngx_http_async_ws_may_accept(async_t *co, async_req_t *req);
 static async_rc_t ngx_http_async_ws_reject(async_req_t *req, ngx_int_t status,
     const char *why);
-static ngx_uint_t ngx_http_async_ws_offers(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_async_ws_offers(async_req_t *req,
     const char *protocol, size_t len);
 static async_rc_t ngx_http_async_ws_answer(async_t *co, async_req_t *req,
     const char *protocol, ngx_http_async_ws_deflate_t **deflate);
@@ -47,7 +47,7 @@ async_ws_protocol(async_req_t *req, const char *ours)
     {
         len = strcspn(ours, ", \t");
 
-        if (!ngx_http_async_ws_offers(req->r, ours, len)) {
+        if (!ngx_http_async_ws_offers(req, ours, len)) {
             continue;
         }
 
@@ -67,13 +67,14 @@ async_ws_protocol(async_req_t *req, const char *ours)
 
 
 static ngx_uint_t
-ngx_http_async_ws_offers(ngx_http_request_t *r, const char *protocol,
+ngx_http_async_ws_offers(async_req_t *req, const char *protocol,
     size_t len)
 {
     ngx_str_t                 item;
     ngx_http_async_ws_list_t  list;
 
-    ngx_http_async_ws_list(&list, r, "Sec-WebSocket-Protocol");
+    ngx_http_async_ws_list(&list, ngx_http_async_headers_part(req),
+                           "Sec-WebSocket-Protocol");
 
     while (ngx_http_async_ws_list_next(&list, &item)) {
         if (item.len == len && ngx_memcmp(item.data, protocol, len) == 0) {
@@ -105,7 +106,7 @@ await_ws_accept_at(async_t *co, const char *site, async_req_t *req,
     }
 
     if (protocol
-        && !ngx_http_async_ws_offers(req->r, protocol, ngx_strlen(protocol)))
+        && !ngx_http_async_ws_offers(req, protocol, ngx_strlen(protocol)))
     {
         return ngx_http_async_ws_reject(req, NGX_HTTP_BAD_REQUEST,
                                         "the client does not offer the "
@@ -315,7 +316,8 @@ ngx_http_async_ws_accept_key(ngx_http_request_t *r, ngx_str_t *value)
 
     static const char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-    ngx_http_async_ws_list(&list, r, "Sec-WebSocket-Key");
+    ngx_http_async_ws_list(&list, &r->headers_in.headers.part,
+                           "Sec-WebSocket-Key");
     (void) ngx_http_async_ws_list_next(&list, &key);
 
     ngx_sha1_init(&ctx);

@@ -155,11 +155,11 @@ ngx_http_async_ws_refuse(ngx_http_request_t *r,
 
 
 void
-ngx_http_async_ws_list(ngx_http_async_ws_list_t *list, ngx_http_request_t *r,
+ngx_http_async_ws_list(ngx_http_async_ws_list_t *list, ngx_list_part_t *part,
     const char *name)
 {
     list->name = name;
-    list->part = &r->headers_in.headers.part;
+    list->part = part;
     list->i = 0;
     ngx_str_null(&list->rest);
 }
@@ -237,7 +237,7 @@ ngx_http_async_ws_has_token(ngx_http_request_t *r, const char *name,
     ngx_str_t                 item;
     ngx_http_async_ws_list_t  list;
 
-    ngx_http_async_ws_list(&list, r, name);
+    ngx_http_async_ws_list(&list, &r->headers_in.headers.part, name);
 
     while (ngx_http_async_ws_list_next(&list, &item)) {
         if (ngx_http_async_ws_is_word(&item, token)) {

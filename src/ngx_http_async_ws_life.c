@@ -592,6 +592,14 @@ ngx_http_async_ws_gone(ngx_http_async_ws_t *ws, ngx_uint_t told)
 }
 
 
+void
+ngx_http_async_ws_terminate(ngx_http_async_ws_t *ws)
+{
+    ngx_http_async_ws_lost(ws, NULL);
+    ngx_http_async_ws_cancel(ws);
+}
+
+
 static void
 ngx_http_async_ws_cancel(ngx_http_async_ws_t *ws)
 {

@@ -55,6 +55,8 @@ static ngx_int_t ngx_http_async_ws_pack(ngx_http_request_t *r,
     ngx_http_async_ws_own_t *own);
 static ngx_int_t ngx_http_async_ws_str(ngx_pool_t *pool, ngx_str_t *to,
     ngx_str_t *from);
+static void ngx_http_async_ws_client(ngx_connection_t *c,
+    ngx_connection_t *client, ngx_sockaddr_t *sockaddr);
 static void ngx_http_async_ws_free_buffers(ngx_connection_t *c,
     ngx_http_connection_t *hc, ngx_buf_t *b);
 static u_char *ngx_http_async_ws_log(ngx_log_t *log, u_char *buf, size_t len);
@@ -304,7 +306,8 @@ ngx_http_async_ws_release(ngx_http_async_ws_t *ws)
 {
     ngx_buf_t                *b;
     async_req_t              *req;
-    ngx_connection_t         *c;
+    ngx_sockaddr_t            sockaddr;
+    ngx_connection_t         *c, client;
     ngx_http_request_t       *r;
     ngx_http_connection_t    *hc;
     ngx_http_async_ws_own_t  *own;
@@ -314,7 +317,9 @@ ngx_http_async_ws_release(ngx_http_async_ws_t *ws)
     req = ws->req;
     own = ws->own;
 
-    if (req == NULL || r->header_in->pos < r->header_in->last) {
+    if (req == NULL || r->header_in->pos < r->header_in->last
+        || ws->clcf->post_action.data)
+    {
         return;
     }
 
@@ -345,7 +350,14 @@ ngx_http_async_ws_release(ngx_http_async_ws_t *ws)
     hc = r->http_connection;
     b = c->buffer;
 
+    client = *c;
+    ngx_memcpy(&sockaddr, c->sockaddr, c->socklen);
+
     ngx_http_free_request(r, 0);
+
+    if (c->addr_text.data != client.addr_text.data) {
+        ngx_http_async_ws_client(c, &client, &sockaddr);
+    }
 
     c->destroyed = 0;
     c->data = ws;
@@ -360,6 +372,25 @@ ngx_http_async_ws_release(ngx_http_async_ws_t *ws)
     c->log->action = NULL;
     c->log->handler = ngx_http_async_ws_log;
     c->log->data = own;
+}
+
+
+/* The client is who "set_real_ip_from" has found, for the log and balancers. */
+
+static void
+ngx_http_async_ws_client(ngx_connection_t *c, ngx_connection_t *client,
+    ngx_sockaddr_t *sockaddr)
+{
+    c->addr_text = client->addr_text;
+
+    client->sockaddr = ngx_palloc(c->pool, client->socklen);
+
+    if (client->sockaddr) {
+        ngx_memcpy(client->sockaddr, sockaddr, client->socklen);
+
+        c->sockaddr = client->sockaddr;
+        c->socklen = client->socklen;
+    }
 }
 
 
@@ -434,22 +465,22 @@ ngx_http_async_ws_event(ngx_event_t *ev)
 
     if (c->close) {
         /* worker_shutdown_timeout, which ends whatever is awaited */
-
-        ngx_http_async_ws_lost(ws, NULL);
-
-        if (ws->req) {
-            ngx_async_task_cancel(&ws->req->task, NGX_ASYNC_CLIENT);
-        }
-
+        ngx_http_async_ws_terminate(ws);
         return;
     }
 
-    if (ev->write) {
-        ngx_http_async_ws_writable(ws);
-
-    } else {
+    if (!ev->write) {
         ngx_http_async_ws_read(ws);
+        return;
     }
+
+    if (ev->delayed && ev->timedout) {
+        /* by limit_rate, after the handshake */
+        ev->delayed = 0;
+        ev->timedout = 0;
+    }
+
+    ngx_http_async_ws_writable(ws);
 }
 
 
@@ -494,8 +525,9 @@ ngx_http_async_ws_end_released(ngx_http_async_ws_t *ws, ngx_int_t rc,
         }
     }
 
-    if (rc == NGX_OK && lingers
-        && clcf->lingering_close != NGX_HTTP_LINGERING_OFF)
+    if (rc == NGX_OK
+        && (clcf->lingering_close == NGX_HTTP_LINGERING_ALWAYS
+            || (lingers && clcf->lingering_close == NGX_HTTP_LINGERING_ON)))
     {
         c->data = clcf;
         ngx_http_async_ws_linger(c);

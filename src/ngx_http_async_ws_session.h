@@ -400,6 +400,9 @@ void ngx_http_async_ws_tell(ngx_http_async_ws_t *ws, ngx_async_task_t *t);
 /* The connection takes more, or has not for "send_timeout". */
 void ngx_http_async_ws_writable(ngx_http_async_ws_t *ws);
 
+/* Nobody waits for the peer any more, nor for the handler. */
+void ngx_http_async_ws_terminate(ngx_http_async_ws_t *ws);
+
 /* Its end, whatever state it is in. */
 void ngx_http_async_ws_cleanup(void *data);
 

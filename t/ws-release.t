@@ -18,7 +18,7 @@ use NginxAsync::Say qw(says said gone);
 use NginxAsync::WebSocket;
 
 my $routes = join "\n", map { "async_route WS \"...$_\" ws-release:" . (m{^/(\w+)})[0] . ';' }
-    qw(/early/{room} /early /late/{room} /late /refuses/{room} /holds /at_once /floods /depends/{room} /child);
+    qw(/early/{room} /early /late/{room} /late /refuses/{room} /holds /at_once /floods /depends/{room} /accepts /child);
 
 sub routes { my ($prefix) = @_; return $routes =~ s/\.\.\./$prefix/gr }
 
@@ -26,7 +26,7 @@ sub conf {
     my (%o) = @_;
     my $on = $o{on} // 'on';
 
-    return { http => <<"EOF_HTTP" . <<'EOF_CONF', server => <<'EOF_SERVER' =~ s{ROUTES(/\w*)?}{routes($1 // '')}ger };
+    return { main => $o{main} // '', http => <<"EOF_HTTP" . <<'EOF_CONF', server => <<'EOF_SERVER' =~ s{ROUTES(/\w*)?}{routes($1 // '')}ger };
     async_websocket_release $on;
 EOF_HTTP
     async_app $TEST_NGINX_APPS/ws-release.so;
@@ -34,6 +34,8 @@ EOF_HTTP
     limit_conn_zone $binary_remote_addr zone=few:64k;
     upstream turns { hash $http_x_key; server 127.0.0.1:$TEST_NGINX_RAND_PORT_2; server 127.0.0.1:$TEST_NGINX_RAND_PORT_3; }
     upstream addr  { ip_hash; server 127.0.0.1:$TEST_NGINX_RAND_PORT_2; server 127.0.0.1:$TEST_NGINX_RAND_PORT_3; }
+    upstream cookie { hash $cookie_sid$http_user_agent; server 127.0.0.1:$TEST_NGINX_RAND_PORT_2; server 127.0.0.1:$TEST_NGINX_RAND_PORT_3; }
+    upstream remote { hash $remote_addr; server 127.0.0.1:$TEST_NGINX_RAND_PORT_2; server 127.0.0.1:$TEST_NGINX_RAND_PORT_3; }
     log_format said '$remote_addr "$request" $status $async_handler $async_awaits';
     server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_2; location / { return 200 "first $http_traceparent"; } }
     server { listen 127.0.0.1:$TEST_NGINX_RAND_PORT_3; location / { return 200 "second $http_traceparent"; } }
@@ -57,6 +59,11 @@ EOF_CONF
     location /pings { async_websocket_ping 50ms timeout=100ms; ROUTES/pings }
     location /short { async_websocket_close_timeout 200ms; lingering_time 1s; lingering_timeout 1s; ROUTES/short }
     location /resets { async_websocket_ping 50ms timeout=100ms; reset_timedout_connection on; ROUTES/resets }
+    location /limited { limit_rate 400; ROUTES/limited }
+    location /real { set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; ROUTES/real }
+    location /posts { post_action /posted; ROUTES/posts }
+    location = /posted { access_log logs/posted.log; return 200; }
+    location /long { async_websocket_close_timeout 1h; ROUTES/long }
     location /abrupt { lingering_close off; ROUTES/abrupt }
 EOF_SERVER
 }
@@ -163,6 +170,28 @@ is ws_refused('/refuses/r')->status, 418, '... with that status';
 
 sub ws_refused { return scalar NginxAsync::WebSocket::handshake($n, @_) }
 
+{
+    my $ws = ws('/late/p', protocol => 'a, b');
+    ok $n->wait_until(sub { logged('/late/p') }), 'subprotocols';
+    is ask($ws, 'protocol'), 'b', '... are still known';
+    $ws->close(1000);
+
+    is ws('/accepts')->message, 'var none', 'a dependency that accepts, and a thread behind it';
+}
+
+# ---- limit_rate, post_action, lingering_close
+
+{
+    my $ws = ws('/limited/late/1');
+    sleep 2;
+    is ask($ws, 'x'), 'x', 'limit_rate: the time that the handshake takes by it is no timeout';
+
+    $ws = ws('/posts/late/1');
+    is ask($ws, 'x'), 'x', 'post_action';
+    $ws->close(1000);
+    ok $n->wait_until(sub { -s $n->root . '/logs/posted.log' }), '... is done at the end';
+}
+
 # ---- limit_conn, stub_status
 
 {
@@ -225,6 +254,31 @@ sub ws_refused { return scalar NginxAsync::WebSocket::handshake($n, @_) }
     $at{ (ask($ws, 'fetch http://addr/') =~ /fetched=(\w+)/)[0] }++ for 1 .. 4;
     is keys %at, 1, 'ip_hash, too';
     $ws->close(1000);
+}
+
+{
+    my %seen;
+
+    for my $i (1 .. 8) {
+        my $ws = ws("/late/cookie$i", headers => [Cookie => "sid=$i", 'User-Agent' => "agent $i"]);
+        $n->wait_until(sub { logged("/late/cookie$i") });
+        my %at;
+        $at{ (ask($ws, 'fetch http://cookie/') =~ /fetched=(\w+)/)[0] }++ for 1 .. 3;
+        is keys %at, 1, 'by a cookie';
+        $ws->close(1000);
+    }
+
+    for my $i (1 .. 8) {
+        my $since = $n->mark;
+        my $ws = ws("/real/late/$i", headers => ['X-Real-IP' => "10.0.0.$i"]);
+        $n->wait_until(sub { logged("/real/late/$i") });
+        $seen{ (ask($ws, 'fetch http://remote/') =~ /fetched=(\w+)/)[0] }++;
+        ask($ws, 'log');
+        ok $n->wait_for_log(qr/<said late>.*, client: 10\.0\.0\.$i,/, 10, $since), 'set_real_ip_from: the log tells it after the request';
+        $ws->close(1000);
+    }
+
+    is join(' ', sort keys %seen), 'first second', '... and balancers know it';
 }
 
 # ---- dependencies, guards
@@ -407,6 +461,15 @@ for my $tls (0, 1) {
     $two->message;
     $two->close(1001);
     ok gone($n), '... and the server';
+}
+
+for my $word (qw(wait leave x)) {
+    my $m = NginxAsync->new(conf => conf(main => 'worker_shutdown_timeout 500ms;'))->start;
+    my $ws = NginxAsync::WebSocket->new($m, '/long/late/1');
+    $ws->text($word);
+    $word eq 'leave' ? $ws->closed : $ws->message;
+    $m->signal('QUIT');
+    ok gone($m), "worker_shutdown_timeout ends a session ($word)";
 }
 
 # ---- wrong settings

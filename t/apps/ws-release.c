@@ -121,6 +121,12 @@ asks(async_t *co, async_req_t *req, const char *what, early_t *early)
         return tell_str(co, req, what, async_query(req, what + 4));
     }
 
+    if (strcmp(what, "protocol") == 0) {
+        const char  *protocol = async_ws_protocol(req, "b, a");
+
+        return await_ws_send_text(co, req, protocol ? protocol : "none");
+    }
+
     if (strcmp(what, "room") == 0) {
         return tell_str(co, req, what, async_path(req, "room"));
     }
@@ -396,6 +402,38 @@ ASYNC_HANDLER(depends, ASYNC_DEPENDS(user), ASYNC_DEPENDS(slow))
     ASYNC_TRY(await_sleep(co, 10));
     ASYNC_TRY(await_ws_send_text(co, req, user_of(req)));
     ASYNC_TRY(await_ws_send_text(co, req, slow_of(req)));
+
+    return talks(co, req, &e);
+}
+
+
+/* One that accepts, and one in a thread behind it. */
+
+ASYNC_DEPENDENCY(accepted, char)
+{
+    ASYNC_TRY(await_ws_accept(co, req, NULL));
+    ASYNC_TRY(await_sleep(co, 10));
+
+    return ASYNC_OK;
+}
+
+
+BLOCKING_DEPENDENCY(behind, char, ASYNC_DEPENDS(accepted))
+{
+    char        *text = async_alloc(req, 64);
+    async_str_t  uri = async_var(req, "uri");
+
+    snprintf(text, 64, "var %s", uri.data ? uri.data : "none");
+
+    return async_provide(req, text);
+}
+
+
+ASYNC_HANDLER(accepts, ASYNC_DEPENDS(behind))
+{
+    early_t  e = { { NULL, 0 }, { NULL, 0 }, { NULL, 0 } };
+
+    ASYNC_TRY(await_ws_send_text(co, req, behind_of(req)));
 
     return talks(co, req, &e);
 }
