@@ -40,6 +40,12 @@ my $CONF_HTTP = <<'EOF_CONF';
 EOF_CONF
 
 my $CONF_SERVER = <<'EOF_CONF';
+    location /released {
+        async_websocket_release on;
+        async_route WS /released/echo echo;
+        async_route WS /released/room room;
+    }
+
     location / {
         async_param url http://127.0.0.1:$TEST_NGINX_SERVER_PORT/json;
 
@@ -133,7 +139,7 @@ sub websocket {
         $o{extensions} ? $ws->packed(1, $text) : $ws->text($text);
 
         my $got;
-        do { $got = $ws->message // die "closed\n" } while $uri eq '/room' && $got !~ /^\Q$tag\E /;
+        do { $got = $ws->message // die "closed\n" } while $uri =~ m{/room$} && $got !~ /^\Q$tag\E /;
 
         $got eq $text or die "200 with another answer: a wrong message\n";
     }
@@ -178,6 +184,9 @@ my @cases = (
     [ws => sub { websocket($_[0], '/echo') }],
     ['ws-deflate' => sub { websocket($_[0], '/echo', extensions => 'permessage-deflate') }],
     ['ws-channel' => sub { websocket($_[0], '/room') }],
+    ['ws-released' => sub { websocket($_[0], '/released/echo') }],
+    ['ws-released-deflate' => sub { websocket($_[0], '/released/echo', extensions => 'permessage-deflate') }],
+    ['ws-released-channel' => sub { websocket($_[0], '/released/room') }],
     [channel => get('/channel', qr/^right$/)],
     [shared => get('/shared', qr/^right$/)],
     [count => get('/count', qr/"count"/)],
