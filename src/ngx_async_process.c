@@ -459,6 +459,7 @@ ngx_async_process_drain(ngx_async_process_t *p, ngx_async_pipe_t *pipe)
         room = ngx_async_process_room(p, pipe);
 
         if (room < 0) {
+            ngx_async_process_kill(p);
             ngx_async_process_close(&pipe->connection);
             ngx_async_process_step(p);
             return;
@@ -474,6 +475,9 @@ ngx_async_process_drain(ngx_async_process_t *p, ngx_async_pipe_t *pipe)
                 pipe->len += n;
 
             } else if (pipe->mode == NGX_ASYNC_PIPE_COLLECT) {
+                /* before it is told by its pipe, and ends in another way */
+                ngx_async_process_kill(p);
+
                 p->overflow = 1;
                 n = 0;
             }

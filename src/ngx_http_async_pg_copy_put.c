@@ -50,6 +50,15 @@ await_pg_copy_put_at(async_t *co, const char *site, async_pg_copy_t *copy,
     rc = ngx_http_async_pg_copy_enter(co, "await_pg_copy_put", site, copy,
                                       NGX_HTTP_ASYNC_PG_COPY_FROM);
     if (rc != ASYNC_OK) {
+
+        if ((rc == ASYNC_TIMEOUT || rc == ASYNC_CANCELLED)
+            && copy->state == NGX_HTTP_ASYNC_PG_COPY_FROM
+            && !copy->hold.inside)
+        {
+            /* without these data it is not to be stored either */
+            ngx_http_async_pg_copy_done(copy, NGX_HTTP_ASYNC_PG_COPY_FAILED);
+        }
+
         return rc;
     }
 

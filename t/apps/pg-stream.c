@@ -688,6 +688,37 @@ ASYNC_HANDLER(into)
 }
 
 
+/* /late?q=: some, then what a deadline refuses before any of it has gone */
+
+ASYNC_HANDLER(late)
+{
+    int               closed;
+    int64_t           rows = -1;
+    async_rc_t        rc;
+    async_str_t       q;
+    async_pg_copy_t  *copy;
+
+    ASYNC_TRY(async_query_str(req, "q", &q));
+    ASYNC_TRY(await_pg_copy(co, pool_of(req), &copy, q.data));
+    ASYNC_TRY(await_pg_copy_put(co, copy, "1\tx\n", 4));
+
+    {
+        ASYNC_DEADLINE(co, 1);
+
+        rc = await_sleep(co, 1000);
+
+        if (rc == ASYNC_TIMEOUT) {
+            rc = await_pg_copy_put(co, copy, "2\tx\n", 4);
+        }
+    }
+
+    closed = await_pg_copy_close(co, copy, &rows);
+
+    return async_json_pack(req, 200, "{s:i, s:i, s:I}", "rc", rc, "closed",
+                           closed, "rows", (json_int_t) rows);
+}
+
+
 /* /refused?q=: what is put until the server does not want it */
 
 ASYNC_HANDLER(refused)
