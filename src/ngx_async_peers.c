@@ -18,6 +18,7 @@
  */
 
 #include <ngx_async_peers.h>
+#include <ngx_async_robust.h>
 #include <sys/eventfd.h>
 
 
@@ -48,7 +49,6 @@ static void ngx_async_peers_claim(ngx_log_t *log);
 static ngx_int_t ngx_async_peers_listen(ngx_cycle_t *cycle);
 static void ngx_async_peers_handler(ngx_event_t *ev);
 static void ngx_async_peers_woken(ngx_event_t *ev);
-static ngx_int_t ngx_async_robust_taken(pthread_mutex_t *mutex, int err);
 
 
 ngx_async_peer_t          ngx_async_peer_self = { NGX_ASYNC_PEERS, 0 };
@@ -509,90 +509,4 @@ ngx_async_peer_lives(ngx_async_peer_t peer)
     ngx_async_robust_unlock(&ngx_async_peers->mutex);
 
     return lives;
-}
-
-
-ngx_int_t
-ngx_async_robust_init(pthread_mutex_t *mutex, ngx_log_t *log)
-{
-    int                  err;
-    pthread_mutexattr_t  attr;
-
-    err = pthread_mutexattr_init(&attr);
-
-    if (err == 0) {
-        err = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    }
-
-    if (err == 0) {
-        err = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    }
-
-    if (err == 0) {
-        err = pthread_mutex_init(mutex, &attr);
-    }
-
-    if (err) {
-        ngx_log_error(NGX_LOG_EMERG, log, err,
-                      "a mutex in shared memory failed");
-        return NGX_ERROR;
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
-
-    return NGX_OK;
-}
-
-
-ngx_uint_t
-ngx_async_robust_lock(pthread_mutex_t *mutex)
-{
-    return ngx_async_robust_taken(mutex, pthread_mutex_lock(mutex))
-           == NGX_DONE;
-}
-
-
-ngx_int_t
-ngx_async_robust_trylock(pthread_mutex_t *mutex)
-{
-    int  err;
-
-    err = pthread_mutex_trylock(mutex);
-
-    return (err == EBUSY) ? NGX_AGAIN : ngx_async_robust_taken(mutex, err);
-}
-
-
-/*
- * It is made consistent before what it guards is repaired: who dies in that is
- * an owner that has died, too.
- */
-
-static ngx_int_t
-ngx_async_robust_taken(pthread_mutex_t *mutex, int err)
-{
-    ngx_int_t  rc;
-
-    rc = NGX_OK;
-
-    if (err == EOWNERDEAD) {
-        err = pthread_mutex_consistent(mutex);
-        rc = NGX_DONE;
-    }
-
-    if (err) {
-        /* nothing that it guards can be trusted */
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, err,
-                      "a mutex in shared memory failed");
-        ngx_abort();
-    }
-
-    return rc;
-}
-
-
-void
-ngx_async_robust_unlock(pthread_mutex_t *mutex)
-{
-    (void) pthread_mutex_unlock(mutex);
 }

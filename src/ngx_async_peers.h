@@ -18,7 +18,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include <pthread.h>
 
 
 /*
@@ -73,21 +72,6 @@ ngx_int_t ngx_async_on_wake(void (*handler)(void));
 
 /* Whether that worker still runs; never of one without a slot. */
 ngx_uint_t ngx_async_peer_lives(ngx_async_peer_t peer);
-
-/*
- * Mutexes in shared memory, held over no await but for what is owned so; by the
- * thread of the loop, with which they are released.
- */
-
-ngx_int_t ngx_async_robust_init(pthread_mutex_t *mutex, ngx_log_t *log);
-
-/* Gives 1 if the owner has died: what it guards is to be repaired first. */
-ngx_uint_t ngx_async_robust_lock(pthread_mutex_t *mutex);
-
-/* NGX_OK.  NGX_DONE: the same, but the owner has died.  NGX_AGAIN: it lives. */
-ngx_int_t ngx_async_robust_trylock(pthread_mutex_t *mutex);
-
-void ngx_async_robust_unlock(pthread_mutex_t *mutex);
 
 
 #endif /* _NGX_ASYNC_PEERS_H_INCLUDED_ */

@@ -23,6 +23,7 @@
 
 
 #include <ngx_async_peers.h>
+#include <ngx_async_robust.h>
 
 
 /* hashes of names; the last number is of what concerns all of them */

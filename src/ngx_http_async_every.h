@@ -10,7 +10,7 @@
 
 
 #include <ngx_http_async_app.h>
-#include <ngx_async_peers.h>
+#include <ngx_async_robust.h>
 
 
 typedef struct ngx_http_async_every_s      ngx_http_async_every_t;

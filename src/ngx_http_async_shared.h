@@ -13,6 +13,7 @@
 
 #include <ngx_async_task.h>
 #include <ngx_async_peers.h>
+#include <ngx_async_robust.h>
 #include <ngx_http_async_shared_cells.h>
 
 

@@ -273,11 +273,12 @@ SKIP: {
         my $count = ask_count($n);
         $n->wait_until(sub { ask_count($n) > $count + 1000 });
 
-        kill KILL => $pids[$round % 3], $round % 5 ? () : $pids[($round + 1) % 3];
-        $killed += $round % 5 ? 1 : 2;
+        my %killed = map { $pids[($round + $_) % 3] => 1 } 0, $round % 5 ? () : 1;
+        kill KILL => keys %killed;
+        $killed += keys %killed;
 
         $_->reset for @busy;
-        $n->wait_until(sub { !grep { $_ == $pids[$round % 3] } $n->workers });
+        $n->wait_until(sub { !grep { $killed{$_} } $n->workers });
     }
 
     $n->workers(3);

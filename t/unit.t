@@ -51,7 +51,9 @@ my @programs = (
     [inflate => ['inflate'], '-lz'],
     [multipart => ['field', 'multipart_header', 'multipart']],
     [query => ['query', 'cookie']],
-    [channel_log => ['channel_log'], '-lpthread'],
+    [robust => ['robust'], '-lpthread'],
+    [channel_log => ['robust', 'channel_log'], '-lpthread',
+        '-Wl,--wrap=ngx_async_robust_lock'],
     [ws_utf8 => ['ws_utf8']],
     [ws_deflate => ['field', 'ws_offer', 'ws_deflate'], '-lz'],
     [json => ['value', map({ "json_$_" } qw/ load read tree write double encode pack /)],
@@ -128,7 +130,7 @@ sub compile {
         map({ "-I$_" } $dir, "$top/t/unit", "$top/src", "$nginx/core",
             "$nginx/event", "$nginx/event/modules", "$nginx/os/unix"),
         @include, '-o', $out, "$top/t/unit/$name.c", "$top/t/unit/ngx_stub.c",
-        map({ "$top/src/ngx_" . ($_ eq 'near' ? '' : 'http_') . "async_$_.c" } @$files), @libs);
+        map({ "$top/src/ngx_" . (/^(?:near|robust)$/ ? '' : 'http_') . "async_$_.c" } @$files), @libs);
 
     return system(@command) == 0 ? $out : undef;
 }

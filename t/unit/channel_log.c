@@ -68,38 +68,21 @@ ngx_async_peer_wake(ngx_uint_t slot)
 }
 
 
-ngx_int_t
-ngx_async_robust_init(pthread_mutex_t *mutex, ngx_log_t *log)
-{
-    pthread_mutexattr_t  attr;
+/* the module's own, counted (ld --wrap) */
 
-    (void) log;
-
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-
-    return pthread_mutex_init(mutex, &attr) ? NGX_ERROR : NGX_OK;
-}
+ngx_uint_t __real_ngx_async_robust_lock(pthread_mutex_t *mutex);
+ngx_uint_t __wrap_ngx_async_robust_lock(pthread_mutex_t *mutex);
 
 
 ngx_uint_t
-ngx_async_robust_lock(pthread_mutex_t *mutex)
+__wrap_ngx_async_robust_lock(pthread_mutex_t *mutex)
 {
-    if (pthread_mutex_lock(mutex) != EOWNERDEAD) {
-        return 0;
-    }
+    ngx_uint_t  owner_died;
 
-    died++;
+    owner_died = __real_ngx_async_robust_lock(mutex);
+    died += owner_died;
 
-    return pthread_mutex_consistent(mutex) == 0;
-}
-
-
-void
-ngx_async_robust_unlock(pthread_mutex_t *mutex)
-{
-    pthread_mutex_unlock(mutex);
+    return owner_died;
 }
 
 
