@@ -6,9 +6,9 @@
  *
  * That others wait is a bit of the mutex, which its release takes away: it is
  * the one who is woken who sets it again.  If that one is killed before, while
- * a third one has the mutex already, nobody wakes the others (the kernel does so
- * only for a mutex that is free).  So no wait is without an end: who has slept
- * for long tries again.
+ * a third one has the mutex already, nobody wakes the others (the kernel does
+ * so only for a mutex that is free).  So no wait is without an end: who has
+ * slept for long tries again.
  */
 
 #include <ngx_async_robust.h>

@@ -31,7 +31,7 @@ EOF_SQL
     'GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC');
 
 my $routes = join '', map { "location = /$_ { async_handler pg-stream:$_; }\n" }
-    qw(go progress sql out into late refused through confused copy_in);
+    qw(go progress sql out into late dropped refused through confused copy_in);
 
 my $conninfo = $pg->conninfo;
 my $tls      = $pg->conninfo(tcp => 1, sslmode => 'require');
@@ -129,10 +129,12 @@ is $pg->sql('SELECT count(*) FROM few'), 0, '... is not stored';
     is pid(), $pid, '... and the connection is used again';
 }
 
-{
+for (['late', -2, 'a deadline'], ['dropped', -3, 'a cancel']) {
+    my ($how, $rc, $what) = @$_;
+
     my $stored = $pg->sql('SELECT count(*) FROM lines');
     my $pid = pid();
-    is_deeply some(ask('late', q => 'COPY lines FROM STDIN'), qw(rc closed rows)), [-2, -1, -1], 'what a deadline refuses at once';
+    is_deeply some(ask($how, q => 'COPY lines FROM STDIN'), qw(rc closed rows)), [$rc, -1, -1], "what $what refuses at once";
     is $pg->sql('SELECT count(*) FROM lines'), $stored, '... leaves nothing stored of it';
     is pid(), $pid, '... and the connection is used again';
 }

@@ -719,6 +719,71 @@ ASYNC_HANDLER(late)
 }
 
 
+/* /dropped?q=: the same of a cancel, and its close is kept from that */
+
+typedef struct {
+    async_req_t      *req;
+    const char       *sql;
+    int               ready;
+    int               put;
+    int               closed;
+    int64_t           rows;
+} dropped_t;
+
+
+static async_rc_t
+drops(async_t *co, void *arg)
+{
+    dropped_t        *d = arg;
+    async_rc_t        rc;
+    async_pg_copy_t  *copy;
+
+    rc = await_pg_copy(co, pool_of(d->req), &copy, d->sql);
+
+    if (rc == ASYNC_OK) {
+        rc = await_pg_copy_put(co, copy, "1\tx\n", 4);
+    }
+
+    d->ready = 1;
+    ASYNC_TRY(rc);
+
+    if (await_sleep(co, 3600 * 1000) == ASYNC_CANCELLED) {
+        d->put = await_pg_copy_put(co, copy, "2\tx\n", 4);
+    }
+
+    {
+        ASYNC_SHIELD(co, 60000);
+
+        d->closed = await_pg_copy_close(co, copy, &d->rows);
+    }
+
+    return ASYNC_OK;
+}
+
+
+ASYNC_HANDLER(dropped)
+{
+    dropped_t       d = { .req = req, .rows = -1 };
+    async_str_t     q;
+    async_child_t  *child;
+
+    ASYNC_TRY(async_query_str(req, "q", &q));
+
+    d.sql = q.data;
+    child = async_spawn(co, drops, &d);
+
+    while (!d.ready) {
+        ASYNC_TRY(await_yield(co));
+    }
+
+    async_cancel(child);
+    ASYNC_TRY(await_join(co, child));
+
+    return async_json_pack(req, 200, "{s:i, s:i, s:I}", "rc", d.put, "closed",
+                           d.closed, "rows", (json_int_t) d.rows);
+}
+
+
 /* /refused?q=: what is put until the server does not want it */
 
 ASYNC_HANDLER(refused)
