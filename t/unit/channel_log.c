@@ -26,9 +26,9 @@
 
 static ngx_cycle_t                      cycle;
 static ngx_log_t                        error_log;
-static ngx_uint_t                       wakes;
+static ngx_uint_t                      *wakes;      /* also of those who die */
 static ngx_uint_t                       died;
-static ngx_http_async_channel_reader_t  reader;
+static ngx_http_async_channel_reader_t  reader, successor;
 
 volatile ngx_cycle_t  *ngx_cycle = &cycle;
 ngx_pid_t              ngx_pid;
@@ -64,7 +64,7 @@ ngx_async_peer_wake(ngx_uint_t slot)
 {
     (void) slot;
 
-    wakes++;
+    (*wakes)++;
 }
 
 
@@ -348,9 +348,9 @@ is_woken(void)
     /* another worker writes */
     ngx_async_peer_self.slot = 1;
 
-    wakes = 0;
+    *wakes = 0;
     say(log, "a", 1, 8);
-    ngx_stub_ok(wakes == 0, "nobody is woken who does not want it");
+    ngx_stub_ok(*wakes == 0, "nobody is woken who does not want it");
 
     (void) hear(&missed);
     ngx_http_async_channel_want(&reader, ngx_http_async_channel_hash(&name),
@@ -358,12 +358,12 @@ is_woken(void)
 
     say(log, "a", 2, 8);
     say(log, "a", 3, 8);
-    ngx_stub_ok(wakes == 1, "who does is woken once");
+    ngx_stub_ok(*wakes == 1, "who does is woken once");
 
     while (hear(&missed) >= 0) { /* void */ }
 
     say(log, "a", 4, 8);
-    ngx_stub_ok(wakes == 2, "... and again when it has read all");
+    ngx_stub_ok(*wakes == 2, "... and again when it has read all");
 
     while (hear(&missed) >= 0) { /* void */ }
 
@@ -371,13 +371,13 @@ is_woken(void)
         say(log, "other", i, 8);
     }
 
-    ngx_stub_ok(wakes == 2, "not for another channel");
+    ngx_stub_ok(*wakes == 2, "not for another channel");
 
     for (i = 0; i < 4; i++) {
         say(log, "other", i, 8);
     }
 
-    ngx_stub_ok(wakes == 3, "... but when it lags by half of the ring");
+    ngx_stub_ok(*wakes == 3, "... but when it lags by half of the ring");
 
     while (hear(&missed) >= 0) { /* void */ }
     ngx_http_async_channel_rest(&reader);
@@ -386,7 +386,7 @@ is_woken(void)
         say(log, "a", i, 8);
     }
 
-    ngx_stub_ok(wakes == 3, "who rests is left alone");
+    ngx_stub_ok(*wakes == 3, "who rests is left alone");
 
     ngx_async_peer_self.slot = 0;
     drop(log);
@@ -440,12 +440,14 @@ static int
 dying(size_t before, size_t len)
 {
     int                            rc;
-    uint64_t                       missed;
+    uint64_t                       missed, head;
     ngx_int_t                      n;
+    ngx_str_t                      name = ngx_string("a");
     ngx_uint_t                     steps, stride, i, bad, with, without;
+    ngx_uint_t                     unheard;
     ngx_http_async_channel_log_t  *log;
 
-    bad = with = without = died = 0;
+    bad = with = without = unheard = died = 0;
     stride = getenv("TEST_NGINX_LONG") ? 1 : STRIDE;
 
     for (steps = 1, rc = 0; rc == 0; steps += stride) {
@@ -457,13 +459,29 @@ dying(size_t before, size_t len)
         }
 
         ngx_http_async_channel_begin(&reader);
+        ngx_http_async_channel_want(&reader,
+                                    ngx_http_async_channel_hash(&name), 1);
+
+        *wakes = 0;
+        head = log->head;
+
+        ngx_async_peer_self.slot = 1;
 
         rc = dies(log, len, steps);
 
         if (rc == -1) {
+            ngx_async_peer_self.slot = 0;
             drop(log);
             return -1;
         }
+
+        /* in whose place there is another worker */
+        memset(&successor, 0, sizeof(successor));
+        ngx_http_async_channel_join(&successor, log);
+        unheard += (log->head != head && *wakes == 0);
+        ngx_http_async_channel_leave(&successor);
+
+        ngx_async_peer_self.slot = 0;
 
         /* who comes next */
         say(log, "a", 100, 24);
@@ -489,6 +507,8 @@ dying(size_t before, size_t len)
     ngx_stub_ok(with && without && died,
                 "... %d times without the message, %d with it, %d times in "
                 "the lock", (int) without, (int) with, (int) died);
+    ngx_stub_ok(unheard == 0, "... those who want it are woken: %d were not",
+                (int) unheard);
 
     return 0;
 }
@@ -498,6 +518,9 @@ int
 main(void)
 {
     cycle.log = &error_log;
+
+    wakes = mmap(NULL, sizeof(ngx_uint_t), PROT_READ|PROT_WRITE,
+                 MAP_SHARED|MAP_ANONYMOUS, -1, 0);
 
     wraps();
     is_passed();
