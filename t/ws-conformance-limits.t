@@ -20,7 +20,11 @@ use NginxAsync::WebSocketCase;
 
 my $asan = NginxAsync::Env::asan();
 
-my $n = NginxAsync->new(connections => 1024, conf => { http => <<'EOF_CONF', server => <<'EOF_SERVER' })->start;
+# t/ws-release-wire.t says all of this again of sessions whose request has ended
+our $Release;
+my $released = $Release ? "async_websocket_release on;\n" : '';
+
+my $n = NginxAsync->new(connections => 1024, conf => { http => $released . <<'EOF_CONF', server => <<'EOF_SERVER' })->start;
     async_app $TEST_NGINX_APPS/ws-conformance.so;
     async_websocket_ping 0;
     server {

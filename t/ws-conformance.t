@@ -16,7 +16,11 @@ use Test::More;
 use NginxAsync;
 use NginxAsync::WebSocketCase;
 
-my $n = NginxAsync->new(conf => { http => <<'EOF_CONF', server => <<'EOF_SERVER' })->start;
+# t/ws-release-wire.t says all of this again of sessions whose request has ended
+our $Release;
+my $released = $Release ? "async_websocket_release on;\n" : '';
+
+my $n = NginxAsync->new(conf => { http => $released . <<'EOF_CONF', server => <<'EOF_SERVER' })->start;
     async_app $TEST_NGINX_APPS/ws-conformance.so;
     server {
         listen 127.0.0.1:$TEST_NGINX_RAND_PORT_1 ssl;

@@ -15,7 +15,11 @@ use Test::More;
 use NginxAsync;
 use NginxAsync::WebSocket;
 
-my $n = NginxAsync->new(conf => { http => <<'EOF_CONF', server => <<'EOF_SERVER' })->start;
+# t/ws-release-wire.t says all of this again of sessions whose request has ended
+our $Release;
+my $released = $Release ? "async_websocket_release on;\n" : '';
+
+my $n = NginxAsync->new(conf => { http => $released . <<'EOF_CONF', server => <<'EOF_SERVER' })->start;
     async_app $TEST_NGINX_APPS/ws-deflate.so;
     async_websocket_ping 0;
     async_websocket_deflate on min=0;

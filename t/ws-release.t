@@ -45,6 +45,11 @@ EOF_HTTP
         ssl_certificate_key $TEST_NGINX_SERVER_ROOT/tls.key;
         location / { async_route WS /late ws-release:late; async_route WS /floods ws-release:floods; async_route WS /at_once ws-release:at_once; }
     }
+    server {
+        listen unix:$TEST_NGINX_SERVER_ROOT/ws.sock;
+        location / { async_route WS /late ws-release:late; }
+        location /proxied { set_real_ip_from unix:; real_ip_header X-Real-IP; async_route WS /proxied/late ws-release:late; }
+    }
 EOF_CONF
     set $mine 0;
     location = /stub { stub_status; }
@@ -177,6 +182,22 @@ sub ws_refused { return scalar NginxAsync::WebSocket::handshake($n, @_) }
     $ws->close(1000);
 
     is ws('/accepts')->message, 'var none', 'a dependency that accepts, and a thread behind it';
+}
+
+# ---- a unix socket
+
+for (['/late', 'unix:'], ['/proxied/late', '192.0.2.7']) {
+    my ($uri, $client) = @$_;
+
+    my $ws = ws("$uri?unix", path => $n->root . '/ws.sock', headers => ['X-Real-IP' => '192.0.2.7']);
+    ok $n->wait_until(sub { logged("$uri?unix") }), "a session by a unix socket, of $client";
+    is ask($ws, 'client'), "client=$client (" . length($client) . ')', '... is of that client';
+
+    my %at;
+    $at{ (ask($ws, "fetch http://$_/") =~ /fetched=(\w+)/)[0] // 'none' }++ for 'addr', 'remote', 'addr', 'remote';
+    ok !$at{none}, '... by which balancers choose';
+
+    is_deeply [$ws->close(1000)], [1000, ''], '... and closes';
 }
 
 # ---- limit_rate, post_action, lingering_close
