@@ -391,7 +391,8 @@ ngx_async_stats_gauges(const ngx_async_stats_family_t *family)
 
     for (field = family->fields; field->name; field++) {
         if (field->type == NGX_ASYNC_STATS_GAUGE
-            || field->type == NGX_ASYNC_STATS_SAME)
+            || field->type == NGX_ASYNC_STATS_SAME
+            || field->type == NGX_ASYNC_STATS_NEWEST)
         {
             gauges |= (uint64_t) 1 << field->index;
         }

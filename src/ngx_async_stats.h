@@ -43,6 +43,7 @@ typedef enum {
     NGX_ASYNC_STATS_GAUGE,         /* now; the sum of the workers that run */
     NGX_ASYNC_STATS_HIGH,          /* the highest of all workers */
     NGX_ASYNC_STATS_SAME,          /* now; what the workers that run share */
+    NGX_ASYNC_STATS_NEWEST,        /* the same of the last configuration */
     NGX_ASYNC_STATS_HISTOGRAM      /* of times; grows */
 } ngx_async_stats_type_e;
 

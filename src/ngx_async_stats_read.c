@@ -8,6 +8,9 @@
 #include <ngx_async_stats_zone.h>
 
 
+static uint32_t ngx_async_stats_newest(const u_char *lives);
+
+
 ngx_uint_t
 ngx_async_stats_nrows(void)
 {
@@ -68,15 +71,39 @@ ngx_async_stats_values(ngx_uint_t slot, ngx_uint_t row)
 }
 
 
+/* Of the workers that run, while those of a reload before finish. */
+
+static uint32_t
+ngx_async_stats_newest(const u_char *lives)
+{
+    uint32_t    newest;
+    ngx_uint_t  slot;
+
+    newest = 0;
+
+    for (slot = 0; slot < NGX_ASYNC_PEERS; slot++) {
+        if (lives[slot]) {
+            newest = ngx_max(newest,
+                             ngx_async_stats_shared->slots[slot].generation);
+        }
+    }
+
+    return newest;
+}
+
+
 void
 ngx_async_stats_sum(const ngx_async_stats_family_t *family, ngx_uint_t row,
     const u_char *lives, uint64_t sum[NGX_ASYNC_STATS_VALUES])
 {
+    uint32_t                        newest;
     ngx_uint_t                      i, n, slot;
     const uint64_t                 *values;
     const ngx_async_stats_field_t  *field;
 
     ngx_memzero(sum, sizeof(ngx_async_stats_row_t));
+
+    newest = ngx_async_stats_newest(lives);
 
     for (slot = 0; slot < NGX_ASYNC_PEERS; slot++) {
 
@@ -94,12 +121,21 @@ ngx_async_stats_sum(const ngx_async_stats_family_t *family, ngx_uint_t row,
                 continue;
             }
 
+            if (field->type == NGX_ASYNC_STATS_NEWEST
+                && (!lives[slot]
+                    || ngx_async_stats_shared->slots[slot].generation
+                       != newest))
+            {
+                continue;
+            }
+
             n = ngx_async_stats_span(field);
 
             for (i = field->index; i < field->index + n; i++) {
 
                 if (field->type == NGX_ASYNC_STATS_HIGH
-                    || field->type == NGX_ASYNC_STATS_SAME)
+                    || field->type == NGX_ASYNC_STATS_SAME
+                    || field->type == NGX_ASYNC_STATS_NEWEST)
                 {
                     sum[i] = ngx_max(sum[i], values[i]);
 

@@ -19,6 +19,9 @@
 /* how often a worker looks that nobody wakes, in ms */
 #define NGX_HTTP_ASYNC_CHANNEL_POLL  20
 
+/* and one that others wake, of whom one may die between writing and that */
+#define NGX_HTTP_ASYNC_CHANNEL_LOOK  500
+
 
 typedef struct {
     ngx_http_async_channel_reader_t   reader;
@@ -33,6 +36,7 @@ typedef struct {
 
 static void ngx_http_async_channel_wake(void);
 static void ngx_http_async_channel_handler(ngx_event_t *ev);
+static void ngx_http_async_channel_look(void);
 static void ngx_http_async_channel_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_async_channel_read(ngx_uint_t max);
 static void ngx_http_async_channel_passed_by(uint64_t place);
@@ -199,13 +203,32 @@ ngx_http_async_channel_more(void)
 
 
 static void
+ngx_http_async_channel_look(void)
+{
+    ngx_http_async_channel_hub_t  *hub;
+
+    hub = ngx_http_async_channel_hub;
+
+    if (hub->nsubscribers && !hub->timer.timer_set) {
+        ngx_add_timer(&hub->timer, hub->reader.slot
+                                   ? NGX_HTTP_ASYNC_CHANNEL_LOOK
+                                   : NGX_HTTP_ASYNC_CHANNEL_POLL);
+    }
+}
+
+
+static void
 ngx_http_async_channel_timer(ngx_event_t *ev)
 {
-    ngx_http_async_channel_wake();
+    ngx_http_async_channel_hub_t  *hub;
 
-    if (ngx_http_async_channel_hub->nsubscribers) {
-        ngx_add_timer(ev, NGX_HTTP_ASYNC_CHANNEL_POLL);
+    hub = ngx_http_async_channel_hub;
+
+    if (hub->reader.place < ngx_http_async_channel_head(hub->reader.log)) {
+        ngx_http_async_channel_wake();
     }
+
+    ngx_http_async_channel_look();
 }
 
 
@@ -528,10 +551,7 @@ ngx_http_async_channel_enter(ngx_http_async_subscriber_t *s, ngx_str_t *name)
 
     if (hub->nsubscribers++ == 0) {
         ngx_http_async_channel_begin(&hub->reader);
-
-        if (hub->reader.slot == NULL && !hub->timer.timer_set) {
-            ngx_add_timer(&hub->timer, NGX_HTTP_ASYNC_CHANNEL_POLL);
-        }
+        ngx_http_async_channel_look();
     }
 
     /* after it has been said that it is wanted */

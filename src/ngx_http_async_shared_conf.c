@@ -28,12 +28,12 @@ static ngx_int_t ngx_http_async_shared_init_process(ngx_cycle_t *cycle);
 
 
 static const ngx_async_stats_field_t  ngx_http_async_shared_fields[] = {
-    { NGX_HTTP_ASYNC_SHARED_ITEMS, "items", NGX_ASYNC_STATS_SAME,
+    { NGX_HTTP_ASYNC_SHARED_ITEMS, "items", NGX_ASYNC_STATS_NEWEST,
       NGX_ASYNC_STATS_NUMBER,
       "Values, with those whose time is over until somebody asks for them" },
-    { NGX_HTTP_ASYNC_SHARED_USED, "used", NGX_ASYNC_STATS_SAME,
+    { NGX_HTTP_ASYNC_SHARED_USED, "used", NGX_ASYNC_STATS_NEWEST,
       NGX_ASYNC_STATS_BYTES, "Memory that keys and values take" },
-    { NGX_HTTP_ASYNC_SHARED_SIZE, "size", NGX_ASYNC_STATS_SAME,
+    { NGX_HTTP_ASYNC_SHARED_SIZE, "size", NGX_ASYNC_STATS_NEWEST,
       NGX_ASYNC_STATS_BYTES, "Memory that there is for them" },
     { NGX_HTTP_ASYNC_SHARED_HITS, "hits", NGX_ASYNC_STATS_COUNT,
       NGX_ASYNC_STATS_NUMBER, "Times that a value was there" },

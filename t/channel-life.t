@@ -237,6 +237,37 @@ sub publish { my ($n, $c, $d) = @_; return $n->get("/publish?c=$c&d=$d")->body =
     ok $n->stop, 'it stops';
 }
 
+# ---- a publisher dies before it wakes anybody, and no worker comes in its place
+
+SKIP: {
+    my $gdb = sub {
+        delete local $ENV{LD_PRELOAD};
+        return NginxAsync::run(qw(timeout 120 gdb -nx -q -batch -iex), 'set debuginfod enabled off', @_);
+    };
+
+    skip 'the kernel does not let this user trace a process', 4
+        if $gdb->('-p', $$, '-ex', 'print 6 * 7') !~ /= 42/;
+
+    my $n = nginx('async_channels;', workers => 2);
+    my $l = listens($n, 'c=x');
+    my ($dies) = grep { $_ != $l->{pid} } $n->workers(2);
+
+    # the request goes to the other worker
+    kill STOP => $n->master, $l->{pid};
+    my $publish = "curl -sm 60 'http://127.0.0.1:" . $n->port(0) . "/publish?c=x&d=last' > /dev/null 2>&1 &";
+    my $said = $gdb->('-p', $dies, map { ('-ex', $_) }
+        'break ngx_async_peer_wake', "shell $publish", 'continue', 'kill');
+    like $said, qr/hit Breakpoint 1, ngx_async_peer_wake/, 'a publisher dies before it wakes anybody';
+    kill CONT => $l->{pid};
+
+    is line($l->{c}), '0 last', '... what it has published is heard';
+
+    $n->allow(qr/worker process $dies exited on signal/);
+    kill CONT => $n->master;
+    ok $n->wait_until(sub { $n->workers == 2 && !grep { $_ == $dies } $n->workers }), '... then another one comes';
+    ok $n->stop, 'it stops';
+}
+
 # ---- a worker that lags: what it misses is known
 
 {

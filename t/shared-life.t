@@ -12,6 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use NginxAsync;
+use NginxAsync::Figures qw($STATUS is_figure);
 use NginxAsync::Say qw(said says);
 
 my $routes = join '', map { "async_route GET /$_ $_;\n" }
@@ -97,6 +98,37 @@ sub go { my ($n, $key) = @_; return ask($n, "/set?d=control&key=$key") }
     is ask($n, '/get?d=control&key=l'), 'ok ', '... another dictionary does not';
     ok $n->wait_for_log(qr/\[warn\].*"async_shared cache" has another size than before, 524288 instead of 262144 bytes: it begins empty/,
         10, $since), '... and says so';
+    ok $n->stop, 'it ends';
+}
+
+# The status tells of the one that requests use now.
+{
+    my $with_status = sub {
+        my $conf = conf($_[0]);
+        $conf->{server} .= " $STATUS";
+        return $conf;
+    };
+
+    my $n = NginxAsync->new(conf => $with_status->('4m'), workers => 1)->start;
+    my ($old) = $n->workers(1);
+
+    ask($n, '/set?key=a&value=x');
+    is_figure($n, [qw(shared cache items)], 1, 'a dictionary');
+    my $size = NginxAsync::Figures::await_figure($n, [qw(shared cache size)], sub { $_[0] > 1e6 });
+    cmp_ok $size, '>', 1e6, '... and its size';
+
+    my $since = $n->mark;
+    my $c = asks($n, $old, '/load?key=l&mode=gate&value=old');
+    says($n, "load l $old", $since);
+    $n->write_conf($with_status->('128k'));
+    is $n->reload, undef, '... which is another one behind a reload';
+    $size = NginxAsync::Figures::await_figure($n, [qw(shared cache size)], sub { $_[0] < 1e6 });
+    cmp_ok $size, '<', 1e6, '... of another size';
+    is_figure($n, [qw(shared cache items)], 0, '... and empty');
+    ok scalar(grep { $_ == $old } $n->workers, $n->leaving_workers), '... while an old worker still finishes';
+
+    go($n, 'l');
+    is $c->response->body, 'ok old', '... with its own';
     ok $n->stop, 'it ends';
 }
 
