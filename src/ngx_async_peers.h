@@ -6,9 +6,6 @@
  * those that a reload has left to finish.  Each has a slot in shared memory and
  * an eventfd, by which the others wake it.  The eventfds are the master's, made
  * with the first configuration, so that workers of any generation have them.
- *
- * A worker that dies at any instruction leaves nothing locked: whoever comes to
- * one of the mutexes here next is told that its owner has died, and repairs.
  */
 
 #ifndef _NGX_ASYNC_PEERS_H_INCLUDED_

@@ -3,8 +3,9 @@
  * Copyright (C) the nginx-async authors
  *
  * Mutexes in shared memory that survive the death of who has them, and of those
- * who wait for them, at any instruction.  Held over no await but for what is
- * owned so; by the thread of the loop, with which they are released.
+ * who wait for them, at any instruction: who comes next is told, and repairs
+ * what they guard.  Held over no await but for what is owned so; by the thread
+ * of the loop, with which they are released.
  */
 
 #ifndef _NGX_ASYNC_ROBUST_H_INCLUDED_

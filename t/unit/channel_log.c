@@ -35,17 +35,6 @@ ngx_pid_t              ngx_pid;
 ngx_async_peer_t       ngx_async_peer_self = { 0, 1 };
 
 
-void
-ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
-    const char *fmt, ...)
-{
-    (void) level;
-    (void) log;
-    (void) err;
-    (void) fmt;
-}
-
-
 uint32_t
 ngx_murmur_hash2(u_char *data, size_t len)
 {

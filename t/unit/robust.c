@@ -33,17 +33,6 @@ static pthread_mutex_t  *mutex;
 volatile ngx_cycle_t  *ngx_cycle = &cycle;
 
 
-void
-ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
-    const char *fmt, ...)
-{
-    (void) level;
-    (void) log;
-    (void) err;
-    (void) fmt;
-}
-
-
 /* A process that takes the mutex, and ends with it or without. */
 
 static pid_t
