@@ -49,6 +49,9 @@
 #define NGX_ASYNC_ERROR_LEN 160
 
 
+#define ngx_async_prefetch(p)  __builtin_prefetch(p)
+
+
 typedef struct async_s  ngx_async_task_t;
 
 /* the body of a task runs on its coroutine, the rest on the loop's stack */

@@ -199,6 +199,7 @@ async_subscribe_(async_t *co, const char *channel,
     s->subscriber.take = ngx_http_async_subscription_take;
     s->subscriber.lose = ngx_http_async_subscription_lose;
     s->subscriber.end = ngx_http_async_subscription_quit;
+    s->subscriber.near = NULL;
 
     rc = ngx_http_async_channel_enter(&s->subscriber, &name);
 

@@ -73,6 +73,10 @@ typedef struct {
 } ngx_http_async_channel_t;
 
 
+/* how many others get a message between what is known of one and its turn */
+#define NGX_HTTP_ASYNC_CHANNEL_AHEAD  5
+
+
 /* The first member of what subscribes. */
 
 typedef struct ngx_http_async_subscriber_s  ngx_http_async_subscriber_t;
@@ -95,6 +99,14 @@ struct ngx_http_async_subscriber_s {
                                       ngx_http_async_channel_message_t *m);
     void                        (*lose)(ngx_http_async_subscriber_t *s);
     void                        (*end)(ngx_http_async_subscriber_t *s);
+
+    /*
+     * NULL, or brings into the cache what take() will read: "ahead" others come
+     * before, at first NGX_HTTP_ASYNC_CHANNEL_AHEAD - 1, then fewer, at last 1.
+     * It changes nothing.
+     */
+    void                        (*near)(ngx_http_async_subscriber_t *s,
+                                      ngx_uint_t ahead);
 };
 
 

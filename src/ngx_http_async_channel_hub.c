@@ -46,6 +46,7 @@ static void ngx_http_async_channel_missed(ngx_queue_t *channels, uint64_t n,
 static void ngx_http_async_channel_missed_all(uint64_t n, uint64_t place);
 static void ngx_http_async_channel_lost(ngx_http_async_channel_t *ch,
     uint64_t n, uint64_t place);
+static void ngx_http_async_channel_near(ngx_queue_t **q, ngx_queue_t *end);
 static void ngx_http_async_channel_hand(ngx_http_async_channel_t *ch,
     ngx_http_async_channel_message_t *m, uint64_t place);
 static ngx_http_async_channel_message_t *ngx_http_async_channel_message(
@@ -437,22 +438,33 @@ ngx_http_async_channel_lost(ngx_http_async_channel_t *ch, uint64_t n,
 }
 
 
-/* To those who were there when it was published. */
+/*
+ * To those who were there when it was published.  What a subscriber has is
+ * spread over a dozen cache lines, which none of thousands finds in the cache;
+ * system calls for those before it hide that these come.
+ */
 
 static void
 ngx_http_async_channel_hand(ngx_http_async_channel_t *ch,
     ngx_http_async_channel_message_t *m, uint64_t place)
 {
-    ngx_uint_t                    last;
-    ngx_queue_t                  *q, *next;
+    ngx_uint_t                    i, last;
+    ngx_queue_t                  *q[NGX_HTTP_ASYNC_CHANNEL_AHEAD + 1], *end;
     ngx_http_async_subscriber_t  *s;
 
-    q = ngx_queue_head(&ch->subscribers);
+    end = ngx_queue_sentinel(&ch->subscribers);
+
+    q[0] = ngx_queue_head(&ch->subscribers);
+
+    for (i = 1; i <= NGX_HTTP_ASYNC_CHANNEL_AHEAD; i++) {
+        q[i] = (q[i - 1] == end) ? end : ngx_queue_next(q[i - 1]);
+    }
 
     for ( ;; ) {
-        s = ngx_queue_data(q, ngx_http_async_subscriber_t, queue);
-        next = ngx_queue_next(q);
-        last = (next == ngx_queue_sentinel(&ch->subscribers));
+        ngx_http_async_channel_near(q, end);
+
+        s = ngx_queue_data(q[0], ngx_http_async_subscriber_t, queue);
+        last = (q[1] == end);
 
         if (s->since <= place) {
             ngx_http_async_channel_count(DELIVERED);
@@ -463,7 +475,36 @@ ngx_http_async_channel_hand(ngx_http_async_channel_t *ch,
             return;
         }
 
-        q = next;
+        for (i = 0; i < NGX_HTTP_ASYNC_CHANNEL_AHEAD; i++) {
+            q[i] = q[i + 1];
+        }
+
+        if (q[i] != end) {
+            q[i] = ngx_queue_next(q[i]);
+        }
+    }
+}
+
+
+static void
+ngx_http_async_channel_near(ngx_queue_t **q, ngx_queue_t *end)
+{
+    ngx_uint_t                    i;
+    ngx_http_async_subscriber_t  *s;
+
+    for (i = 1; i < NGX_HTTP_ASYNC_CHANNEL_AHEAD && q[i] != end; i++) {
+        s = ngx_queue_data(q[i], ngx_http_async_subscriber_t, queue);
+
+        if (s->near) {
+            s->near(s, i);
+        }
+    }
+
+    if (i == NGX_HTTP_ASYNC_CHANNEL_AHEAD && q[i] != end) {
+        s = ngx_queue_data(q[i], ngx_http_async_subscriber_t, queue);
+
+        ngx_async_prefetch(&s->queue);
+        ngx_async_prefetch(s + 1);
     }
 }
 

@@ -30,21 +30,21 @@ typedef struct ngx_http_async_channel_client_s
 
 struct ngx_http_async_channel_client_s {
     ngx_http_async_ws_t              *ws;         /* NULL: it has ended */
-    ngx_queue_t                       subscribers;
     ngx_queue_t                       frames;     /* in their order */
-    ngx_queue_t                       gathers;    /* frames of this turn */
-    ngx_uint_t                        gathered;
     ngx_uint_t                        full;       /* it has enough to send */
     ngx_uint_t                        deflated;   /* it takes them so */
     size_t                            min;        /* if they are that long */
+    ngx_queue_t                       subscribers;
+    ngx_queue_t                       gathers;    /* frames of this turn */
+    ngx_uint_t                        gathered;
 };
 
 
 typedef struct {
     ngx_http_async_subscriber_t       subscriber;
-    ngx_queue_t                       queue;      /* of the client */
     ngx_http_async_channel_client_t  *client;
     async_ws_kind_t                   kind;
+    ngx_queue_t                       queue;      /* of the client */
     ngx_queue_t                       frames;     /* of the client's */
     ngx_uint_t                        n;
     size_t                            bytes;
@@ -82,6 +82,8 @@ static void ngx_http_async_channel_ws_forget(
     ngx_http_async_channel_frame_t *f);
 static void ngx_http_async_channel_ws_lose(ngx_http_async_subscriber_t *s);
 static void ngx_http_async_channel_ws_quit(ngx_http_async_subscriber_t *s);
+static void ngx_http_async_channel_ws_near(ngx_http_async_subscriber_t *s,
+    ngx_uint_t ahead);
 static void ngx_http_async_channel_ws_free(ngx_http_async_channel_ws_t *cw);
 static void ngx_http_async_channel_ws_ended(void *data);
 static ngx_http_async_ws_frame_t *ngx_http_async_channel_frame(
@@ -231,6 +233,7 @@ ngx_http_async_channel_ws_add(ngx_async_task_t *t,
     cw->subscriber.take = ngx_http_async_channel_ws_take;
     cw->subscriber.lose = ngx_http_async_channel_ws_lose;
     cw->subscriber.end = ngx_http_async_channel_ws_quit;
+    cw->subscriber.near = ngx_http_async_channel_ws_near;
 
     cw->client = client;
     cw->kind = with->kind;
@@ -286,6 +289,36 @@ ngx_http_async_channel_ws_take(ngx_http_async_subscriber_t *s,
     } else {
         ngx_http_async_channel_ws_send(cw, frame,
                                        ngx_http_async_channel_more());
+    }
+}
+
+
+static void
+ngx_http_async_channel_ws_near(ngx_http_async_subscriber_t *s,
+    ngx_uint_t ahead)
+{
+    ngx_http_async_channel_client_t  *client;
+
+    client = ((ngx_http_async_channel_ws_t *) s)->client;
+
+    switch (ahead) {
+
+    case 4:
+        ngx_async_prefetch(&client->ws);
+        ngx_async_prefetch(&client->min);
+        break;
+
+    case 3:
+        ngx_http_async_ws_near(client->ws);
+        break;
+
+    case 2:
+        ngx_http_async_ws_near_connection(client->ws);
+        break;
+
+    default: /* 1 */
+        ngx_http_async_ws_near_event(client->ws);
+        break;
     }
 }
 

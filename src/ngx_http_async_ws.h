@@ -218,6 +218,15 @@ void ngx_http_async_ws_frame_release(ngx_http_async_ws_frame_t *frame);
 /* ngx_http_async_ws_write.c */
 
 /*
+ * One of many sessions to which the same frame goes, soon: brings what that
+ * reads into the cache.  Called one after the other, with others in between,
+ * for each finds the way to the next: the session, its connection, its event.
+ */
+void ngx_http_async_ws_near(ngx_http_async_ws_t *ws);
+void ngx_http_async_ws_near_connection(ngx_http_async_ws_t *ws);
+void ngx_http_async_ws_near_event(ngx_http_async_ws_t *ws);
+
+/*
  * Sends the frame, or has it wait behind what waits already; takes a reference
  * of its own.  NGX_OK.  NGX_AGAIN: more than conf->buffer waits now.
  * NGX_ERROR: closed, or no memory.

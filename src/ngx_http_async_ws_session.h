@@ -167,16 +167,22 @@ typedef struct {
 
 
 struct ngx_http_async_ws_s {
-    ngx_http_request_t           *r;          /* NULL: it is released */
+
+    /* all that a frame to a quiet client reads: ngx_http_async_ws_near() */
     ngx_connection_t             *c;
+    ngx_http_async_ws_conf_t     *conf;
+    ngx_http_async_ws_state_e     state;
+    ngx_async_task_t             *parts;      /* who sends a message in them */
+    ngx_http_async_ws_queue_t     out;        /* what waits */
+    ngx_http_async_ws_queue_t     held;       /* that, for the end of parts */
+
+    ngx_http_request_t           *r;          /* NULL: it is released */
     ngx_http_core_loc_conf_t     *clcf;
     ngx_pool_t                   *home;       /* of what lasts as long */
     ngx_http_async_ws_own_t      *own;        /* NULL: it needs "r" */
     ngx_pool_cleanup_t           *cleanup;    /* of "r" */
     async_req_t                  *req;        /* NULL: its handler has ended */
-    ngx_http_async_ws_conf_t     *conf;
     ngx_http_async_ws_deflate_t  *deflate;    /* NULL: none */
-    ngx_http_async_ws_state_e     state;
 
     /* ngx_http_async_ws_read.c: what comes */
     ngx_http_async_ws_input_t    *input;
@@ -198,12 +204,9 @@ struct ngx_http_async_ws_s {
     json_t                       *json;
     ngx_pool_t                   *pool;       /* of its struct; or NULL */
 
-    /* ngx_http_async_ws_write.c: what waits; what waits for the end of parts */
-    ngx_http_async_ws_queue_t     out;
-    ngx_http_async_ws_queue_t     held;
+    /* ngx_http_async_ws_write.c */
     ngx_http_async_ws_frame_t    *pong;
     ngx_queue_t                   senders;    /* _sender_t, in their order */
-    ngx_async_task_t             *parts;      /* who sends a message in them */
     ngx_async_end_t               parts_end;  /* of that, if it is a child */
     async_ws_kind_t               parts_kind;
     uint32_t                      parts_utf8;

@@ -126,6 +126,36 @@ ngx_http_async_ws_send_first(ngx_http_async_ws_t *ws, u_char *p, size_t len)
 }
 
 
+void
+ngx_http_async_ws_near(ngx_http_async_ws_t *ws)
+{
+    ngx_async_prefetch(&ws->c);
+    ngx_async_prefetch(&ws->held.frames);
+}
+
+
+void
+ngx_http_async_ws_near_connection(ngx_http_async_ws_t *ws)
+{
+    if (ws->state == NGX_HTTP_ASYNC_WS_OPEN) {
+        ngx_async_prefetch(&ws->c->write);
+        ngx_async_prefetch(&ws->c->sent);
+#if (NGX_SSL)
+        ngx_async_prefetch(&ws->c->ssl);
+#endif
+    }
+}
+
+
+void
+ngx_http_async_ws_near_event(ngx_http_async_ws_t *ws)
+{
+    if (ws->state == NGX_HTTP_ASYNC_WS_OPEN) {
+        ngx_async_prefetch(ws->c->write);
+    }
+}
+
+
 ngx_int_t
 ngx_http_async_ws_queue(ngx_http_async_ws_t *ws,
     ngx_http_async_ws_frame_t *frame)

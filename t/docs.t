@@ -133,6 +133,7 @@ sub plain {
     my $items = '[id="make_item"]';
 
     $browser->click("$items summary");
+    $browser->wait_text("$items button.send", qr{Send});
     like $browser->script("return document.querySelector('$items textarea').value"),
         qr/"name": "foo",.*"tags": \[\s+"a"\s+\]/s, 'a body to begin with';
     $browser->click("$items button.send");
