@@ -266,7 +266,7 @@ my $all = [sort keys %middle];
         upstream tls  { server 127.0.0.1:${\ $o->port(1)}; keepalive 5; keepalive_timeout 300ms; }
 EOF_CONF
     my $late = 'late?before=5&pieces=3&between=3';
-    my $ask = { within => $slow ? 400 : 25, tasks => 60, seed => $seed, urls => ["$plain/$late", "$plain/late?before=6",
+    my $ask = { within => 25, tasks => 60, seed => $seed, urls => ["$plain/$late", "$plain/late?before=6",
         "$tls/$late", "$tls/late?before=4&pieces=4", "$plain/to", "$plain/big", "$tls/big", "http://up/$late",
         "http://up/late", "https://tls/$late", "http://late.example/", 'http://' . crowded() . '/'],
         proxy => $plain };
@@ -281,7 +281,9 @@ EOF_CONF
         return scalar grep { /^socket:/ } $n->open_fds;
     };
 
-    $storm->($slow ? 500 : 3000);
+    # one of ten is to come in time on this machine, as busy as it is
+    my $first = $slow ? 500 : 3000;
+    while ($storm->($first)->{ok} < $first / 10 && $ask->{within} < 5000) { $ask->{within} *= 2 }
     pause(1);
     my $sockets = $left->(1000);
     my $memory = $n->memory_of_worker;
@@ -289,7 +291,7 @@ EOF_CONF
     my $r = $storm->($turns);
     is $r->{ok} + $r->{error} + $r->{timeout} + $r->{closed}, $turns,
         "$turns fetches end (TEST_NGINX_SEED=$seed)";
-    cmp_ok $r->{$_}, '>', $slow ? 0 : $turns / 200, "... some of them: $_" for qw(ok timeout);
+    cmp_ok $r->{$_}, '>', 0, "... some of them: $_" for qw(ok timeout);
     note join ' ', map { "$_ $r->{$_}" } sort keys %$r;
     cmp_ok $n->memory_of_worker - $memory, '<', 4_000_000, '... memory is flat' if !$ENV{TEST_NGINX_ASAN};
     cmp_ok $left->($sockets), '<=', $sockets, '... no socket is left';

@@ -377,7 +377,7 @@ subtest 'the sample' => sub {
     plan skip_all => "no $echo" if !-f $echo;
 
     my $sample = NginxAsync::Env::slurp("$lib/sample.blocks");
-    my %env    = (TEST_NGINX_LOAD_MODULES => $echo);
+    my %env    = (TEST_NGINX_LOAD_MODULES => $echo, TEST_NGINX_BINARY => '/usr/sbin/nginx');
     my $ours   = must_pass($sample, 'ours', env => \%env);
 
     my $real = $ENV{TEST_NGINX_REAL} or return;
