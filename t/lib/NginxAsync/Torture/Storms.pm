@@ -375,6 +375,10 @@ sub hears {
 
         $self->note("calm $round $s->{k} $pid");
 
+    } elsif ($line =~ /^(\d+) here:(\d+) /) {
+        $s->{missed} += $1;
+        $self->note("here $2 $s->{k}");
+
     } elsif ($line =~ /^pid (\d+)/) {
         $s->{pid} = $1;
         $self->note("in $s->{k} $1");
@@ -431,6 +435,8 @@ sub calm {
     $n->wait_until(sub { $SUBSCRIBERS == grep { $worker{$_} } values %{ $self->subscribed } }, 60)
         or return $self->finding('subscribers do not come again');
 
+    $self->all_hear($round) or return;
+
     my $channel = $CHANNELS[$round % @CHANNELS];
     my @all = $self->one_in_each($channel, \%worker) or return;
     my @pids = $self->publish_in_each($round, \%worker) or return;
@@ -456,6 +462,29 @@ sub calm {
 
 
 sub seen { return NginxAsync::Env::slurp($_[0]{seen}) }
+
+# Each has read what there was for it.  One that was too slow for that may find
+# that it was closed: it hears the next time, when it has come again.
+sub all_hear {
+    my ($self, $round) = @_;
+
+    my %here;
+
+    my $ask = sub {
+        my $r = eval { $self->{n}->get("/publish?c=$_[0]&p=here:$round", timeout => $NginxAsync::Torture::BOUND) };
+        return $r && $r->status == 200;
+    };
+
+    $self->{n}->wait_until(sub {
+        $ask->($_) || return for @CHANNELS;
+        sleep 0.2;
+        %here = map { $_ => 1 } $self->seen =~ /^here $round (\d+)$/mg;
+        return keys %here == $SUBSCRIBERS;
+    }, 60) or return $self->finding('in a calm,', scalar keys %here, "of $SUBSCRIBERS subscribers hear");
+
+    return 1;
+}
+
 
 # Which worker each has.
 sub subscribed {
