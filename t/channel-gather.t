@@ -112,6 +112,33 @@ for my $round (1 .. 10) {
     is $l->response->status, 200, '... and nothing hurts';
 }
 
+# ---- many of one channel: those that are far ahead may have gone, too
+
+for my $count (1, 5, 6, 7, 8, 40) {
+    my @ws = map { ws('c=many') } 1 .. $count;
+    my $l = $n->connect(timeout => 60);
+
+    is $l->request('GET', '/mixed?c=many&n=1&sizes=10')->status, 200, "one message to $count";
+    is_deeply [map { numbers($_, 1) } @ws], [(expected(1, 10)) x $count], '... each has it';
+
+    my ($pid) = $l->request('GET', '/publish?c=none&d=n')->body =~ / (\d+)$/;
+
+    kill STOP => $pid;
+    $l->send_request('GET', '/mixed?c=many&n=1&sizes=30');
+    my @gone = map { 3 * $_ } 0 .. ($count - 1) / 3;
+    $_->reset for @ws[@gone];
+    kill CONT => $pid;
+
+    $l->response;
+    my %gone = map { $_ => 1 } @gone;
+    my @stay = map { $ws[$_] } grep { !$gone{$_} } 0 .. $count - 1;
+    is_deeply [map { numbers($_, 1) } @stay], [(expected(1, 30)) x @stay], '... but those who have gone';
+
+    mixed('many', 2, 20);
+    is_deeply [map { numbers($_, 2) } @stay], [(expected(2, 20)) x @stay], '... and the next ones, once each';
+    $_->reset for @stay;
+}
+
 # ---- clients that do not read
 
 for my $over (sort keys %over) {
